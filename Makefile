@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+# The entry points of README.md. Each target installs what is missing and does nothing a second time.
+
+PYTHON ?= python3
+CONFIG ?= configs/4q.toml
+LINK   ?= /usr/local/bin/ttfwd
+VENV   := .venv
+
+# Debian packages; docs/dependencies.md says what each is for.
+BUILD_PACKAGES := gcc libc6-dev
+RUN_PACKAGES   := iproute2 iputils-ping
+TEST_PACKAGES  := clang-format-14 cppcheck curl ethtool git iperf3
+
+NATIVE := $(wildcard native/*.c native/*.h native/*.py)
+TTFWD  := $(CURDIR)/$(VENV)/bin/ttfwd
+
+# True for a Python that can make a virtual environment and compile an extension module.
+SUITABLE := import sys, venv, ensurepip, sysconfig, os.path as p; \
+	sys.exit(sys.version_info < (3, 11) or not p.exists(p.join(sysconfig.get_path("include"), "Python.h")))
+
+# $(call install,PACKAGES): install those that dpkg doesn't know as installed, and a Python if none here is suitable.
+define install
+@command -v dpkg-query >/dev/null || { echo 'not Debian: taken to be there: $(1)' >&2; exit 0; }; \
+missing=; \
+for package in $(1); do \
+	dpkg-query -W -f='$${db:Status-Abbrev}' $$package 2>/dev/null | grep -q '^.i' || missing="$$missing $$package"; \
+done; \
+$(PYTHON) -c '$(SUITABLE)' 2>/dev/null || /usr/bin/python3 -c '$(SUITABLE)' 2>/dev/null \
+	|| missing="$$missing python3 python3-venv python3-dev"; \
+[ -n "$$missing" ] || exit 0; \
+if [ "$$(id -u)" != 0 ]; then echo "apt-get install --no-install-recommends$$missing" >&2; exit 77; fi; \
+apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
+endef
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help start test build lint bench clean packages-build packages-run packages-test link
+
+help: ## show the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+start: packages-run build ## install what is missing, build, and run CONFIG (configs/4q.toml) in the foreground
+	@exec $(VENV)/bin/ttfwd start -c $(CONFIG)
+
+test: packages-test $(VENV)/.tox ## install what is missing and run every test
+	@exec $(VENV)/bin/tox run
+
+build: $(VENV)/.built link ## install into .venv and build the extension module
+
+lint: packages-test $(VENV)/.tox ## style, types, static checks and C warnings
+	@exec $(VENV)/bin/tox run -e lint,cwarn
+
+bench: packages-test build ## run the benchmarks; ARGS is handed on
+	@exec $(VENV)/bin/python -m tests.bench $(ARGS)
+
+clean: ## remove everything that the other targets made here
+	rm -rf $(VENV) .tox build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f forwarder/_native*.so
+	find forwarder native tests -name __pycache__ -prune -exec rm -rf {} +
+	@if [ "$$(readlink $(LINK))" = '$(TTFWD)' ]; then rm -f $(LINK); fi
+
+packages-build:
+	$(call install,$(BUILD_PACKAGES))
+
+packages-run:
+	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES))
+
+packages-test:
+	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES))
+
+$(VENV)/.made: | packages-build
+	@for python in $(PYTHON) /usr/bin/python3; do \
+		$$python -c '$(SUITABLE)' 2>/dev/null || continue; \
+		$$python -m venv --clear $(VENV); exit; \
+	done; \
+	echo 'no Python >= 3.11 with venv and Python.h: set PYTHON=' >&2; exit 1
+	@touch $@
+
+# An extension module is replaced, never overwritten: a running forwarder keeps the one that it has mapped.
+$(VENV)/.built: $(VENV)/.made pyproject.toml setup.py $(NATIVE)
+	rm -rf build forwarder/_native*.so
+	$(VENV)/bin/pip install -q -e .
+	@touch $@
+
+$(VENV)/.tox: $(VENV)/.made
+	$(VENV)/bin/pip install -q 'tox>=4.43'
+	@touch $@
+
+# ttfwd on the PATH: only as root, and never in the place of anything but a link of ours.
+link: $(VENV)/.built
+	@there=$$(readlink $(LINK) || true); \
+	if [ "$$there" = '$(TTFWD)' ]; then exit 0; fi; \
+	if [ -w "$(dir $(LINK))" ] && [ ! -e $(LINK) ]; then \
+		case "$$there" in ''|*/.venv/bin/ttfwd) exec ln -sfn '$(TTFWD)' $(LINK) ;; esac; \
+	fi; \
+	echo 'ttfwd is $(TTFWD)'

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports as the supervisor owns them: device, namespace, addresses and queue fds, made and unmade as one.
+
+Called by the supervisor. A Port is whole or it doesn't exist: whatever opening it made is undone when a
+later step fails. The drivers and why one was chosen: docs/drivers.md.
+"""
+
+import os
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from forwarder import netns, packet, tap
+from forwarder.config import PortConfig
+from forwarder.errors import DeviceError, NotPermitted
+from forwarder.native import lib
+from forwarder.netns import Netlink
+from forwarder.runtime import Journal
+
+TAP_MTU = 1500
+_IFF_UP = 1
+_IFA_F_NODAD = 0x02
+
+
+@dataclass(frozen=True)
+class Driver:
+    """How a driver's queues are read: enum ttf_io, and the offload header's bytes in front of a frame."""
+
+    name: str
+    io: int
+    header_bytes: int
+
+
+TAP = Driver("tap", lib.TTF_IO_RW, lib.TTF_VNET_HDR_BYTES)
+TURBOTAP = Driver("turbotap", lib.TTF_IO_MMSG, lib.TTF_VNET_HDR_BYTES)
+PACKET = Driver("packet", lib.TTF_IO_PACKET, lib.TTF_VNET_HDR_BYTES)
+
+
+def choose(config: PortConfig) -> tuple[Driver, str]:
+    """The driver of a port, and why it is that one. Raises DeviceError when it can't be had."""
+    if config.driver == "packet":
+        return PACKET, "as configured"
+    missing = tap.why_no_turbotap()
+    if config.driver == "turbotap" and missing:
+        raise DeviceError(f'port "{config.name}": driver turbotap: {missing}')
+    if config.driver == "tap":
+        return TAP, "as configured" if missing else "as configured; turbotap would be faster"
+    if missing:
+        return TAP, f"the fastest here; not turbotap: {missing}"
+    return TURBOTAP, "the fastest here" if config.driver == "auto" else "as configured"
+
+
+@dataclass
+class Port:
+    """A live port. Its fds are open for as long as it lives, whatever happens to workers."""
+
+    config: PortConfig
+    driver: Driver
+    note: str
+    queues: int
+    mtu: int = 0
+    mac: str = ""
+    ifindex: int = 0
+    made_device: bool = False
+    raised_link: bool = False
+    tap_fds: list[int] = field(default_factory=list)
+    queue_fds: list[int] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    def set_attached(self, queue: int, attached: bool) -> None:
+        """Steer packets to a queue, or away from it while nobody serves it."""
+        if self.tap_fds:
+            tap.set_attached(self.tap_fds[queue], attached)
+
+    def close(self) -> None:
+        for fd in {*self.tap_fds, *self.queue_fds}:
+            os.close(fd)
+        self.tap_fds = []
+        self.queue_fds = []
+
+
+class Devices:
+    """Makes and removes ports, and the namespaces that they needed."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._netlink = Netlink()
+        self._users: dict[str, int] = {}  # ports in each namespace that we made
+
+    def open(self, config: PortConfig, queues: int) -> Port:
+        """Make a port ready to forward, link up. Raises DeviceError or NotPermitted, and leaves nothing."""
+        driver, note = choose(config)
+        port = Port(config, driver, note, queues)
+        with ExitStack() as undo:
+            undo.callback(self._forget_namespace, config.netns)
+            self._use_namespace(config)
+            undo.callback(port.close)
+            try:
+                if driver is PACKET:
+                    self._open_packet(port, undo)
+                else:
+                    self._open_tap(port)
+            except NetlinkError as error:
+                raise _netlink_failure(config.name, error) from None
+            undo.pop_all()
+        return port
+
+    def close(self, port: Port) -> None:
+        """Close the queues (a tap that we made goes with its last one) and remove what we made for it."""
+        port.close()
+        if port.raised_link:
+            self._lower_link(port.config)
+        self._forget_namespace(port.config.netns)
+
+    def link_down(self, port: Port) -> None:
+        """Have the kernel bring no more packets to a device that we made. Its queues can still be read."""
+        if not port.made_device:
+            return
+        with suppress(NetlinkError):  # the device was removed under us: nothing can come from it
+            self._netlink.of(port.config.netns).link("set", index=port.ifindex, state="down")
+
+    def counters(self, port: Port) -> dict[str, int] | None:
+        """The device's IFLA_STATS64, None if it is gone."""
+        link = self._netlink.link(port.config.netns, port.name)
+        return dict(link.get_attr("IFLA_STATS64")) if link is not None else None
+
+    def seen(self, port: Port) -> dict[str, Any]:
+        """The port's device as the host sees it now."""
+        link = self._netlink.link(port.config.netns, port.name)
+        if link is None:
+            return {"state": "gone"}
+        addresses = self._netlink.of(port.config.netns).get_addr(index=port.ifindex)
+        return {
+            "ifindex": link["index"],
+            "state": "up" if link["flags"] & _IFF_UP else "down",
+            "mac": link.get_attr("IFLA_ADDRESS"),
+            "mtu": link.get_attr("IFLA_MTU"),
+            "queues": port.queues,
+            "addresses": [f"{a.get_attr('IFA_ADDRESS')}/{a['prefixlen']}" for a in addresses],
+        }
+
+    def shutdown(self) -> None:
+        self._netlink.close()
+
+    # ------------------------------------------------------------------------------------ pieces
+
+    def _open_tap(self, port: Port) -> None:
+        config = port.config
+        found = self._netlink.link(config.netns, config.name)
+        if found is not None and _kind(found) != "tun":
+            raise DeviceError(f'port "{config.name}": a device of that name exists and is no tap')
+        port.made_device = found is None
+        for _ in range(port.queues):
+            port.tap_fds.append(tap.open_queue(config.name, config.netns))
+        if port.driver is TURBOTAP:
+            for fd in port.tap_fds:
+                port.queue_fds.append(tap.socket_of(config.name, fd))
+        else:
+            port.queue_fds = list(port.tap_fds)
+        netlink = self._netlink.of(config.netns)
+        index = self._device(port)["index"]
+        settings: dict[str, Any] = {"mtu": config.mtu or TAP_MTU}
+        if config.mac is not None:
+            settings["address"] = config.mac
+        netlink.link("set", index=index, **settings)
+        netlink.link("set", index=index, state="up")
+        for address in config.address:
+            flags = {"flags": _IFA_F_NODAD} if address.version == 6 else {}
+            netlink.addr(
+                "add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **flags
+            )
+        self._read_back(port)
+
+    def _open_packet(self, port: Port, undo: ExitStack) -> None:
+        config = port.config
+        link = self._device(port)
+        if not link["flags"] & _IFF_UP:
+            self._journal.links_up.append((config.netns, config.name))
+            self._journal.save()
+            port.raised_link = True
+            undo.callback(self._lower_link, config)
+            self._netlink.of(config.netns).link("set", index=link["index"], state="up")
+        port.queue_fds = packet.open_queues(config.name, config.netns, port.queues)
+        self._read_back(port)
+
+    def _device(self, port: Port) -> Any:
+        link = self._netlink.link(port.config.netns, port.name)
+        if link is None:
+            where = f' in network namespace "{port.config.netns}"' if port.config.netns else ""
+            raise DeviceError(f'port "{port.name}": no such device{where}')
+        return link
+
+    def _read_back(self, port: Port) -> None:
+        link = self._device(port)
+        port.ifindex = link["index"]
+        port.mtu = link.get_attr("IFLA_MTU")
+        port.mac = link.get_attr("IFLA_ADDRESS")
+
+    def _lower_link(self, config: PortConfig) -> None:
+        self._journal.links_up.remove((config.netns, config.name))
+        self._journal.save()
+        lower_link(self._netlink, config.netns, config.name)
+
+    def _use_namespace(self, config: PortConfig) -> None:
+        name = config.netns
+        if name is None:
+            return
+        if name in self._users:
+            self._users[name] += 1
+            return
+        if netns.exists(name):
+            return
+        if config.driver == "packet":
+            raise DeviceError(f'port "{config.name}": network namespace "{name}" doesn\'t exist')
+        self._users[name] = 1
+        self._journal.namespaces.append(name)
+        self._journal.save()
+        netns.create(name)
+
+    def _forget_namespace(self, name: str | None) -> None:
+        if name is None or name not in self._users:
+            return
+        self._users[name] -= 1
+        if self._users[name]:
+            return
+        del self._users[name]
+        self._netlink.forget(name)
+        netns.remove(name)
+        self._journal.namespaces.remove(name)
+        self._journal.save()
+
+
+def lower_link(netlink: Netlink, netns_name: str | None, name: str) -> None:
+    link = netlink.link(netns_name, name)
+    if link is not None:
+        netlink.of(netns_name).link("set", index=link["index"], state="down")
+
+
+def sweep(left_over: Journal) -> tuple[str, ...]:
+    """Undo what a crashed incarnation made. Taps went with their last fd; namespaces and links didn't."""
+    swept = []
+    netlink = Netlink()
+    for netns_name, name in left_over.links_up:
+        if netns_name is None or netns.exists(netns_name):
+            lower_link(netlink, netns_name, name)
+            swept.append(f"link {name} set down")
+    netlink.close()
+    for name in left_over.namespaces:
+        if netns.exists(name):
+            netns.remove(name)
+            swept.append(f"network namespace {name}")
+    return tuple(swept)
+
+
+def _kind(link: Any) -> str | None:
+    info = link.get_attr("IFLA_LINKINFO")
+    return info.get_attr("IFLA_INFO_KIND") if info is not None else None
+
+
+def _netlink_failure(name: str, error: NetlinkError) -> DeviceError | NotPermitted:
+    if error.code in (1, 13):
+        return NotPermitted(f'port "{name}": not permitted (run as root, or with CAP_NET_ADMIN)')
+    return DeviceError(f'port "{name}": the kernel refused: {os.strerror(error.code)}')

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AF_PACKET queues on an existing device: one raw socket a queue, the kernel's flow hash between them.
+
+Called by forwarder.device. Options and constants are those of linux/if_packet.h and packet(7):
+PACKET_VNET_HDR carries what a local sender left to offload, PACKET_AUXDATA the VLAN tag that the kernel took
+out of the frame, PACKET_IGNORE_OUTGOING keeps out what the host itself sends.
+"""
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+from contextlib import ExitStack
+
+from forwarder.errors import DeviceError, NotPermitted, TtfwdError
+from forwarder.netns import inside
+
+_ETH_P_ALL = 3
+_SOL_PACKET = 263
+_PACKET_ADD_MEMBERSHIP = 1
+_PACKET_AUXDATA = 8
+_PACKET_VNET_HDR = 15
+_PACKET_FANOUT = 18
+_PACKET_QDISC_BYPASS = 20
+_PACKET_IGNORE_OUTGOING = 23
+_PACKET_MR_PROMISC = 1
+_PACKET_FANOUT_HASH = 0
+_PACKET_FANOUT_FLAG_UNIQUEID = 0x2000
+_PACKET_FANOUT_FLAG_IGNORE_OUTGOING = 0x4000
+_SO_ATTACH_FILTER = 26
+_SO_DETACH_FILTER = 27
+_SO_SNDBUFFORCE = 32
+_SO_RCVBUFFORCE = 33
+_BUFFER_BYTES = 16 << 20
+
+
+def _drop_everything(sock: socket.socket) -> None:
+    """A filter of one instruction, "ret 0": until a socket is in its group it would see every packet."""
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+
+
+def _open_socket(name: str, ifindex: int) -> socket.socket:
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+    with ExitStack() as undo:
+        undo.callback(sock.close)
+        _drop_everything(sock)
+        for option in (_PACKET_VNET_HDR, _PACKET_AUXDATA, _PACKET_IGNORE_OUTGOING, _PACKET_QDISC_BYPASS):
+            sock.setsockopt(_SOL_PACKET, option, 1)
+        for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
+            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
+        promiscuous = struct.pack("iHH8s", ifindex, _PACKET_MR_PROMISC, 0, b"")
+        sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, promiscuous)
+        sock.bind((name, _ETH_P_ALL))
+        undo.pop_all()
+    return sock
+
+
+def _join(sockets: list[socket.socket]) -> None:
+    """Put the sockets into one fanout group: the kernel's symmetric flow hash picks the queue."""
+    kind = _PACKET_FANOUT_HASH | _PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+    first, *others = sockets
+    first.setsockopt(
+        _SOL_PACKET, _PACKET_FANOUT, struct.pack("I", (kind | _PACKET_FANOUT_FLAG_UNIQUEID) << 16)
+    )
+    group = struct.unpack("I", first.getsockopt(_SOL_PACKET, _PACKET_FANOUT, 4))[0] & 0xFFFF
+    for sock in others:
+        sock.setsockopt(_SOL_PACKET, _PACKET_FANOUT, struct.pack("I", group | kind << 16))
+
+
+def _failure(name: str, error: OSError) -> TtfwdError:
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return NotPermitted(f'packet device "{name}": not permitted (run as root, or with CAP_NET_RAW)')
+    return DeviceError(f'packet device "{name}": {os.strerror(error.errno or 0)}')
+
+
+def open_queues(name: str, netns: str | None, queues: int) -> list[int]:
+    """Open the sockets of all queues; non-blocking fds. Raises DeviceError, NotPermitted."""
+    sockets: list[socket.socket] = []
+    with ExitStack() as undo:
+        try:
+            with inside(netns):
+                ifindex = socket.if_nametoindex(name)
+                sockets += [undo.enter_context(_open_socket(name, ifindex)) for _ in range(queues)]
+            if queues > 1:
+                _join(sockets)
+            for sock in sockets:
+                sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+        except OSError as error:
+            raise _failure(name, error) from None
+        undo.pop_all()
+    return [sock.detach() for sock in sockets]

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""POSIX shared memory segments of an instance: create, attach, check, sweep, unlink.
+
+Called by the supervisor (create, sweep, unlink) and by workers (attach). A segment's layout is that of
+native/abi.h; its header is checked before anything else in it is believed.
+"""
+
+import errno
+import mmap
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import posix_ipc
+
+from forwarder.errors import NotPermitted, TtfwdError
+from forwarder.native import ffi, lib
+
+SHM_DIRECTORY = Path("/dev/shm")  # where Linux shows POSIX shared memory
+
+
+def stats_name(instance: str) -> str:
+    return f"/ttfwd.{instance}.stats"
+
+
+def rings_name(instance: str) -> str:
+    return f"/ttfwd.{instance}.rings"
+
+
+def frames_name(instance: str, worker: int) -> str:
+    return f"/ttfwd.{instance}.frames.{worker}"
+
+
+class Segment:
+    """One mapped segment; `base` is its first byte as a C pointer, valid until close()."""
+
+    def __init__(self, name: str, fd: int, size_bytes: int) -> None:
+        self.name = name
+        self.size_bytes = size_bytes
+        try:
+            self._map = mmap.mmap(fd, size_bytes)
+        finally:
+            os.close(fd)
+        self._buffer = ffi.from_buffer(self._map, require_writable=True)
+        self.base: Any = ffi.cast("void *", self._buffer)
+
+    @classmethod
+    def create(cls, name: str, size_bytes: int) -> Self:
+        """A new, zeroed segment of mode 0600. Raises TtfwdError when the name is taken."""
+        try:
+            memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600, size=size_bytes)
+        except posix_ipc.ExistentialError:
+            raise TtfwdError(f"shared memory {name} exists already and isn't ours to remove") from None
+        except posix_ipc.PermissionsError:
+            raise NotPermitted(f"shared memory {name} can't be made: not permitted") from None
+        return cls(name, memory.fd, size_bytes)
+
+    @classmethod
+    def attach(cls, name: str, magic: int) -> Self:
+        """An existing segment, its header checked. Raises TtfwdError, naming what is wrong."""
+        try:
+            memory = posix_ipc.SharedMemory(name)
+        except posix_ipc.ExistentialError:
+            raise TtfwdError(f"shared memory {name} doesn't exist") from None
+        except posix_ipc.PermissionsError:
+            raise NotPermitted(f"shared memory {name} can't be opened: not permitted") from None
+        segment = cls(name, memory.fd, os.fstat(memory.fd).st_size)
+        result = lib.ttf_header_check(segment.base, segment.size_bytes, magic)
+        if result < 0:
+            segment.close()
+            raise TtfwdError(f"shared memory {name} is not usable: {os.strerror(-result)}")
+        return segment
+
+    def close(self) -> None:
+        self.base = ffi.NULL
+        ffi.release(self._buffer)
+        self._map.close()
+
+
+def unlink(name: str) -> bool:
+    """Remove a segment's name; processes that map it keep it. False if there was none."""
+    try:
+        posix_ipc.unlink_shared_memory(name)
+    except posix_ipc.ExistentialError:
+        return False
+    return True
+
+
+def names_of(instance: str) -> tuple[str, ...]:
+    """The instance's segments that exist."""
+    found = (*SHM_DIRECTORY.glob(f"ttfwd.{instance}.*"),)
+    return tuple(sorted(f"/{path.name}" for path in found))
+
+
+def sweep(instance: str) -> tuple[str, ...]:
+    """Remove what a crash left behind. For the holder of the instance's lock only."""
+    return tuple(name for name in names_of(instance) if unlink(name))
+
+
+def require_room(size_bytes: int) -> None:
+    """Refuse to start where the first touch of a page would kill a process (SIGBUS)."""
+    try:
+        room = os.statvfs(SHM_DIRECTORY)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return
+        raise
+    free_bytes = room.f_bavail * room.f_frsize
+    if free_bytes < size_bytes:
+        raise TtfwdError(
+            f"{SHM_DIRECTORY} has {free_bytes >> 20} MiB free and the instance needs {size_bytes >> 20} MiB; "
+            f"mount -o remount,size=... {SHM_DIRECTORY}"
+        )

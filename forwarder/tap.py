@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tap queues: open, detach, attach, and exchange for a socket where turbotap.ko is loaded.
+
+Called by forwarder.device. The ioctls are those of linux/if_tun.h; every queue has a virtio_net_hdr of 10
+bytes in front of each frame, so that what a sender left to offload arrives as it was sent.
+"""
+
+import errno
+import fcntl
+import os
+import struct
+from pathlib import Path
+
+from forwarder.errors import DeviceError, NotPermitted, TtfwdError
+from forwarder.netns import inside
+
+TUN_DEVICE = Path("/dev/net/tun")
+TURBOTAP_DEVICE = Path("/dev/net/turbotap")
+
+_TUNSETIFF = 0x400454CA
+_TUNSETQUEUE = 0x400454D9
+_TUNGETSOCKFD = 0x800454E0  # _IOR('T', 224, int): the UAPI of turbotap.ko
+_IFF_TAP = 0x0002
+_IFF_MULTI_QUEUE = 0x0100
+_IFF_ATTACH_QUEUE = 0x0200
+_IFF_DETACH_QUEUE = 0x0400
+_IFF_NO_PI = 0x1000
+_IFF_VNET_HDR = 0x4000
+
+
+def _ifreq(name: str, flags: int) -> bytes:
+    return struct.pack("16sH22x", name.encode(), flags)
+
+
+def _failure(name: str, error: OSError) -> TtfwdError:
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return NotPermitted(f'tap device "{name}": not permitted (run as root, or with CAP_NET_ADMIN)')
+    reason = {
+        errno.EBUSY: "its queues are held by another process",
+        errno.EINVAL: "a device of that name exists and is no multi-queue tap",
+        errno.E2BIG: "the kernel takes no more queues",
+        errno.ENOENT: f"{TUN_DEVICE} doesn't exist (modprobe tun)",
+        errno.ENODEV: f"{TUN_DEVICE} has no driver (modprobe tun)",
+    }.get(error.errno or 0, os.strerror(error.errno or 0))
+    return DeviceError(f'tap device "{name}": {reason}')
+
+
+def open_queue(name: str, netns: str | None) -> int:
+    """One queue of the tap `name` in a namespace, made with its first queue; a non-blocking fd."""
+    try:
+        with inside(netns):
+            fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _failure(name, error) from None
+    try:
+        fcntl.ioctl(fd, _TUNSETIFF, _ifreq(name, _IFF_TAP | _IFF_NO_PI | _IFF_MULTI_QUEUE | _IFF_VNET_HDR))
+    except OSError as error:
+        os.close(fd)
+        raise _failure(name, error) from None
+    return fd
+
+
+def set_attached(fd: int, attached: bool) -> None:
+    """Have the kernel steer packets to this queue, or to the others. Detaching drops what the queue holds."""
+    fcntl.ioctl(fd, _TUNSETQUEUE, _ifreq("", _IFF_ATTACH_QUEUE if attached else _IFF_DETACH_QUEUE))
+
+
+def why_no_turbotap() -> str | None:
+    """Why turbotap can't be used here, None if it can."""
+    if not TURBOTAP_DEVICE.exists():
+        return f"turbotap.ko is not loaded ({TURBOTAP_DEVICE} doesn't exist)"
+    try:
+        os.close(os.open(TURBOTAP_DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return f"{TURBOTAP_DEVICE}: {error.strerror}"
+    return None
+
+
+def socket_of(name: str, tap_fd: int) -> int:
+    """Exchange a tap queue for a socket with recvmmsg and sendmmsg. The queue's fd stays the caller's."""
+    control = -1
+    try:
+        control = os.open(TURBOTAP_DEVICE, os.O_RDWR | os.O_CLOEXEC)
+        # A mutable buffer makes fcntl return the ioctl's own result, which is the new fd.
+        fd: int = fcntl.ioctl(control, _TUNGETSOCKFD, bytearray(struct.pack("i", tap_fd)), True)
+    except OSError as error:
+        raise DeviceError(
+            f'tap device "{name}": no socket from {TURBOTAP_DEVICE}: {error.strerror}'
+        ) from None
+    finally:
+        if control >= 0:
+            os.close(control)
+    os.set_inheritable(fd, False)
+    return fd

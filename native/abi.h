@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every struct that two processes share, and the limits of an instance.
+ *
+ * Three kinds of segment, each beginning with struct ttf_header:
+ *   /ttfwd.<instance>.stats       counters and states; `ttfwd stats` maps it read-only
+ *   /ttfwd.<instance>.rings       control words, the N x N rings, the forwarding table
+ *   /ttfwd.<instance>.frames.<w>  worker w's frame pool
+ *
+ * Any change of a struct here changes TTF_ABI_VERSION. Field names follow the kernel's counters:
+ * rx is what the forwarder takes in, tx what it gives back.
+ */
+#ifndef TTF_ABI_H
+#define TTF_ABI_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TTF_ABI_VERSION 1u
+#define TTF_MAGIC_STATS 0x5453444657465454ull  /* "TTFWFDST" */
+#define TTF_MAGIC_RINGS 0x4e52444657465454ull  /* "TTFWFDRN" */
+#define TTF_MAGIC_FRAMES 0x5246444657465454ull /* "TTFWFDFR" */
+
+#define TTF_MAX_WORKERS 128
+#define TTF_MAX_PORTS 64
+#define TTF_MAX_BATCH 256
+#define TTF_NAME_LEN 64
+
+#define TTF_CACHE_LINE 64
+#define TTF_LINE_PAIR 128 /* the adjacent-line prefetcher fetches two */
+
+/* -------------------------------------------------------------------------------------- header */
+
+struct ttf_header {
+	uint64_t magic; /* stored last, with release; whoever attaches loads it with acquire */
+	uint32_t abi_version;
+	uint32_t header_bytes;
+	uint64_t total_bytes;
+	uint64_t epoch; /* one value per start of an instance, the same in all its segments */
+	uint32_t workers;
+	uint32_t ports;
+	uint64_t reserved[3];
+};
+static_assert(sizeof(struct ttf_header) == 64, "header is one line");
+
+/* --------------------------------------------------------------------------------------- stats */
+
+enum ttf_drop {
+	TTF_DROP_TX_FULL,   /* the device took no more, after bounded retries */
+	TTF_DROP_RING_FULL, /* the ring to the worker that owns the output queue was full */
+	TTF_DROP_NO_FRAME,  /* no frame was free for a copy of a flooded frame */
+	TTF_DROP_OVERSIZE,  /* longer than the output port's MTU allows, or than a frame */
+	TTF_DROP_RUNT,	    /* shorter than an Ethernet header */
+	TTF_DROP_NO_PORT,   /* no output port: none connected, or it was deleted meanwhile */
+	TTF_DROP_TX_ERROR,  /* the kernel refused the packet with any other error */
+	TTF_DROP_LINK_DOWN, /* the output device is down */
+	TTF_DROP_HAIRPIN,   /* bridge: the destination is on the port that it came from */
+	TTF_DROP_RX_ONLY,   /* modes rxonly and txonly: received, counted, dropped, as asked */
+	TTF_DROP_OFFLOAD,   /* an offload request that the output port can't take (see docs/drivers.md) */
+	TTF_DROP_SHUTDOWN,  /* still in the kernel's queue when the instance stopped */
+	TTF_DROP_BAD_DESC,  /* a ring descriptor whose bounds are wrong: memory was corrupted */
+	TTF_DROP_COUNT
+};
+#define TTF_DROP_SLOTS 16
+static_assert(TTF_DROP_COUNT <= TTF_DROP_SLOTS, "drop reasons fit");
+
+/* Burst sizes 1, 2-3, 4-7, ..., 128-255, 256: bucket i counts bursts of 2^i to 2^(i+1)-1 packets. */
+#define TTF_BURST_BUCKETS 9
+
+/*
+ * Counters of one (port, queue), or of one worker where no port is concerned. One writer: the worker
+ * that owns the queue. received + generated + copied = sent + dropped + handed over + lost.
+ */
+struct ttf_counters {
+	uint64_t rx_packets;
+	uint64_t rx_bytes;
+	uint64_t rx_calls;	 /* system calls of rounds that received something */
+	uint64_t rx_empty_calls; /* system calls of rounds that received nothing */
+	uint64_t tx_packets;
+	uint64_t tx_bytes;
+	uint64_t tx_calls;
+	uint64_t generated_packets; /* mode txonly */
+	uint64_t copied_packets;    /* what flooding added: outputs of a frame beyond the first */
+	uint64_t kernel_drops;	    /* PACKET_STATISTICS tp_drops of this queue's socket */
+	uint64_t reserved[6];
+	uint64_t drops[TTF_DROP_SLOTS];
+	uint64_t rx_bursts[TTF_BURST_BUCKETS];
+	uint64_t reserved2[7];
+};
+static_assert(sizeof(struct ttf_counters) == 384, "counters are whole lines");
+static_assert(offsetof(struct ttf_counters, drops) == 128, "drops begin a line");
+
+enum ttf_worker_state {
+	TTF_WORKER_NONE,
+	TTF_WORKER_STARTING,
+	TTF_WORKER_READY,
+	TTF_WORKER_DRAINING,
+	TTF_WORKER_EXITED,
+	TTF_WORKER_BACKOFF,
+	TTF_WORKER_FAILED
+};
+
+/* One worker: a half that the worker writes and a half that the supervisor writes. */
+struct ttf_worker_stats {
+	/* the worker's lines */
+	uint64_t heartbeat_ns; /* CLOCK_MONOTONIC_COARSE, written by the loop itself */
+	uint64_t cpu_ns;       /* CPU time of all incarnations, published every slice */
+	uint64_t busy_ns;      /* time in rounds that moved something */
+	uint64_t running_ns;   /* time in the loop, sleeping included: busy % = busy / running */
+	uint64_t rounds;
+	uint64_t sleeps;
+	uint64_t doorbells;	    /* eventfds rung for sleeping consumers */
+	uint64_t pool_empty_rounds; /* rounds that could not receive for want of frames */
+	uint32_t pool_free_frames;
+	uint32_t pool_frames;
+	uint64_t reserved[7];
+	struct ttf_counters orphans; /* drops that belong to no live port */
+
+	/* the supervisor's lines */
+	uint32_t state; /* enum ttf_worker_state */
+	uint32_t pid;
+	uint32_t cpu;
+	uint32_t restarts;
+	uint64_t lost_in_crash; /* packets whose fate a killed incarnation could not tell */
+	uint64_t started_ns;
+	uint64_t reaped_ns; /* CLOCK_MONOTONIC of the last death seen, 0 if none */
+	uint64_t ready_ns;  /* CLOCK_MONOTONIC when it was last READY */
+	uint64_t reserved2[2];
+	struct ttf_counters retired; /* sums of the queues of deleted ports */
+};
+static_assert(sizeof(struct ttf_worker_stats) == 960, "whole lines");
+static_assert(offsetof(struct ttf_worker_stats, orphans) == 128, "orphans begin a line");
+static_assert(offsetof(struct ttf_worker_stats, state) == 512, "the supervisor's half begins a line");
+
+enum ttf_port_state {
+	TTF_PORT_FREE,
+	TTF_PORT_UP,
+	TTF_PORT_DELETING
+};
+
+/* The device's own counters, read from the kernel by the supervisor: the kernel's names and point of view. */
+struct ttf_device_counters {
+	uint64_t updated_ns; /* CLOCK_MONOTONIC of the reading */
+	uint64_t rx_packets;
+	uint64_t rx_bytes;
+	uint64_t rx_dropped;
+	uint64_t rx_errors;
+	uint64_t tx_packets;
+	uint64_t tx_bytes;
+	uint64_t tx_dropped;
+	uint64_t tx_errors;
+	uint64_t reserved[7];
+};
+static_assert(sizeof(struct ttf_device_counters) == 128, "two lines");
+
+/* One port, written by the supervisor alone. */
+struct ttf_port_stats {
+	uint32_t state;	     /* enum ttf_port_state */
+	uint32_t generation; /* odd while the slot is being written; a reader that sees it change retries */
+	uint32_t queues;
+	uint32_t mtu;
+	uint32_t ifindex;
+	int32_t peer; /* slot of the peer, -1 if none */
+	uint8_t mac[8];
+	char name[16];
+	char driver[16];
+	char netns[TTF_NAME_LEN];
+	char note[128]; /* why the driver was chosen */
+	struct ttf_device_counters device;
+	uint64_t reserved[16];
+};
+static_assert(sizeof(struct ttf_port_stats) == 512, "whole lines");
+
+/* One direction of one worker pair, written by the producer; depth is read from the ring's indices. */
+struct ttf_ring_stats {
+	uint64_t pushed; /* low 32 bits follow the ring's tail */
+	uint64_t dropped;
+	uint64_t reserved[6];
+	uint64_t popped; /* written by the consumer; low 32 bits follow the ring's head */
+	uint64_t bad;	 /* popped, and refused for wrong bounds (counted in the consumer's orphans) */
+	uint64_t reserved2[6];
+};
+static_assert(sizeof(struct ttf_ring_stats) == 128, "producer and consumer on lines of their own");
+
+enum ttf_instance_state {
+	TTF_INSTANCE_BOOT = 1,
+	TTF_INSTANCE_RUNNING,
+	TTF_INSTANCE_DRAINING,
+	TTF_INSTANCE_STOPPED
+};
+
+struct ttf_instance_stats {
+	char name[TTF_NAME_LEN];
+	char mode[16];
+	char steering[16];
+	char rx_mode[16];
+	uint32_t state; /* enum ttf_instance_state */
+	uint32_t pid;	/* of the supervisor */
+	uint64_t started_ns;
+	uint64_t started_unix_ns;
+	uint64_t heartbeat_ns; /* of the supervisor */
+	uint32_t batch;
+	uint32_t ring_slots;
+	uint64_t boot_ns; /* from exec to every worker READY */
+	uint64_t reserved[12];
+};
+static_assert(sizeof(struct ttf_instance_stats) == 256, "whole lines");
+
+/*
+ * The stats segment: header, instance, workers[W], ports[P], queues[P][W], rings[W][W] (producer,
+ * consumer), with W and P from the header. Offsets come from the functions in layout.h.
+ */
+
+/* --------------------------------------------------------------------------------------- rings */
+
+enum ttf_control {
+	TTF_CONTROL_RUN,   /* receive, forward, consume */
+	TTF_CONTROL_DRAIN, /* receive no more; consume what the rings hold until told to stop */
+	TTF_CONTROL_STOP   /* read what the kernel's queues hold, drop it by name, and return */
+};
+
+/* One per worker. The control line is the supervisor's, the sleep line the worker's. */
+struct ttf_control_words {
+	uint32_t control;   /* enum ttf_control */
+	uint32_t attention; /* changes when a message waits in the control channel */
+	uint32_t reserved[30];
+	uint32_t sleeping;     /* the worker is about to sleep, or sleeps: ring its doorbell */
+	uint32_t control_seen; /* enum ttf_control that the loop last acted on */
+	uint32_t reserved2[30];
+};
+static_assert(sizeof(struct ttf_control_words) == 256, "two line pairs");
+
+#define TTF_DESC_FLOOD 0x1u /* to every port that the consumer owns for the key in out_generation */
+
+/* What crosses a ring: 16 bytes that name a frame of the producer's pool. */
+struct ttf_desc {
+	uint32_t frame;	 /* index in the producer's pool */
+	uint32_t length; /* bytes from the Ethernet header on */
+	uint8_t in_port;
+	uint8_t out_port;
+	uint16_t flags;
+	uint16_t in_generation; /* low bits of the ports' generations: a slot may be another port by now */
+	uint16_t out_generation;
+};
+static_assert(sizeof(struct ttf_desc) == 16, "a descriptor is 16 bytes");
+
+/* Indices run freely through 2^32; slots is a power of two. The slots follow the struct. */
+struct ttf_ring {
+	uint32_t tail;	    /* producer: published up to here */
+	uint32_t reclaimed; /* producer: its frames are free again up to here */
+	uint32_t reserved[30];
+	uint32_t head;	  /* consumer: completed up to here */
+	uint32_t claimed; /* consumer: taken, not yet completed; a crash loses head..claimed */
+	uint32_t reserved2[30];
+	uint32_t slots; /* constant */
+	uint32_t start; /* constant: both indices at creation */
+	uint32_t reserved3[30];
+};
+static_assert(sizeof(struct ttf_ring) == 384, "three line pairs");
+static_assert(offsetof(struct ttf_ring, head) == 128, "producer and consumer 128 bytes apart");
+static_assert(offsetof(struct ttf_ring, slots) == 256, "constants apart from both");
+
+/* Forwarding table: buckets of four, one line each. */
+struct ttf_fdb_entry {
+	uint64_t key;	  /* MAC (48 bits) << 16 | port slot << 8 | valid; 0 is empty */
+	uint64_t seen_ns; /* CLOCK_MONOTONIC_COARSE */
+};
+#define TTF_FDB_WAYS 4
+#define TTF_FDB_BUCKETS 16384u
+struct ttf_fdb {
+	uint64_t ageing_ns;
+	uint64_t reserved[7];
+	struct ttf_fdb_entry entries[TTF_FDB_BUCKETS][TTF_FDB_WAYS];
+};
+static_assert(sizeof(struct ttf_fdb_entry) * TTF_FDB_WAYS == TTF_CACHE_LINE, "a bucket is a line");
+
+/*
+ * The rings segment: header, control[W], then rings[W][W] (producer, consumer), each a struct ttf_ring
+ * and its slots, then the forwarding table.
+ */
+
+/* -------------------------------------------------------------------------------------- frames */
+
+/*
+ * A frame: [pad][virtio_net_hdr][Ethernet ...]. The offload header ends where the Ethernet header
+ * begins, on a line of its own; it is all zero where the port that received the frame has none.
+ * The largest frame is a 64 KiB segment. Memory that is never touched is never resident; the stride is
+ * an odd number of line pairs, so that the first lines of successive frames fall into different sets.
+ */
+#define TTF_FRAME_HEADROOM 64u
+#define TTF_VNET_HDR_BYTES 10u
+#define TTF_FRAME_STRIDE (535u * TTF_LINE_PAIR) /* 68,480 */
+#define TTF_FRAME_MAX_BYTES (TTF_FRAME_STRIDE - TTF_FRAME_HEADROOM - TTF_CACHE_LINE)
+static_assert(TTF_FRAME_MAX_BYTES >= 65535u + 14u + 8u, "the largest segment with two VLAN tags fits");
+
+struct ttf_frames {
+	struct ttf_header header;
+	uint32_t frames;
+	uint32_t stride;
+	uint32_t reserved[30];
+	/* the frames begin at TTF_FRAMES_OFFSET */
+};
+#define TTF_FRAMES_OFFSET 4096u
+static_assert(sizeof(struct ttf_frames) <= TTF_FRAMES_OFFSET, "the head fits its page");
+
+#endif

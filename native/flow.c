@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "flow.h"
+
+#include <string.h>
+
+enum {
+	ETHERTYPE_IPV4 = 0x0800,
+	ETHERTYPE_IPV6 = 0x86dd,
+	ETHERTYPE_VLAN = 0x8100,
+	ETHERTYPE_QINQ = 0x88a8,
+};
+
+enum {
+	PROTO_HOPOPTS = 0,
+	PROTO_TCP = 6,
+	PROTO_UDP = 17,
+	PROTO_DCCP = 33,
+	PROTO_ROUTING = 43,
+	PROTO_FRAGMENT = 44,
+	PROTO_AH = 51,
+	PROTO_DSTOPTS = 60,
+	PROTO_SCTP = 132,
+	PROTO_UDPLITE = 136,
+};
+
+#define MAX_EXTENSION_HEADERS 8
+
+uint32_t flow_payload(const uint8_t *eth, uint32_t length, uint32_t *ethertype)
+{
+	uint32_t at = TTF_ETH_HLEN;
+	uint32_t type = load_be16(eth + 12);
+
+	for (uint32_t tags = 0; tags < TTF_MAX_VLAN_TAGS; tags++) {
+		if ((type != ETHERTYPE_VLAN && type != ETHERTYPE_QINQ) || at + TTF_VLAN_HLEN > length)
+			break;
+		type = load_be16(eth + at + 2);
+		at += TTF_VLAN_HLEN;
+	}
+	*ethertype = type;
+	return at;
+}
+
+static int has_ports(uint32_t protocol)
+{
+	return protocol == PROTO_TCP || protocol == PROTO_UDP || protocol == PROTO_SCTP ||
+	       protocol == PROTO_UDPLITE || protocol == PROTO_DCCP;
+}
+
+/* Addition commutes, so that the two directions of a flow get one hash. */
+static uint32_t symmetric(uint64_t source, uint64_t destination, uint32_t protocol)
+{
+	return (uint32_t)(mix64(mix64(source) + mix64(destination) + protocol) >> 32);
+}
+
+static uint32_t hash_macs(const uint8_t *eth)
+{
+	uint64_t destination = 0, source = 0;
+
+	memcpy(&destination, eth, 6);
+	memcpy(&source, eth + 6, 6);
+	return symmetric(source, destination, 0);
+}
+
+static uint32_t hash_ipv4(const uint8_t *eth, uint32_t length, uint32_t at)
+{
+	const uint8_t *ip = eth + at;
+	uint32_t header, protocol = 0, source_port = 0, destination_port = 0;
+	uint32_t source, destination;
+
+	if (at + 20 > length || ip[0] >> 4 != 4)
+		return hash_macs(eth);
+	memcpy(&source, ip + 12, 4);
+	memcpy(&destination, ip + 16, 4);
+	if ((load_be16(ip + 6) & 0x3fff) == 0) { /* neither an offset nor more fragments */
+		protocol = ip[9];
+		header = (ip[0] & 0xfu) * 4;
+		if (has_ports(protocol) && header >= 20 && at + header + 4 <= length) {
+			source_port = load_be16(ip + header);
+			destination_port = load_be16(ip + header + 2);
+		}
+	}
+	return symmetric((uint64_t)source << 16 | source_port, (uint64_t)destination << 16 | destination_port,
+			 protocol);
+}
+
+static uint64_t ipv6_endpoint(const uint8_t *address, uint32_t port)
+{
+	uint64_t high, low;
+
+	memcpy(&high, address, 8);
+	memcpy(&low, address + 8, 8);
+	return mix64(high + port) ^ low;
+}
+
+static uint32_t hash_ipv6(const uint8_t *eth, uint32_t length, uint32_t at)
+{
+	const uint8_t *ip = eth + at;
+	uint32_t protocol, source_port = 0, destination_port = 0;
+
+	if (at + 40 > length || ip[0] >> 4 != 6)
+		return hash_macs(eth);
+	protocol = ip[6];
+	at += 40;
+	for (int i = 0; i < MAX_EXTENSION_HEADERS; i++) {
+		if (protocol == PROTO_FRAGMENT) {
+			protocol = 0;
+			break;
+		}
+		if ((protocol != PROTO_HOPOPTS && protocol != PROTO_ROUTING && protocol != PROTO_DSTOPTS &&
+		     protocol != PROTO_AH) ||
+		    at + 8 > length)
+			break;
+		uint32_t next = eth[at];
+		uint32_t words = eth[at + 1];
+
+		at += protocol == PROTO_AH ? (words + 2) * 4 : (words + 1) * 8;
+		protocol = next;
+	}
+	if (has_ports(protocol) && at + 4 <= length) {
+		source_port = load_be16(eth + at);
+		destination_port = load_be16(eth + at + 2);
+	}
+	return symmetric(ipv6_endpoint(ip + 8, source_port), ipv6_endpoint(ip + 24, destination_port),
+			 protocol);
+}
+
+uint32_t ttf_flow_hash(const uint8_t *eth, uint32_t length)
+{
+	uint32_t ethertype, at;
+
+	if (length < TTF_ETH_HLEN)
+		return 0;
+	at = flow_payload(eth, length, &ethertype);
+	if (ethertype == ETHERTYPE_IPV4)
+		return hash_ipv4(eth, length, at);
+	if (ethertype == ETHERTYPE_IPV6)
+		return hash_ipv6(eth, length, at);
+	return hash_macs(eth);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which flow does a frame belong to? A hash in which both directions of a flow agree.
+ *
+ *   IPv4, IPv6 with TCP, UDP, UDP-Lite, SCTP, DCCP: addresses, protocol and ports
+ *   fragments, first ones too: addresses only (later fragments carry no ports)
+ *   other IP: addresses and protocol
+ *   anything else, and headers cut short: the two MAC addresses
+ *
+ * Up to two VLAN tags are passed over. Reads bytes, changes nothing.
+ */
+#ifndef TTF_FLOW_H
+#define TTF_FLOW_H
+
+#include "abi.h"
+
+#define TTF_ETH_HLEN 14u
+#define TTF_VLAN_HLEN 4u
+#define TTF_MAX_VLAN_TAGS 2u
+
+/* The finalizer of MurmurHash3: every input bit reaches every output bit. */
+static inline uint64_t mix64(uint64_t x)
+{
+	x = (x ^ (x >> 33)) * 0xff51afd7ed558ccdull;
+	x = (x ^ (x >> 33)) * 0xc4ceb9fe1a85ec53ull;
+	return x ^ (x >> 33);
+}
+
+static inline uint32_t load_be16(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 8 | p[1];
+}
+
+/* Offset of the payload behind Ethernet and VLAN headers; *ethertype is its protocol. length >= 14. */
+uint32_t flow_payload(const uint8_t *eth, uint32_t length, uint32_t *ethertype);
+
+uint32_t ttf_flow_hash(const uint8_t *eth, uint32_t length);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layout.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "atomic.h"
+#include "ring.h"
+
+static uint64_t workers_at(void)
+{
+	return sizeof(struct ttf_header) + sizeof(struct ttf_instance_stats);
+}
+
+static uint64_t ports_at(uint32_t workers)
+{
+	return workers_at() + (uint64_t)workers * sizeof(struct ttf_worker_stats);
+}
+
+static uint64_t queues_at(uint32_t workers, uint32_t ports)
+{
+	return ports_at(workers) + (uint64_t)ports * sizeof(struct ttf_port_stats);
+}
+
+static uint64_t stats_rings_at(uint32_t workers, uint32_t ports)
+{
+	return queues_at(workers, ports) + (uint64_t)ports * workers * sizeof(struct ttf_counters);
+}
+
+uint64_t ttf_stats_bytes(uint32_t workers, uint32_t ports)
+{
+	return stats_rings_at(workers, ports) + (uint64_t)workers * workers * sizeof(struct ttf_ring_stats);
+}
+
+/* The rings segment's `ports` field is unused, so its header carries the number of ring slots there. */
+static uint64_t ring_bytes(uint32_t slots)
+{
+	return sizeof(struct ttf_ring) + (uint64_t)slots * sizeof(struct ttf_desc);
+}
+
+static uint64_t control_at(void)
+{
+	return 2 * sizeof(struct ttf_header); /* a line pair */
+}
+
+static uint64_t rings_at(uint32_t workers)
+{
+	return control_at() + (uint64_t)workers * sizeof(struct ttf_control_words);
+}
+
+static uint64_t fdb_at(uint32_t workers, uint32_t slots)
+{
+	return rings_at(workers) + (uint64_t)workers * workers * ring_bytes(slots);
+}
+
+uint64_t ttf_rings_bytes(uint32_t workers, uint32_t slots)
+{
+	return fdb_at(workers, slots) + sizeof(struct ttf_fdb);
+}
+
+uint64_t ttf_frames_bytes(uint32_t frames)
+{
+	return TTF_FRAMES_OFFSET + (uint64_t)frames * TTF_FRAME_STRIDE;
+}
+
+static void header_publish(void *base, uint64_t magic, uint64_t bytes, uint32_t workers, uint32_t ports,
+			   uint64_t epoch)
+{
+	struct ttf_header *header = base;
+
+	header->abi_version = TTF_ABI_VERSION;
+	header->header_bytes = sizeof(*header);
+	header->total_bytes = bytes;
+	header->epoch = epoch;
+	header->workers = workers;
+	header->ports = ports;
+	store_release(&header->magic, magic); /* pairs with ttf_header_check() */
+}
+
+void ttf_stats_init(void *base, uint32_t workers, uint32_t ports, uint64_t epoch)
+{
+	for (uint32_t p = 0; p < ports; p++) {
+		struct ttf_port_stats *port = (struct ttf_port_stats *)((char *)base + ports_at(workers)) + p;
+
+		port->peer = -1;
+	}
+	header_publish(base, TTF_MAGIC_STATS, ttf_stats_bytes(workers, ports), workers, ports, epoch);
+}
+
+void ttf_rings_init(void *base, uint32_t workers, uint32_t slots, uint32_t start, uint64_t ageing_ns,
+		    uint64_t epoch)
+{
+	char *ring = (char *)base + rings_at(workers);
+
+	for (uint32_t i = 0; i < workers * workers; i++, ring += ring_bytes(slots))
+		ring_init((struct ttf_ring *)ring, slots, start);
+	((struct ttf_fdb *)((char *)base + fdb_at(workers, slots)))->ageing_ns = ageing_ns;
+	header_publish(base, TTF_MAGIC_RINGS, ttf_rings_bytes(workers, slots), workers, slots, epoch);
+}
+
+void ttf_frames_init(void *base, uint32_t frames, uint64_t epoch)
+{
+	struct ttf_frames *head = base;
+
+	head->frames = frames;
+	head->stride = TTF_FRAME_STRIDE;
+	header_publish(base, TTF_MAGIC_FRAMES, ttf_frames_bytes(frames), 0, 0, epoch);
+}
+
+static uint64_t expected_bytes(const struct ttf_header *header, uint64_t magic)
+{
+	if (magic == TTF_MAGIC_STATS)
+		return ttf_stats_bytes(header->workers, header->ports);
+	if (magic == TTF_MAGIC_RINGS)
+		return ttf_rings_bytes(header->workers, header->ports);
+	return ttf_frames_bytes(((const struct ttf_frames *)(const void *)header)->frames);
+}
+
+int ttf_header_check(const void *base, uint64_t bytes, uint64_t magic)
+{
+	const struct ttf_header *header = base;
+	uint64_t found;
+
+	if (bytes < sizeof(*header))
+		return -EINVAL;
+	found = load_acquire(&header->magic); /* pairs with header_publish() */
+	if (found == 0)
+		return -ENODATA;
+	if (found != magic)
+		return -EBADMSG;
+	if (header->abi_version != TTF_ABI_VERSION)
+		return -EPROTO;
+	if (header->header_bytes != sizeof(*header) || header->total_bytes > bytes)
+		return -EINVAL;
+	if (magic == TTF_MAGIC_FRAMES && bytes < sizeof(struct ttf_frames))
+		return -EINVAL;
+	if (magic != TTF_MAGIC_FRAMES && (header->workers < 1 || header->workers > TTF_MAX_WORKERS))
+		return -EINVAL;
+	if (magic == TTF_MAGIC_STATS && header->ports > TTF_MAX_PORTS)
+		return -EINVAL;
+	if (magic == TTF_MAGIC_RINGS && !ring_slots_valid(header->ports))
+		return -EINVAL;
+	if (header->total_bytes != expected_bytes(header, magic))
+		return -EINVAL;
+	return 0;
+}
+
+struct ttf_instance_stats *ttf_stats_instance(void *base)
+{
+	return (struct ttf_instance_stats *)((char *)base + sizeof(struct ttf_header));
+}
+
+struct ttf_worker_stats *ttf_stats_worker(void *base, uint32_t worker)
+{
+	return (struct ttf_worker_stats *)((char *)base + workers_at()) + worker;
+}
+
+struct ttf_port_stats *ttf_stats_port(void *base, uint32_t port)
+{
+	const struct ttf_header *header = base;
+
+	return (struct ttf_port_stats *)((char *)base + ports_at(header->workers)) + port;
+}
+
+struct ttf_counters *ttf_stats_queue(void *base, uint32_t port, uint32_t worker)
+{
+	const struct ttf_header *header = base;
+
+	return (struct ttf_counters *)((char *)base + queues_at(header->workers, header->ports)) +
+	       (uint64_t)port * header->workers + worker;
+}
+
+struct ttf_ring_stats *ttf_stats_ring(void *base, uint32_t from, uint32_t to)
+{
+	const struct ttf_header *header = base;
+
+	return (struct ttf_ring_stats *)((char *)base + stats_rings_at(header->workers, header->ports)) +
+	       (uint64_t)from * header->workers + to;
+}
+
+struct ttf_control_words *ttf_rings_control(void *base, uint32_t worker)
+{
+	return (struct ttf_control_words *)((char *)base + control_at()) + worker;
+}
+
+struct ttf_ring *ttf_rings_ring(void *base, uint32_t from, uint32_t to)
+{
+	const struct ttf_header *header = base;
+	uint64_t index = (uint64_t)from * header->workers + to;
+
+	return (struct ttf_ring *)((char *)base + rings_at(header->workers) +
+				   index * ring_bytes(header->ports));
+}
+
+struct ttf_fdb *ttf_rings_fdb(void *base)
+{
+	const struct ttf_header *header = base;
+
+	return (struct ttf_fdb *)((char *)base + fdb_at(header->workers, header->ports));
+}
+
+const char *ttf_drop_name(uint32_t reason)
+{
+	static const char *const names[TTF_DROP_COUNT] = {
+		[TTF_DROP_TX_FULL] = "tx_full",	  [TTF_DROP_RING_FULL] = "ring_full",
+		[TTF_DROP_NO_FRAME] = "no_frame", [TTF_DROP_OVERSIZE] = "oversize",
+		[TTF_DROP_RUNT] = "runt",	  [TTF_DROP_NO_PORT] = "no_port",
+		[TTF_DROP_TX_ERROR] = "tx_error", [TTF_DROP_LINK_DOWN] = "link_down",
+		[TTF_DROP_HAIRPIN] = "hairpin",	  [TTF_DROP_RX_ONLY] = "rx_only",
+		[TTF_DROP_OFFLOAD] = "offload",	  [TTF_DROP_SHUTDOWN] = "shutdown",
+		[TTF_DROP_BAD_DESC] = "bad_desc",
+	};
+
+	return reason < TTF_DROP_COUNT ? names[reason] : "";
+}

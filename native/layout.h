@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where things lie in the segments of abi.h. Called by the supervisor (create), the workers and
+ * `ttfwd stats` (attach). Every function takes the base of a mapping whose header was checked.
+ */
+#ifndef TTF_LAYOUT_H
+#define TTF_LAYOUT_H
+
+#include "abi.h"
+
+uint64_t ttf_stats_bytes(uint32_t workers, uint32_t ports);
+uint64_t ttf_rings_bytes(uint32_t workers, uint32_t slots);
+uint64_t ttf_frames_bytes(uint32_t frames);
+
+/* Fill a zeroed mapping and publish its magic. */
+void ttf_stats_init(void *base, uint32_t workers, uint32_t ports, uint64_t epoch);
+void ttf_rings_init(void *base, uint32_t workers, uint32_t slots, uint32_t start, uint64_t ageing_ns,
+		    uint64_t epoch);
+void ttf_frames_init(void *base, uint32_t frames, uint64_t epoch);
+
+/*
+ * Check a mapping of `bytes` bytes before anything else in it is believed: 0, -ENODATA (no magic: it is
+ * still being made), -EPROTO (other ABI version), -EINVAL (sizes don't agree), -EBADMSG (other magic).
+ */
+int ttf_header_check(const void *base, uint64_t bytes, uint64_t magic);
+
+struct ttf_instance_stats *ttf_stats_instance(void *base);
+struct ttf_worker_stats *ttf_stats_worker(void *base, uint32_t worker);
+struct ttf_port_stats *ttf_stats_port(void *base, uint32_t port);
+struct ttf_counters *ttf_stats_queue(void *base, uint32_t port, uint32_t worker);
+struct ttf_ring_stats *ttf_stats_ring(void *base, uint32_t from, uint32_t to);
+
+struct ttf_control_words *ttf_rings_control(void *base, uint32_t worker);
+struct ttf_ring *ttf_rings_ring(void *base, uint32_t from, uint32_t to);
+struct ttf_fdb *ttf_rings_fdb(void *base);
+
+const char *ttf_drop_name(uint32_t reason);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "ring.h"
+
+int pool_init(struct pool *pool, void *segment, int owner)
+{
+	const struct ttf_frames *head = segment;
+
+	pool->base = (uint8_t *)segment + TTF_FRAMES_OFFSET;
+	pool->frames = head->frames;
+	pool->free = 0;
+	pool->stack = NULL;
+	if (!owner)
+		return 0;
+	pool->stack = calloc(pool->frames, sizeof(*pool->stack));
+	return pool->stack ? 0 : -ENOMEM;
+}
+
+void pool_exit(struct pool *pool)
+{
+	free(pool->stack);
+	pool->stack = NULL;
+	pool->free = 0;
+}
+
+int pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count)
+{
+	uint8_t *held = calloc(pool->frames, 1);
+
+	if (!held)
+		return -ENOMEM;
+	for (uint32_t r = 0; r < count; r++) {
+		struct ttf_ring *ring = rings[r];
+
+		if (!ring)
+			continue;
+		ring_reclaim(ring, ring_completed(ring));
+		for (uint32_t i = 0; i < ring->tail - ring->reclaimed && i < ring->slots; i++) {
+			uint32_t frame = ring_reclaimed_frame(ring, i);
+
+			if (frame < pool->frames)
+				held[frame] = 1;
+		}
+	}
+	pool->free = 0;
+	for (uint32_t frame = pool->frames; frame-- > 0;)
+		if (!held[frame])
+			pool_put(pool, frame);
+	free(held);
+	return 0;
+}

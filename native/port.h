@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How bursts cross the kernel boundary: one table of function pointers a driver.
+ *
+ *   port_rw.c    tap queue by read() and write(): a system call a packet, works on every kernel
+ *   port_mmsg.c  a socket by recvmmsg() and sendmmsg(): a system call a burst (turbotap, and AF_UNIX
+ *                datagram sockets in the tests); and the same for AF_PACKET, which tells a frame's VLAN tag
+ *                beside the frame
+ */
+#ifndef TTF_PORT_H
+#define TTF_PORT_H
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "abi.h"
+
+/* One frame on its way in or out: where its Ethernet header is, and its length from there. */
+struct port_frame {
+	uint8_t *eth;
+	uint32_t length;
+};
+
+/* What a driver needs while one call lasts; one a worker, shared by its ports. */
+struct port_scratch {
+	struct mmsghdr messages[TTF_MAX_BATCH];
+	struct iovec vectors[TTF_MAX_BATCH];
+	struct port_control {
+		_Alignas(struct cmsghdr) uint8_t bytes[64]; /* CMSG_SPACE(sizeof(struct tpacket_auxdata)) */
+	} controls[TTF_MAX_BATCH];
+};
+
+struct port_queue {
+	const struct port_driver *driver;
+	struct port_scratch *scratch;
+	int fd;		       /* borrowed: the caller of ttf_worker_attach() owns it */
+	uint32_t header_bytes; /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
+};
+
+struct port_driver {
+	/*
+	 * Receive up to count frames into frames[].eth, setting length; a frame that did not fit has
+	 * length UINT32_MAX. Returns how many, or -errno if none; -EAGAIN when the queue is empty. Adds
+	 * the system calls made to *calls. Never blocks.
+	 */
+	int (*rx)(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls);
+
+	/*
+	 * Send up to count frames in order. Returns how many the kernel took, or -errno for what befell
+	 * the first. Never blocks.
+	 */
+	int (*tx)(struct port_queue *queue, const struct port_frame *frames, uint32_t count, uint64_t *calls);
+};
+
+extern const struct port_driver port_driver_rw;
+extern const struct port_driver port_driver_mmsg;
+extern const struct port_driver port_driver_packet;
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What worker.c (the loop), output.c (where frames leave) and attach.c (ports come and go) share. */
+#ifndef TTF_WORKER_INTERNAL_H
+#define TTF_WORKER_INTERNAL_H
+
+#include <poll.h>
+
+#include "atomic.h"
+#include "pool.h"
+#include "port.h"
+#include "ring.h"
+#include "worker.h"
+
+struct worker_port {
+	uint32_t used;
+	uint32_t generation;
+	uint32_t queues;
+	uint32_t mtu;
+	int serves;		/* this worker has a queue of the port */
+	int error;		/* errno of a queue that stopped working, looked at again every slice */
+	uint32_t packet_socket; /* PACKET_STATISTICS can be read from its fd */
+	struct port_queue queue;
+	struct ttf_counters *stats;
+	struct generator *generator;
+	uint32_t out; /* frames that wait for flush_ports() */
+	struct port_frame frames[TTF_MAX_BATCH];
+};
+
+/* The ring to one other worker, as its producer. */
+struct ring_out {
+	struct ttf_ring *ring;
+	struct ttf_ring_stats *stats;
+	struct ttf_control_words *consumer;
+	int doorbell;
+	uint32_t pending; /* written, not yet published */
+};
+
+/* The ring from one other worker, as its consumer. */
+struct ring_in {
+	struct ttf_ring *ring;
+	struct ttf_ring_stats *stats;
+	struct pool pool; /* the producer's */
+};
+
+struct ttf_worker {
+	uint32_t id, workers, batch, steering, rx_mode;
+	uint64_t spin_ns;
+	struct ttf_forward table;
+	struct pool pool;
+	struct ttf_control_words *control;
+	struct ttf_worker_stats *stats;
+	uint32_t reclaim_below; /* reclaim when fewer frames are free */
+
+	uint64_t now_ns;	/* coarse, read once a round */
+	uint64_t last_work_ns;	/* precise */
+	uint64_t busy_since_ns; /* 0 while idle */
+	uint64_t cpu_base_ns;	/* CPU time of earlier incarnations */
+	int drained;		/* DRAIN was seen through: receive no more */
+	uint64_t drain_since_ns;
+
+	uint32_t ports_used, ports_high; /* how many; the highest slot + 1 */
+	struct worker_port ports[TTF_MAX_PORTS];
+	struct ring_out *ring_out; /* [workers]; the own entry is empty */
+	struct ring_in *ring_in;
+	int doorbell;
+	struct pollfd *polls; /* [1 + TTF_MAX_PORTS] */
+
+	struct port_scratch scratch;
+	struct port_frame rx[TTF_MAX_BATCH];
+	uint8_t handed[TTF_MAX_BATCH]; /* frames of the burst that a ring holds now */
+};
+
+static inline void drop(struct ttf_counters *counters, uint32_t reason, uint64_t count)
+{
+	count_add(&counters->drops[reason], count);
+}
+
+/* output.c */
+
+/*
+ * Queue one frame of this worker's pool for its output port, or for the ring to the worker that owns the
+ * flow or the output queue. Returns 1 when a ring holds the frame now, else 0. Nothing leaves before
+ * flush().
+ */
+int send_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, uint32_t frame, uint8_t *eth,
+	       uint32_t length);
+/* The same for every port but in_port. Each further worker that must send gets a copy. */
+int flood_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame, uint8_t *eth, uint32_t length);
+
+/* Queue a frame on a port that this worker serves, or drop it by name if the port can't carry it. */
+void queue_frame(struct worker_port *port, uint8_t *eth, uint32_t length);
+
+/* A frame that another worker flooded with this steering key: to the ports that this worker owns for it. */
+void flood_handed(struct ttf_worker *worker, uint32_t key, uint32_t in_port, uint8_t *eth, uint32_t length);
+
+/* Send what is queued, publish the rings, ring doorbells of sleepers. */
+void flush(struct ttf_worker *worker);
+
+/* Take back the frames that consumers are done with. */
+void reclaim(struct ttf_worker *worker);
+
+/* worker.c */
+
+/* One burst from a port's queue: receive, forward, flush. Returns packets received, or -errno. */
+int receive_burst(struct ttf_worker *worker, uint32_t slot, int discard);
+
+#endif

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a skipped test means, for every test below this folder.
+
+A test that can't run here says what it lacks: `missing("network namespaces")`. With TTFWD_CI set, a
+skip fails the run, as a machine that stopped offering something would otherwise look like a pass.
+Each test also gets the marker of its folder, so that `pytest -m "not netns"` works.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+# Capabilities that continuous integration may lack. Each entry needs a comment that says why.
+ALLOWED_MISSING: frozenset[str] = frozenset()
+
+_REASON = "missing capability: "
+_HERE = Path(__file__).parent
+
+
+def missing(capability: str) -> NoReturn:
+    """Skip the running test, naming what it needs and this machine doesn't have."""
+    pytest.skip(_REASON + capability, allow_module_level=True)
+
+
+class _NoSkips:
+    """Collects skips; registered only where a skip is a failure."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if not report.skipped or hasattr(report, "wasxfail"):
+            return
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        capability = reason.removeprefix("Skipped: ").removeprefix(_REASON)
+        if capability not in ALLOWED_MISSING:
+            self.skipped.append(f"{report.nodeid}: {reason}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._note(report)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.skipped:
+            terminalreporter.section("skipped, which fails the run where TTFWD_CI is set", red=True)
+            for line in self.skipped:
+                terminalreporter.line(line)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("TTFWD_CI"):
+        config.pluginmanager.register(_NoSkips(), "ttfwd-no-skips")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(_HERE).parts[0] if item.path.is_relative_to(_HERE) else ""
+        if folder in ("unit", "native", "process", "netns", "kmod"):
+            item.add_marker(folder)

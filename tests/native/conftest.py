@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the native tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.native.harness import Instance
+
+MakeInstance = Callable[..., Instance]
+
+
+@pytest.fixture
+def instance() -> Iterator[MakeInstance]:
+    """Make instances; at the end of the test no frame and no packet of theirs is unaccounted for."""
+    made: list[Instance] = []
+
+    def make(workers: int = 1, **settings: object) -> Instance:
+        made.append(Instance(workers, **settings))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    try:
+        for each in made:
+            each.check()
+    finally:
+        for each in made:
+            each.close()

@@ -1,0 +1,451 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole instance inside one test: segments in anonymous mappings, ports that are AF_UNIX datagram
+socketpairs, and workers that the test runs round by round. Needs no root, no device and no second process.
+
+Used by every test of the loop. `Instance.check()` is the conservation equation and the count of frames;
+the `instance` fixture (conftest.py) calls it when a test ends.
+
+Such a socket holds what its sender's SO_SNDBUF allows, a few hundred small frames; Port.shrink() makes that
+a handful.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+import socket
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forwarder.native import check, ffi, lib
+
+ROOT = Path(__file__).resolve().parents[2]
+NATIVE = ROOT / "native"
+
+EPOCH = 0x5EED
+VNET_HDR_BYTES = 10
+MS = 1_000_000
+FRAME_STRIDE = int(lib.ttf_frames_bytes(2) - lib.ttf_frames_bytes(1))
+FRAME_MAX_BYTES = FRAME_STRIDE - 128
+
+MODES = {
+    "xconnect": lib.TTF_MODE_XCONNECT,
+    "bridge": lib.TTF_MODE_BRIDGE,
+    "macswap": lib.TTF_MODE_MACSWAP,
+    "rxonly": lib.TTF_MODE_RXONLY,
+    "txonly": lib.TTF_MODE_TXONLY,
+}
+STEERINGS = {"queue": lib.TTF_STEERING_QUEUE, "flow": lib.TTF_STEERING_FLOW}
+RX_MODES = {
+    "polling": lib.TTF_RX_POLLING,
+    "interrupt": lib.TTF_RX_INTERRUPT,
+    "adaptive": lib.TTF_RX_ADAPTIVE,
+}
+
+
+# --------------------------------------------------------------------------------------------- frames
+
+
+def mac(n: int) -> bytes:
+    """A locally administered unicast address."""
+    return b"\x02\x00" + struct.pack("!I", n)
+
+
+def frame(n: int, length: int = 60, dst: bytes = mac(0xD), src: bytes = mac(0x5)) -> bytes:
+    """A frame of no protocol that anybody parses, its content depending on n in every part."""
+    head = dst + src + b"\x88\xb5" + struct.pack("!I", n)
+    return (head + random.Random(n).randbytes(length))[:length]
+
+
+def udp_frame(src_port: int, dst_port: int, payload: bytes, *, reverse: bool = False) -> bytes:
+    """UDP over IPv4; reverse gives the other direction of the same flow."""
+    a, b = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
+    macs = mac(2) + mac(1)
+    if reverse:
+        a, b, src_port, dst_port, macs = b, a, dst_port, src_port, mac(1) + mac(2)
+    udp = struct.pack("!HHHH", src_port, dst_port, 8 + len(payload), 0) + payload
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0x4000, 64, 17, 0) + a + b
+    return macs + b"\x08\x00" + ip + udp
+
+
+def vnet_header(
+    flags: int = 0, gso_type: int = 0, hdr_len: int = 0, gso_size: int = 0, start: int = 0, offset: int = 0
+) -> bytes:
+    return struct.pack("=BBHHHH", flags, gso_type, hdr_len, gso_size, start, offset)
+
+
+NO_OFFLOAD = vnet_header()
+
+
+# ---------------------------------------------------------------------------------------------- memory
+
+
+class Segment:
+    """A zeroed shared mapping that cffi can point into."""
+
+    def __init__(self, size: int) -> None:
+        self.map = mmap.mmap(-1, size)
+        self._buffer = ffi.from_buffer("char[]", self.map, require_writable=True)
+        self.base = ffi.cast("void *", self._buffer)
+        self.size = size
+
+    def close(self) -> None:
+        ffi.release(self._buffer)
+        self.map.close()
+
+
+def stats_segment(workers: int, ports: int = lib.TTF_MAX_PORTS, epoch: int = EPOCH) -> Segment:
+    segment = Segment(lib.ttf_stats_bytes(workers, ports))
+    lib.ttf_stats_init(segment.base, workers, ports, epoch)
+    return segment
+
+
+def rings_segment(
+    workers: int, slots: int, start: int = 0, ageing_ns: int = 300 * 10**9, epoch: int = EPOCH
+) -> Segment:
+    segment = Segment(lib.ttf_rings_bytes(workers, slots))
+    lib.ttf_rings_init(segment.base, workers, slots, start, ageing_ns, epoch)
+    return segment
+
+
+def frames_segment(frames: int, epoch: int = EPOCH) -> Segment:
+    segment = Segment(lib.ttf_frames_bytes(frames))
+    lib.ttf_frames_init(segment.base, frames, epoch)
+    return segment
+
+
+# ------------------------------------------------------------------------------------------------ ports
+
+
+def drain(end: socket.socket) -> list[bytes]:
+    """Every datagram that waits."""
+    got = []
+    while True:
+        try:
+            got.append(end.recv(1 << 18, socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return got
+
+
+@dataclass
+class Port:
+    """A port as the test sees it: `outside[q]` is the far end of queue q's socket."""
+
+    slot: int
+    queues: int
+    peer: int
+    mtu: int
+    io: int
+    header_bytes: int
+    generation: int
+    outside: list[socket.socket] = field(default_factory=list)
+    inside: list[socket.socket] = field(default_factory=list)
+
+    def send(self, queue: int, *frames: bytes, header: bytes = NO_OFFLOAD) -> None:
+        for data in frames:
+            self.outside[queue].send((header if self.header_bytes else b"") + data)
+
+    def offer(self, queue: int, data: bytes) -> bool:
+        """Send unless the socket is full."""
+        try:
+            self.send(queue, data)
+        except BlockingIOError:
+            return False
+        return True
+
+    def shrink(self, queue: int) -> None:
+        """Let this queue's device hold a handful of packets that nobody reads."""
+        self.inside[queue].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 0)
+
+    def receive(self, queue: int) -> list[bytes]:
+        """What waits, without the offload headers, which must be empty."""
+        got = drain(self.outside[queue])
+        if self.header_bytes:
+            assert all(data[:VNET_HDR_BYTES] == NO_OFFLOAD for data in got)
+        return [data[self.header_bytes :] for data in got]
+
+    def receive_all(self) -> list[bytes]:
+        return [data for queue in range(self.queues) for data in self.receive(queue)]
+
+
+# --------------------------------------------------------------------------------------------- instance
+
+
+def packets_in(counters: Any) -> int:
+    return int(counters.rx_packets + counters.generated_packets + counters.copied_packets)
+
+
+def packets_out(counters: Any) -> int:
+    return int(counters.tx_packets + sum(counters.drops))
+
+
+def named_drops(counters: Iterable[Any]) -> dict[str, int]:
+    """Drop counts by name, those that are not 0, summed."""
+    totals: dict[str, int] = {}
+    for each in counters:
+        for reason in range(lib.TTF_DROP_COUNT):
+            if each.drops[reason]:
+                name = ffi.string(lib.ttf_drop_name(reason)).decode()
+                totals[name] = totals.get(name, 0) + int(each.drops[reason])
+    return totals
+
+
+class Instance:
+    def __init__(
+        self,
+        workers: int = 1,
+        *,
+        mode: str = "xconnect",
+        steering: str = "queue",
+        rx_mode: str = "polling",
+        batch: int = 64,
+        slots: int = 64,
+        frames: int = 256,
+        start: int = 0,
+        ageing_ns: int = 300 * 10**9,
+        spin_ns: int = 50_000,
+    ) -> None:
+        self.conserves = True  # until a test invents packets
+        self.workers = workers
+        self.slots = slots
+        self.frames = frames
+        self.settings = {
+            "batch": batch,
+            "mode": MODES[mode],
+            "steering": STEERINGS[steering],
+            "rx_mode": RX_MODES[rx_mode],
+            "spin_ns": spin_ns,
+        }
+        self._segments = [stats_segment(workers), rings_segment(workers, slots, start, ageing_ns)]
+        self._segments += [frames_segment(frames) for _ in range(workers)]
+        self.stats, self.rings = self._segments[0].base, self._segments[1].base
+        self.pools = [segment.base for segment in self._segments[2:]]
+        self.doorbells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
+        self.ports: dict[int, Port] = {}
+        self._closing: list[Port] = []
+        self.live: list[Any] = [None] * workers
+        for w in range(workers):
+            self.new_worker(w)
+
+    # --- workers
+
+    def config(self, w: int, **changes: Any) -> tuple[Any, list[Any]]:
+        """A worker's configuration, and what it points to."""
+        pools = ffi.new("void *[]", self.pools)
+        doorbells = ffi.new("int[]", self.doorbells)
+        values = {"id": w, "stats": self.stats, "rings": self.rings, "frames": pools, "doorbells": doorbells}
+        return ffi.new("struct ttf_worker_config *", {**self.settings, **values, **changes}), [
+            pools,
+            doorbells,
+        ]
+
+    def new_worker(self, w: int) -> None:
+        """Start (or, after kill(), restart) worker w, and give it every port."""
+        config, _alive = self.config(w)
+        worker = lib.ttf_worker_new(config)
+        assert worker != ffi.NULL
+        self.live[w] = worker
+        for port in self.ports.values():
+            self._attach(w, port)
+
+    def kill(self, w: int) -> None:
+        """As a SIGKILL would: what is private is gone, what is shared stays as it is."""
+        lib.ttf_worker_free(self.live[w])
+        self.live[w] = None
+
+    def revive(self, w: int) -> int:
+        """What the supervisor does after a death. Returns the packets lost."""
+        lost = int(lib.ttf_recover_worker(self.stats, self.rings, w))
+        lib.ttf_control_reset(self.rings, w)
+        self.new_worker(w)
+        return lost
+
+    # --- ports
+
+    def connect(
+        self,
+        slot: int,
+        *,
+        queues: int | None = None,
+        peer: int = -1,
+        mtu: int = 1500,
+        io: int = lib.TTF_IO_MMSG,
+        header_bytes: int = 0,
+        generation: int = 1,
+    ) -> Port:
+        port = Port(slot, queues or self.workers, peer, mtu, io, header_bytes, generation)
+        for _ in range(port.queues):
+            inside, outside = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+            for end in (inside, outside):
+                end.setblocking(False)
+            port.inside.append(inside)
+            port.outside.append(outside)
+        self.ports[slot] = port
+        for w in range(self.workers):
+            if self.live[w]:
+                self._attach(w, port)
+        return port
+
+    def pair(self, **options: Any) -> tuple[Port, Port]:
+        """Ports 0 and 1, each the other's peer."""
+        return self.connect(0, peer=1, **options), self.connect(1, peer=0, **options)
+
+    def _attach(self, w: int, port: Port) -> None:
+        config = ffi.new(
+            "struct ttf_port_config *",
+            {
+                "slot": port.slot,
+                "generation": port.generation,
+                "queues": port.queues,
+                "mtu": port.mtu,
+                "peer": port.peer,
+                "fd": port.inside[w].fileno() if w < port.queues else -1,
+                "io": port.io,
+                "header_bytes": port.header_bytes,
+            },
+        )
+        check(lib.ttf_worker_attach(self.live[w], config))
+
+    def disconnect(self, slot: int) -> Port:
+        """Detach a port from every worker and retire its counters. Its sockets stay open."""
+        port = self.ports.pop(slot)
+        for w in range(self.workers):
+            check(lib.ttf_worker_detach(self.live[w], slot))
+        lib.ttf_retire_port(self.stats, slot)
+        for other in self.ports.values():
+            if other.peer == slot:
+                other.peer = -1
+        self._closing.append(port)
+        return port
+
+    # --- running
+
+    def run(self, w: int, slice_ns: int = 0) -> int:
+        worker = self.live[w]
+        return int(lib.ttf_worker_run(worker, slice_ns, lib.ttf_worker_attention(worker)))
+
+    def step(self, *workers: int) -> None:
+        """One round of each of these workers (of all of them by default)."""
+        for w in workers or range(self.workers):
+            worker = self.live[w]
+            # A message that seems to wait ends the slice after its first round.
+            lib.ttf_worker_run(worker, 10**9, lib.ttf_worker_attention(worker) ^ 1)
+
+    def settle(self) -> None:
+        """Run every worker until nothing moves any more."""
+        before = -1
+        while (now := self._moved()) != before:
+            before = now
+            self.step()
+
+    def _moved(self) -> int:
+        rings = sum(int(r.pushed + r.popped) for r in self._rings())
+        return rings + sum(packets_in(c) + packets_out(c) for c in self._all_counters())
+
+    def pump(
+        self, offered: Sequence[tuple[Port, int, bytes]], burst: int = 8
+    ) -> dict[tuple[int, int], list[bytes]]:
+        """
+        Send (port, queue, frame) in bursts that fit everywhere, until nothing moves any more.
+        Returns what came out of each (slot, queue), in order.
+        """
+        out: dict[tuple[int, int], list[bytes]] = defaultdict(list)
+        for n, (port, queue, data) in enumerate(offered, 1):
+            port.send(queue, data)
+            if n % burst == 0 or n == len(offered):
+                self.settle()
+                self._collect(out)
+        return out
+
+    def _collect(self, out: dict[tuple[int, int], list[bytes]]) -> None:
+        for port in self.ports.values():
+            for queue in range(port.queues):
+                out[port.slot, queue] += port.receive(queue)
+
+    # --- counters
+
+    def queue(self, slot: int, w: int = 0) -> Any:
+        return lib.ttf_stats_queue(self.stats, slot, w)
+
+    def worker_stats(self, w: int = 0) -> Any:
+        return lib.ttf_stats_worker(self.stats, w)
+
+    def ring(self, source: int, to: int) -> Any:
+        return lib.ttf_rings_ring(self.rings, source, to)
+
+    def ring_stats(self, source: int, to: int) -> Any:
+        return lib.ttf_stats_ring(self.stats, source, to)
+
+    def total(self, slot: int, counter: str) -> int:
+        return sum(int(getattr(self.queue(slot, w), counter)) for w in range(self.workers))
+
+    def drops(self, slot: int) -> dict[str, int]:
+        return named_drops(self.queue(slot, w) for w in range(self.workers))
+
+    def orphan_drops(self) -> dict[str, int]:
+        return named_drops(self.worker_stats(w).orphans for w in range(self.workers))
+
+    def all_drops(self) -> dict[str, int]:
+        return named_drops(self._all_counters())
+
+    def lost(self) -> int:
+        return sum(int(self.worker_stats(w).lost_in_crash) for w in range(self.workers))
+
+    def waiting(self) -> int:
+        return sum(int(r.pushed - r.popped) for r in self._rings())
+
+    def _rings(self) -> list[Any]:
+        return [self.ring_stats(a, b) for a in range(self.workers) for b in range(self.workers) if a != b]
+
+    def _all_counters(self) -> list[Any]:
+        queues = [self.queue(p, w) for p in range(lib.TTF_MAX_PORTS) for w in range(self.workers)]
+        workers = [self.worker_stats(w) for w in range(self.workers)]
+        return queues + [each for stats in workers for each in (stats.orphans, stats.retired)]
+
+    # --- what must hold at any quiet moment
+
+    def check_conservation(self) -> None:
+        counters = self._all_counters()
+        came_in = sum(map(packets_in, counters))
+        went_out = sum(map(packets_out, counters))
+        assert came_in == went_out + self.waiting() + self.lost(), (
+            f"in {came_in}, out {went_out}, waiting {self.waiting()}, lost {self.lost()}, {self.all_drops()}"
+        )
+        assert self.waiting() == lib.ttf_rings_waiting(self.rings)
+
+    def check_frames(self) -> None:
+        """Each frame of each live worker is in its pool, or in one slot of one of its rings."""
+        for w, worker in enumerate(self.live):
+            if not worker:
+                continue
+            self.step(w)
+            held = [frame for to in range(self.workers) if to != w for frame in self.held(w, to)]
+            assert len(set(held)) == len(held)
+            free = int(self.worker_stats(w).pool_free_frames)
+            assert free + len(held) == self.frames, f"worker {w}: {free} free, {len(held)} in rings"
+
+    def held(self, source: int, to: int) -> list[int]:
+        """The frames of `source` that its ring to `to` holds, completed ones included."""
+        ring = self.ring(source, to)
+        return [lib.ring_reclaimed_frame(ring, i) for i in range((ring.tail - ring.reclaimed) % 2**32)]
+
+    def check(self) -> None:
+        self.check_frames()
+        if self.conserves:
+            self.check_conservation()
+
+    def close(self) -> None:
+        for worker in self.live:
+            lib.ttf_worker_free(worker or ffi.NULL)
+        for port in [*self.ports.values(), *self._closing]:
+            for end in port.inside + port.outside:
+                end.close()
+        for fd in self.doorbells:
+            os.close(fd)
+        for segment in self._segments:
+            segment.close()

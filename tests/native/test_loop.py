@@ -1,0 +1,487 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One worker's loop: what comes out is what went in, in order, and whatever doesn't come out has a name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
+from scapy.packet import Packet, Raw
+
+from forwarder.native import ffi, lib
+from tests.native.conftest import MakeInstance
+from tests.native.harness import (
+    FRAME_MAX_BYTES,
+    MS,
+    NO_OFFLOAD,
+    VNET_HDR_BYTES,
+    drain,
+    frame,
+    mac,
+    vnet_header,
+)
+
+MMSG, RW, PACKET = lib.TTF_IO_MMSG, lib.TTF_IO_RW, lib.TTF_IO_PACKET
+
+DRIVERS = pytest.mark.parametrize(
+    ("io", "header_bytes"),
+    [
+        pytest.param(MMSG, 0, id="mmsg"),
+        pytest.param(MMSG, VNET_HDR_BYTES, id="mmsg-header"),
+        pytest.param(PACKET, 0, id="packet"),
+        pytest.param(PACKET, VNET_HDR_BYTES, id="packet-header"),
+        pytest.param(RW, 0, id="rw"),
+        pytest.param(RW, VNET_HDR_BYTES, id="rw-header"),
+    ],
+)
+
+
+@DRIVERS
+@pytest.mark.parametrize("batch", [1, 3, 64, 256])
+def test_bytes_and_order_survive(instance: MakeInstance, io: int, header_bytes: int, batch: int) -> None:
+    made = instance(batch=batch)
+    left, right = made.pair(io=io, header_bytes=header_bytes, mtu=9000)
+    lengths = [14, 15, 59, 60, 61, 64, 1513, 1514, 9013, 9014] * 4
+    there = [frame(n, length) for n, length in enumerate(lengths)]
+    back = [frame(1000 + n, length) for n, length in enumerate(reversed(lengths))]
+    offered = [each for a, b in zip(there, back, strict=True) for each in ((left, 0, a), (right, 0, b))]
+    out = made.pump(offered)
+    assert out[1, 0] == there
+    assert out[0, 0] == back
+    for slot, frames in ((0, there), (1, back)):
+        assert made.total(slot, "rx_packets") == len(frames)
+        assert made.total(slot, "rx_bytes") == sum(map(len, frames))
+        assert made.total(1 - slot, "tx_packets") == len(frames)
+        assert made.total(1 - slot, "tx_bytes") == sum(map(len, frames))
+    assert made.all_drops() == {}
+
+
+def test_a_burst_costs_one_system_call_each_way(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.pair()
+    left.send(0, *(frame(n) for n in range(8)))
+    made.step()
+    assert len(right.receive(0)) == 8
+    assert made.queue(0).rx_calls == 1
+    assert made.queue(1).tx_calls == 1
+    assert made.queue(0).rx_bursts[3] == 1, "a burst of 8 falls into the bucket 8-15"
+    made.step()
+    assert made.queue(0).rx_calls == 1
+    assert made.queue(0).rx_empty_calls == 1
+    # The empty round of port 1 came with the burst of port 0.
+    assert made.queue(1).rx_empty_calls == 2
+
+
+def test_rw_costs_a_system_call_a_packet(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.pair(io=RW)
+    left.send(0, *(frame(n) for n in range(8)))
+    made.step()
+    assert len(right.receive(0)) == 8
+    assert made.queue(0).rx_calls == 9, "the ninth says that the queue is empty"
+    assert made.queue(1).tx_calls == 8
+
+
+@pytest.mark.parametrize(("count", "bucket"), [(1, 0), (2, 1), (3, 1), (4, 2), (7, 2), (8, 3), (10, 3)])
+def test_burst_sizes_are_counted_in_their_bucket(instance: MakeInstance, count: int, bucket: int) -> None:
+    made = instance()
+    left, _right = made.pair()
+    left.send(0, *(frame(n) for n in range(count)))
+    made.step()
+    assert list(made.queue(0).rx_bursts) == [int(i == bucket) for i in range(lib.TTF_BURST_BUCKETS)]
+
+
+# ---------------------------------------------------------------------------------------------- offload
+
+
+def checksum_wanted(packet: Packet, layer: type[Packet], offset: int) -> tuple[bytes, bytes, bytes]:
+    """A frame whose checksum is left to the device, its offload header, and the frame when done."""
+    done = bytes(packet)
+    start = len(done) - len(bytes(packet[layer]))
+    undone = bytearray(done)
+    left_over = packet.copy()
+    left_over[layer].chksum = 0
+    # What the kernel leaves in the field is the sum of the pseudo-header, not complemented.
+    body = done[start:]
+    ip = packet[IP] if IP in packet else packet[IPv6]
+    addresses = socket.inet_pton(socket.AF_INET if IP in packet else socket.AF_INET6, ip.src)
+    addresses += socket.inet_pton(socket.AF_INET if IP in packet else socket.AF_INET6, ip.dst)
+    protocol = 6 if layer is TCP else 17
+    pseudo = addresses + len(body).to_bytes(4, "big") + protocol.to_bytes(4, "big")
+    total = sum(int.from_bytes(pseudo[i : i + 2], "big") for i in range(0, len(pseudo), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    undone[start + offset : start + offset + 2] = total.to_bytes(2, "big")
+    return bytes(undone), vnet_header(flags=1, start=start, offset=offset), done
+
+
+def tcp_packet(payload: bytes = b"odd") -> Packet:
+    return (
+        Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")
+        / IP(src="10.0.0.1", dst="10.0.0.2")
+        / TCP(sport=1234, dport=80)
+        / Raw(payload)
+    )
+
+
+def test_checksum_is_done_for_a_port_without_offload(instance: MakeInstance) -> None:
+    made = instance()
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
+    right = made.connect(1, peer=0)
+    undone, header, done = checksum_wanted(tcp_packet(), TCP, 16)
+    assert undone != done
+    left.send(0, undone, header=header)
+    made.settle()
+    assert right.receive(0) == [done]
+
+
+def test_checksum_is_left_to_a_port_with_offload(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.pair(header_bytes=VNET_HDR_BYTES)
+    undone, header, _done = checksum_wanted(tcp_packet(), TCP, 16)
+    left.send(0, undone, header=header)
+    made.settle()
+    assert drain(right.outside[0]) == [header + undone]
+
+
+def test_no_offload_is_asked_for_frames_of_a_port_without(instance: MakeInstance) -> None:
+    """A frame's memory has held another frame's offload header before."""
+    made = instance(frames=2, batch=1)
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
+    right = made.connect(1, peer=0)
+    undone, header, done = checksum_wanted(tcp_packet(), TCP, 16)
+    for n in range(4):
+        left.send(0, undone, header=header)
+        made.settle()
+        assert right.receive(0) == [done]
+        right.send(0, frame(n))
+        made.settle()
+        assert drain(left.outside[0]) == [NO_OFFLOAD + frame(n)]
+
+
+def test_segment_crosses_a_pair_with_offload_whatever_its_size(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.pair(header_bytes=VNET_HDR_BYTES, mtu=1500)
+    segment = bytes(tcp_packet(bytes(20000)))
+    header = vnet_header(flags=1, gso_type=1, hdr_len=54, gso_size=1448, start=34, offset=16)
+    left.send(0, segment, header=header)
+    made.settle()
+    assert drain(right.outside[0]) == [header + segment]
+
+
+def test_segment_is_refused_by_a_port_without_offload(instance: MakeInstance) -> None:
+    made = instance()
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
+    right = made.connect(1, peer=0)
+    header = vnet_header(flags=1, gso_type=1, hdr_len=54, gso_size=1448, start=34, offset=16)
+    left.send(0, bytes(tcp_packet(bytes(20000))), header=header)
+    left.send(0, bytes(tcp_packet()), header=vnet_header(flags=1, start=4000, offset=16))
+    left.send(0, frame(1))
+    made.settle()
+    assert right.receive(0) == [frame(1)]
+    assert made.all_drops() == {"offload": 2}
+
+
+# ------------------------------------------------------------------------------------------------ drops
+
+
+@DRIVERS
+def test_runts_are_dropped_by_name(instance: MakeInstance, io: int, header_bytes: int) -> None:
+    made = instance()
+    left, right = made.pair(io=io, header_bytes=header_bytes)
+    for length in (0, 1, 13):
+        left.send(0, frame(length, length))
+    if header_bytes:
+        left.outside[0].send(b"\0" * 4)  # not even an offload header
+    left.send(0, frame(14, 14))
+    made.settle()
+    assert right.receive(0) == [frame(14, 14)]
+    runts = 4 if header_bytes else 3
+    assert made.drops(0) == {"runt": runts}
+    assert made.total(0, "rx_packets") == runts + 1
+
+
+@DRIVERS
+def test_frames_beyond_the_mtu_are_dropped_by_name(
+    instance: MakeInstance, io: int, header_bytes: int
+) -> None:
+    made = instance()
+    left = made.connect(0, peer=1, io=io, header_bytes=header_bytes, mtu=9000)
+    right = made.connect(1, peer=0, io=io, header_bytes=header_bytes, mtu=1500)
+    ether = Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")
+    fits = [
+        frame(0, 1514),
+        bytes(ether / Dot1Q(vlan=7, type=0x88B5) / Raw(bytes(1500))),
+        bytes(ether / Dot1AD(vlan=7) / Dot1Q(vlan=8, type=0x88B5) / Raw(bytes(1500))),
+    ]
+    too_long = [frame(1, 1515), bytes(ether / Dot1Q(vlan=7, type=0x88B5) / Raw(bytes(1501)))]
+    left.send(0, *too_long, *fits)
+    made.settle()
+    assert right.receive(0) == fits
+    assert made.all_drops() == {"oversize": 2}
+    assert made.drops(1) == {"oversize": 2}, "the output port's name is the one to show"
+
+
+@DRIVERS
+def test_frames_beyond_a_frame_are_dropped_by_name(
+    instance: MakeInstance, io: int, header_bytes: int
+) -> None:
+    made = instance()
+    left, right = made.pair(io=io, header_bytes=header_bytes, mtu=100_000)
+    left.send(0, frame(0, FRAME_MAX_BYTES + 1), frame(1, FRAME_MAX_BYTES - 1))
+    made.settle()
+    assert right.receive(0) == [frame(1, FRAME_MAX_BYTES - 1)]
+    assert made.drops(0) == {"oversize": 1}
+
+
+def test_no_port_without_a_peer(instance: MakeInstance) -> None:
+    made = instance()
+    alone = made.connect(0)
+    waits_for_another = made.connect(1, peer=2)
+    alone.send(0, frame(1), frame(2))
+    waits_for_another.send(0, frame(3))
+    made.settle()
+    assert made.drops(0) == {"no_port": 2}
+    assert made.drops(1) == {"no_port": 1}
+
+
+@DRIVERS
+def test_tx_full_counts_what_the_device_did_not_take(
+    instance: MakeInstance, io: int, header_bytes: int
+) -> None:
+    made = instance()
+    left, right = made.pair(io=io, header_bytes=header_bytes)
+    right.shrink(0)
+    sent = [frame(n) for n in range(60)]
+    for n in range(0, 60, 12):
+        left.send(0, *sent[n : n + 12])
+        made.settle()
+    got = right.receive(0)
+    assert 0 < len(got) < len(sent)
+    assert got == sent[: len(got)], "what was taken is the oldest, in order"
+    assert made.drops(1) == {"tx_full": len(sent) - len(got)}
+    assert made.total(1, "tx_packets") == len(got)
+    assert made.total(1, "tx_bytes") == sum(map(len, got))
+    left.send(0, frame(99))
+    made.settle()
+    assert right.receive(0) == [frame(99)], "a full device that is read again forwards again"
+
+
+def test_tx_error_concerns_one_packet_at_a_time(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.pair()
+    right.outside[0].close()
+    left.send(0, *(frame(n) for n in range(5)))
+    made.settle()
+    assert made.drops(1) == {"tx_error": 5}
+    assert made.total(1, "tx_packets") == 0
+
+
+def test_hairpin_is_dropped_by_name(instance: MakeInstance) -> None:
+    made = instance(mode="bridge")
+    left, right = made.connect(0), made.connect(1)
+    left.send(0, frame(1, src=mac(1), dst=mac(9)))
+    left.send(0, frame(2, src=mac(2), dst=mac(1)))
+    made.settle()
+    assert right.receive(0) == [frame(1, src=mac(1), dst=mac(9))]
+    assert made.drops(0) == {"hairpin": 1}
+
+
+@pytest.mark.parametrize("mode", ["rxonly", "txonly"])
+def test_rx_only_counts_and_drops(instance: MakeInstance, mode: str) -> None:
+    made = instance(mode=mode)
+    left, right = made.connect(0), made.connect(1)
+    left.send(0, *(frame(n) for n in range(7)))
+    made.settle()
+    assert made.total(0, "rx_packets") == 7
+    assert made.total(0, "rx_bytes") == 7 * 60
+    assert made.drops(0) == {"rx_only": 7}
+    assert right.receive(0) == left.receive(0) == []
+
+
+# ------------------------------------------------------------------------------------------------ modes
+
+
+@DRIVERS
+def test_macswap_sends_back_with_addresses_swapped(
+    instance: MakeInstance, io: int, header_bytes: int
+) -> None:
+    made = instance(mode="macswap")
+    port = made.connect(0, io=io, header_bytes=header_bytes)
+    sent = [frame(n, 60 + n, dst=mac(n), src=mac(100 + n)) for n in range(8)]
+    port.send(0, *sent)
+    made.settle()
+    assert port.receive(0) == [data[6:12] + data[:6] + data[12:] for data in sent]
+
+
+def generate(made_port_worker: object, slot: int, **changes: object) -> int:
+    config = {
+        "size": 60,
+        "flows": 1,
+        "rate": 0,
+        "src_mac": list(mac(1)),
+        "dst_mac": list(mac(2)),
+        "src_ip": [198, 18, 0, 1],
+        "dst_ip": [198, 18, 0, 2],
+    }
+    return int(
+        lib.ttf_worker_generate(
+            made_port_worker, slot, ffi.new("struct ttf_generate_config *", {**config, **changes})
+        )
+    )
+
+
+@pytest.mark.parametrize(("size", "flows"), [(60, 1), (61, 3), (1514, 5), (9014, 2)])
+@pytest.mark.parametrize("header_bytes", [0, VNET_HDR_BYTES])
+def test_txonly_frames_are_valid_udp(
+    instance: MakeInstance, size: int, flows: int, header_bytes: int
+) -> None:
+    made = instance(mode="txonly", batch=4)
+    port = made.connect(0, header_bytes=header_bytes, mtu=9000)
+    assert generate(made.live[0], 0, size=size, flows=flows) == 0
+    got = []
+    for _ in range(6):
+        made.step()
+        got += port.receive(0)
+    assert len(got) == 24
+    assert made.total(0, "generated_packets") == made.total(0, "tx_packets") == 24
+    for n, data in enumerate(got):
+        assert len(data) == size
+        packet = Ether(data)
+        assert (packet.dst, packet.src) == ("02:00:00:00:00:02", "02:00:00:00:00:01")
+        assert (packet[IP].src, packet[IP].dst) == ("198.18.0.1", "198.18.0.2")
+        assert packet[IP].len == size - 14
+        assert packet[UDP].len == size - 34
+        assert packet[UDP].sport == 49152 + n % flows
+        right_sum = packet[IP].copy()
+        del right_sum.chksum
+        assert IP(bytes(right_sum)).chksum == packet[IP].chksum
+
+
+def test_txonly_is_paced(instance: MakeInstance) -> None:
+    """No clock is asserted on: the pace is compared with the time that the worker itself says it ran."""
+    rate = 2000
+    made = instance(mode="txonly")
+    port = made.connect(0)
+    assert generate(made.live[0], 0, rate=rate) == 0
+    got = 0
+    for _ in range(50):
+        made.run(0, 2 * MS)
+        got += len(port.receive(0))
+    assert made.all_drops().keys() <= {"tx_full"}
+    generated = made.total(0, "generated_packets")
+    assert generated == got + sum(made.all_drops().values())
+    elapsed = made.worker_stats().running_ns
+    # Between slices the pace goes on, and up to 10 ms are caught up; it is never faster than asked.
+    assert rate * elapsed / 1e9 * 0.5 < generated
+    assert made.worker_stats().rounds > generated, "an unpaced worker generates in every round"
+
+
+@pytest.mark.parametrize("changes", [{"size": 59}, {"size": 10000}, {"flows": 0}, {"flows": 20000}])
+def test_txonly_refuses_what_it_cannot_make(instance: MakeInstance, changes: dict[str, int]) -> None:
+    made = instance(mode="txonly")
+    made.connect(0)
+    assert generate(made.live[0], 0, **changes) == -errno.EINVAL
+    assert generate(made.live[0], 1) == -errno.EINVAL
+
+
+# ------------------------------------------------------------------------------------ ports and errors
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"slot": lib.TTF_MAX_PORTS},
+        {"queues": 0},
+        {"queues": 2},
+        {"peer": -2},
+        {"peer": lib.TTF_MAX_PORTS},
+        {"io": 99},
+        {"header_bytes": 9},
+        {"header_bytes": 12},
+        {"fd": -1},
+    ],
+)
+def test_attach_refuses_values_out_of_range(instance: MakeInstance, wrong: dict[str, int]) -> None:
+    made = instance()
+    port = made.connect(5)
+    good = {"slot": 0, "generation": 1, "queues": 1, "mtu": 1500, "peer": -1, "io": MMSG}
+    good["fd"] = port.inside[0].fileno()
+    config = ffi.new("struct ttf_port_config *", {**good, **wrong})
+    assert lib.ttf_worker_attach(made.live[0], config) == -errno.EINVAL
+    assert lib.ttf_worker_attach(made.live[0], ffi.new("struct ttf_port_config *", good)) == 0
+    assert lib.ttf_worker_attach(made.live[0], ffi.new("struct ttf_port_config *", good)) == -errno.EEXIST
+    assert lib.ttf_worker_detach(made.live[0], 0) == 0
+    assert lib.ttf_worker_detach(made.live[0], 0) == -errno.ENOENT
+    assert lib.ttf_worker_detach(made.live[0], lib.TTF_MAX_PORTS) == -errno.ENOENT
+
+
+def test_peer_can_be_set_and_cleared(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.connect(0), made.connect(1)
+    left.send(0, frame(1))
+    made.settle()
+    assert lib.ttf_worker_set_peer(made.live[0], 0, 1) == 0
+    left.send(0, frame(2))
+    made.settle()
+    assert lib.ttf_worker_set_peer(made.live[0], 0, -1) == 0
+    left.send(0, frame(3))
+    made.settle()
+    assert right.receive(0) == [frame(2)]
+    assert made.drops(0) == {"no_port": 2}
+    assert lib.ttf_worker_set_peer(made.live[0], 0, -2) == -errno.EINVAL
+    assert lib.ttf_worker_set_peer(made.live[0], 0, lib.TTF_MAX_PORTS) == -errno.EINVAL
+    assert lib.ttf_worker_set_peer(made.live[0], lib.TTF_MAX_PORTS, 0) == -errno.EINVAL
+
+
+def test_a_broken_queue_is_named_and_the_others_go_on(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.pair()
+    broken = made.connect(2, peer=0)
+    saved = os.dup(broken.inside[0].fileno())
+    nothing = os.eventfd(0, os.EFD_NONBLOCK)
+    os.dup2(nothing, broken.inside[0].fileno())
+    os.close(nothing)
+    left.send(0, frame(1))
+    broken.send(0, frame(2))
+    made.run(0, MS)
+    assert lib.ttf_worker_queue_error(made.live[0], 2) == errno.ENOTSOCK
+    assert lib.ttf_worker_queue_error(made.live[0], 0) == 0
+    assert right.receive(0) == [frame(1)]
+    assert made.queue(2).rx_empty_calls <= 2, "a broken queue is tried once a slice"
+    os.dup2(saved, broken.inside[0].fileno())
+    os.close(saved)
+    made.run(0, MS)
+    assert lib.ttf_worker_queue_error(made.live[0], 2) == 0
+    assert left.receive(0) == [frame(2)]
+
+
+def test_a_pool_smaller_than_a_burst_still_forwards(instance: MakeInstance) -> None:
+    made = instance(frames=2, batch=64)
+    left, _right = made.pair()
+    sent = [frame(n) for n in range(30)]
+    out = made.pump([(left, 0, data) for data in sent])
+    assert out[1, 0] == sent
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": 1},
+        {"batch": 0},
+        {"batch": 257},
+        {"mode": 5},
+        {"steering": 2},
+        {"rx_mode": 3},
+    ],
+)
+def test_worker_refuses_values_out_of_range(instance: MakeInstance, changes: dict[str, int]) -> None:
+    made = instance()
+    config, _alive = made.config(0, **changes)
+    assert lib.ttf_worker_new(config) == ffi.NULL
+    assert ffi.errno == errno.EINVAL

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stats segment made by hand, for tests of what reads one: no worker, no device, no supervisor."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from forwarder.native import ffi, lib
+from forwarder.stats import StatsReader
+
+
+class FakeSegment:
+    """`base` stands for the mapping; each method changes what a supervisor or a worker would."""
+
+    def __init__(self, workers: int = 2, ports: int = 2, epoch: int = 7) -> None:
+        self.memory = bytearray(lib.ttf_stats_bytes(workers, ports))
+        self.base: Any = ffi.from_buffer(self.memory)
+        lib.ttf_stats_init(self.base, workers, ports, epoch)
+        self.now_ns = time.monotonic_ns()
+        instance = lib.ttf_stats_instance(self.base)
+        instance.name, instance.mode = b"lab", b"xconnect"
+        instance.steering, instance.rx_mode = b"flow", b"adaptive"
+        instance.state, instance.pid = lib.TTF_INSTANCE_RUNNING, os.getpid()
+        instance.started_ns = instance.heartbeat_ns = self.now_ns
+        instance.batch, instance.ring_slots, instance.boot_ns = 64, 512, 243_000_000
+        for index in range(workers):
+            self.worker(index, state=lib.TTF_WORKER_READY, pid=4000 + index, cpu=index + 2)
+
+    def reader(self) -> StatsReader:
+        return StatsReader(self.memory, "/ttfwd.lab.stats")
+
+    def instance(self, **values: object) -> None:
+        _set(lib.ttf_stats_instance(self.base), values)
+
+    def worker(self, index: int, **values: object) -> Any:
+        found = lib.ttf_stats_worker(self.base, index)
+        _set(found, values)
+        return found
+
+    def port(self, slot: int, name: bytes, **values: object) -> None:
+        found = lib.ttf_stats_port(self.base, slot)
+        found.name, found.driver, found.note = name, b"turbotap", b"auto: turbotap is loaded"
+        found.state, found.queues, found.mtu = lib.TTF_PORT_UP, self.workers, 1500
+        _set(found, values)
+
+    def device(self, slot: int, **values: int) -> None:
+        found = lib.ttf_stats_port(self.base, slot).device
+        found.updated_ns = self.now_ns
+        _set(found, values)
+
+    def queue(self, slot: int, worker: int, **values: int) -> Any:
+        found = lib.ttf_stats_queue(self.base, slot, worker)
+        _set(found, values)
+        return found
+
+    def ring(self, producer: int, consumer: int, **values: int) -> None:
+        _set(lib.ttf_stats_ring(self.base, producer, consumer), values)
+
+    @property
+    def workers(self) -> int:
+        return int(ffi.cast("struct ttf_header *", self.base).workers)
+
+
+def _set(found: Any, values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        setattr(found, name, value)

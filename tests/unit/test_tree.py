@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tree itself: whoever takes a file finds its licence in it, and finds things where they belong."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from functools import cache
+from pathlib import Path, PurePath
+
+import pytest
+
+from tests.conftest import missing
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TOP_LEVEL = {
+    ".ci",
+    ".clang-format",
+    ".clang-tidy",
+    ".gitignore",
+    "CHANGELOG.md",
+    "LICENSE",
+    "MANIFEST.in",
+    "Makefile",
+    "README.md",
+    "configs",
+    "deploy",
+    "docs",
+    "forwarder",
+    "kmod",
+    "native",
+    "pyproject.toml",
+    "setup.py",
+    "tests",
+    "tox.ini",
+}
+
+LICENCE_TEXTS = {"LICENSE", "COPYING"}
+NO_COMMENTS = {".json", ".pcap", ".png", ".svg"}
+SPDX = re.compile(r"SPDX-License-Identifier: (.+?)(?: \*/| -->)?$", re.MULTILINE)
+
+
+@cache
+def tracked() -> tuple[PurePath, ...]:
+    """Files that git tracks and that are there, relative to the root."""
+    # safe.directory: a checkout may belong to another user than the one who runs the tests.
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        missing("a git checkout")
+    return tuple(PurePath(name) for name in listed.split("\0") if name and (ROOT / name).is_file())
+
+
+def test_every_file_states_its_licence() -> None:
+    wrong = {}
+    for path in tracked():
+        if path.name in LICENCE_TEXTS or path.suffix in NO_COMMENTS:
+            continue
+        text = (ROOT / path).read_text(encoding="utf-8", errors="replace")
+        if not text:
+            continue
+        found = SPDX.search("\n".join(text.splitlines()[:5]))
+        licence = found.group(1) if found else None
+        if path.parts[0] == "kmod":
+            # A header that programs include carries the exception for system calls, as the kernel's do.
+            allowed = {"GPL-2.0", "GPL-2.0 WITH Linux-syscall-note"}
+        else:
+            allowed = {"Apache-2.0"}
+        if licence not in allowed:
+            wrong[str(path)] = licence
+    assert wrong == {}
+
+
+def test_top_level_is_the_agreed_one() -> None:
+    assert {path.parts[0] for path in tracked()} == TOP_LEVEL
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [("LICENSE", "Apache License"), ("kmod/LICENSE", "GNU GENERAL PUBLIC LICENSE")],
+)
+def test_licence_text_is_there(path: str, title: str) -> None:
+    assert title in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_setup_py_holds_nothing_but_the_extension() -> None:
+    statements = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body
+    assert [ast.unparse(statement) for statement in statements] == [
+        "from setuptools import setup",
+        "setup(cffi_modules=['native/build_ffi.py:ffibuilder'])",
+    ]
