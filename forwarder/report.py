@@ -356,11 +356,11 @@ def _workers(snapshot: Snapshot, rates: Rates | None, workers: Sequence[Worker])
         Column("busy"),
         *((Column("CPU time", spare=1), Column("packets/s")) if rates else (Column("packets"),)),
         Column("CPU ns/packet"),
-        *((Column("sleeps/s", spare=4), Column("bells/s", spare=5)) if rates else ()),
-        Column("free frames", spare=3),
+        *((Column("sleeps/s", spare=4), Column("bells/s", spare=6)) if rates else ()),
+        Column("free frames", spare=5),
         Column("restarts"),
         Column("lost"),
-        Column("beat", spare=6),
+        Column("heartbeat"),
     )
     colours = {"ready": "green", "failed": "bold red", "backoff": "red"}
     rows: list[tuple[str | Text, ...]] = []

@@ -47,7 +47,12 @@ static int config_valid(const struct ttf_worker_config *config)
 {
 	const struct ttf_header *stats = config->stats, *rings = config->rings;
 
-	return stats->workers == rings->workers && stats->epoch == rings->epoch &&
+	if (stats->workers != rings->workers)
+		return 0;
+	for (uint32_t w = 0; w < stats->workers; w++)
+		if (((const struct ttf_header *)config->frames[w])->epoch != stats->epoch)
+			return 0;
+	return stats->epoch == rings->epoch &&
 	       config->id < stats->workers && stats->ports == TTF_MAX_PORTS && config->batch >= 1 &&
 	       config->batch <= TTF_MAX_BATCH && config->mode <= TTF_MODE_TXONLY &&
 	       config->steering <= TTF_STEERING_FLOW && config->rx_mode <= TTF_RX_ADAPTIVE;
@@ -182,9 +187,11 @@ int ttf_worker_detach(struct ttf_worker *worker, uint32_t slot)
 	if (slot >= TTF_MAX_PORTS || !worker->ports[slot].used)
 		return -ENOENT;
 	port = &worker->ports[slot];
-	for (int rounds = 0; port->serves && rounds < DETACH_ROUNDS; rounds++)
+	for (int rounds = 0; port->serves && rounds < DETACH_ROUNDS; rounds++) {
+		reclaim(worker); /* what consumers are done with is room to receive */
 		if (receive_burst(worker, slot, 0) <= 0)
 			break;
+	}
 	generator_free(port->generator);
 	port->generator = NULL;
 	port->used = 0;

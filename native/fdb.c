@@ -77,7 +77,8 @@ int fdb_lookup(const struct ttf_fdb *fdb, const uint8_t *mac, uint64_t now_ns)
 	for (int way = 0; way < TTF_FDB_WAYS; way++) {
 		uint64_t key = load_relaxed(&bucket[way].key);
 
-		if (!key || key_mac(key) != value)
+		/* Shared memory: a port that can't be must not index anything. */
+		if (!key || key_mac(key) != value || key_port(key) >= TTF_MAX_PORTS)
 			continue;
 		/* Another worker's coarse clock may be a tick ahead of ours: compare signed. */
 		if ((int64_t)(now_ns - load_relaxed(&bucket[way].seen_ns)) > (int64_t)fdb->ageing_ns)
