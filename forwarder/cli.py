@@ -25,13 +25,6 @@ class Commands(click.Group):
     """Turns what a user can cause into one line and a documented exit code."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        from forwarder.stats import NotPermittedError, NotRunningError, StatsError, UnknownNameError
-
-        codes: dict[type[Exception], ExitCode] = {
-            NotRunningError: ExitCode.NOT_RUNNING,
-            NotPermittedError: ExitCode.NOT_PERMITTED,
-            UnknownNameError: ExitCode.USAGE,
-        }
         try:
             return super().main(*args, **kwargs)
         except ConfigError as error:
@@ -40,9 +33,6 @@ class Commands(click.Group):
         except TtfwdError as error:
             click.echo(f"ttfwd: {error}", err=True)
             sys.exit(error.exit_code)
-        except StatsError as error:
-            click.echo(f"ttfwd: {error}", err=True)
-            sys.exit(codes.get(type(error), ExitCode.FAILED))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,6 +6,7 @@ native/abi.h; its header is checked before anything else in it is believed.
 """
 
 import errno
+import fcntl
 import mmap
 import os
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Self
 
 import posix_ipc
 
-from forwarder.errors import NotPermitted, TtfwdError
+from forwarder.errors import AlreadyRunning, NotPermitted, TtfwdError
 from forwarder.native import ffi, lib
 
 SHM_DIRECTORY = Path("/dev/shm")  # where Linux shows POSIX shared memory
@@ -34,26 +35,34 @@ def frames_name(instance: str, worker: int) -> str:
 class Segment:
     """One mapped segment; `base` is its first byte as a C pointer, valid until close()."""
 
-    def __init__(self, name: str, fd: int, size_bytes: int) -> None:
+    def __init__(self, name: str, fd: int, size_bytes: int, owned: bool = False) -> None:
         self.name = name
         self.size_bytes = size_bytes
+        self._lock_fd = -1
         try:
             self._map = mmap.mmap(fd, size_bytes)
+            if owned:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                fd, self._lock_fd = -1, fd
         finally:
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
         self._buffer = ffi.from_buffer(self._map, require_writable=True)
         self.base: Any = ffi.cast("void *", self._buffer)
 
     @classmethod
     def create(cls, name: str, size_bytes: int) -> Self:
-        """A new, zeroed segment of mode 0600. Raises TtfwdError when the name is taken."""
+        """A new, zeroed segment of mode 0600, locked for as long as this process has it open.
+
+        Raises TtfwdError when the name is taken.
+        """
         try:
             memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600, size=size_bytes)
         except posix_ipc.ExistentialError:
             raise TtfwdError(f"shared memory {name} exists already and isn't ours to remove") from None
         except posix_ipc.PermissionsError:
             raise NotPermitted(f"shared memory {name} can't be made: not permitted") from None
-        return cls(name, memory.fd, size_bytes)
+        return cls(name, memory.fd, size_bytes, owned=True)
 
     @classmethod
     def attach(cls, name: str, magic: int) -> Self:
@@ -75,6 +84,8 @@ class Segment:
         self.base = ffi.NULL
         ffi.release(self._buffer)
         self._map.close()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
 
 
 def unlink(name: str) -> bool:
@@ -93,8 +104,30 @@ def names_of(instance: str) -> tuple[str, ...]:
 
 
 def sweep(instance: str) -> tuple[str, ...]:
-    """Remove what a crash left behind. For the holder of the instance's lock only."""
-    return tuple(name for name in names_of(instance) if unlink(name))
+    """Remove what a crash left behind.
+
+    Raises AlreadyRunning when a living process owns it: an instance of the same name whose runtime
+    directory is another one.
+    """
+    names = names_of(instance)
+    for name in names:
+        if _owned(name):
+            raise AlreadyRunning(f"shared memory {name} belongs to an instance that runs elsewhere")
+    return tuple(name for name in names if unlink(name))
+
+
+def _owned(name: str) -> bool:
+    try:
+        fd = os.open(SHM_DIRECTORY / name[1:], os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotPermitted(f"shared memory {name}: {error.strerror}") from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def require_room(size_bytes: int) -> None:

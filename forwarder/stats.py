@@ -12,15 +12,15 @@ import mmap
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import posix_ipc
+import psutil
 
+from forwarder.errors import ExitCode, TtfwdError
 from forwarder.native import ffi, lib, string
-
-SHM_DIRECTORY = Path("/dev/shm")
+from forwarder.shm import SHM_DIRECTORY, stats_name
 
 # The supervisor beats many times a second; one that was silent for so long is hung, whatever its pid says.
 SUPERVISOR_SILENT_NS = 5_000_000_000
@@ -30,20 +30,26 @@ _READ_ATTEMPTS = 5
 _READ_PAUSE_S = 0.001
 
 
-class StatsError(Exception):
+class StatsError(TtfwdError):
     """Why there are no statistics to show, in words for the user."""
 
 
 class NotRunningError(StatsError):
     """No instance of that name has a stats segment."""
 
+    exit_code = ExitCode.NOT_RUNNING
+
 
 class NotPermittedError(StatsError):
     """The segment belongs to another user."""
 
+    exit_code = ExitCode.NOT_PERMITTED
+
 
 class UnknownNameError(StatsError):
     """A port or worker was asked for that the instance doesn't have."""
+
+    exit_code = ExitCode.USAGE
 
 
 # ---------------------------------------------------------------------------------------------- counters
@@ -491,10 +497,6 @@ def accounting(snapshot: Snapshot) -> Accounting:
 # ----------------------------------------------------------------------------------------------- reading
 
 
-def segment_name(instance: str) -> str:
-    return f"/ttfwd.{instance}.stats"
-
-
 def running_instances() -> tuple[str, ...]:
     """Names of the instances that have a stats segment, whether or not their supervisor still lives."""
     prefix, suffix = "ttfwd.", ".stats"
@@ -556,7 +558,7 @@ class StatsReader:
 
         Raises NotRunningError, NotPermittedError, or StatsError if it can't be read.
         """
-        name = segment_name(instance)
+        name = stats_name(instance)
         if "/" in instance or "\0" in instance or not instance:
             raise NotRunningError(f"no instance can be called {instance!r}")
         try:
@@ -650,7 +652,7 @@ class StatsReader:
             rx_mode=string(found.rx_mode),
             state=states.get(found.state, "unknown"),
             supervisor_pid=found.pid,
-            supervisor_pid_exists=found.pid > 0 and Path(f"/proc/{found.pid}").exists(),
+            supervisor_pid_exists=found.pid > 0 and psutil.pid_exists(found.pid),
             supervisor_heartbeat_age_ns=_age_ns(found.heartbeat_ns, now_ns),
             uptime_s=(_age_ns(found.started_ns, now_ns) or 0) / 1e9,
             boot_ms=found.boot_ns / 1e6 if found.boot_ns else None,

@@ -185,6 +185,8 @@ class Workers:
             case "ack":
                 process.acked = message.body["seq"]
                 process.last_error = message.body["error"]
+                if process.last_error and self.booting:
+                    raise BootFailed(f"worker {child.index} could not take a port: {process.last_error}")
                 if process.last_error:
                     log.error("worker %d: %s", child.index, process.last_error)
             case "failed":

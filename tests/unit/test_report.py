@@ -28,6 +28,7 @@ from forwarder.report import (
     scaled,
     stats_tables,
 )
+from forwarder.shm import stats_name
 from forwarder.stats import (
     NotRunningError,
     Rates,
@@ -35,7 +36,6 @@ from forwarder.stats import (
     UnknownNameError,
     drop_reasons,
     rates,
-    segment_name,
 )
 from forwarder.stats_json import stats_json
 from forwarder.view import LiveView
@@ -224,7 +224,7 @@ def test_every_key_and_every_drop_reason_is_documented(
 def shared(segment: FakeSegment) -> Iterator[tuple[str, int]]:
     """A running instance's name and the descriptor of its segment."""
     name = f"view-{os.getpid()}"
-    memory = posix_ipc.SharedMemory(segment_name(name), posix_ipc.O_CREX, mode=0o600)
+    memory = posix_ipc.SharedMemory(stats_name(name), posix_ipc.O_CREX, mode=0o600)
     try:
         os.write(memory.fd, bytes(segment.memory))
         yield name, memory.fd
@@ -302,8 +302,8 @@ def test_the_view_follows_an_instance_that_was_started_again(
         assert seen(terminal[0], "supervisor is dead")
         again = FakeSegment(workers=1, ports=1, epoch=8)
         again.port(0, b"newport0")
-        posix_ipc.unlink_shared_memory(segment_name(shared[0]))
-        memory = posix_ipc.SharedMemory(segment_name(shared[0]), posix_ipc.O_CREX, mode=0o600)
+        posix_ipc.unlink_shared_memory(stats_name(shared[0]))
+        memory = posix_ipc.SharedMemory(stats_name(shared[0]), posix_ipc.O_CREX, mode=0o600)
         os.write(memory.fd, bytes(again.memory))
         memory.close_fd()
         assert seen(terminal[0], "newport0")

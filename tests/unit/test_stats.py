@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.native import ffi, lib
+from forwarder.shm import stats_name
 from forwarder.stats import (
     Counters,
     NotRunningError,
@@ -26,7 +27,6 @@ from forwarder.stats import (
     drop_reasons,
     rates,
     running_instances,
-    segment_name,
     select_ports,
     select_workers,
 )
@@ -308,7 +308,7 @@ def test_a_segment_that_cannot_be_read_says_why(change: str, told: str) -> None:
 def shared() -> Iterator[Any]:
     """A name and its segment in POSIX shared memory, still empty."""
     name = f"unit-{os.getpid()}"
-    memory = posix_ipc.SharedMemory(segment_name(name), posix_ipc.O_CREX, mode=0o600)
+    memory = posix_ipc.SharedMemory(stats_name(name), posix_ipc.O_CREX, mode=0o600)
     try:
         yield name, memory.fd
     finally:

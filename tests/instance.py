@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real `ttfwd start` for tests, with everything of its own and nothing left behind.
+
+    with instance('queues = 2\\nmode = "rxonly"\\n[[port]]\\nname = "sink0"\\nnetns = "..."') as it:
+        it.stats().counters.rx_packets           # a forwarder.stats.Snapshot, read from shared memory
+        it.wait(lambda s: s.counters.rx_packets >= 10, "ten packets received")
+        it.settled()                             # the snapshot after which nothing moves, accounting closed
+        it.cli("delete", "sink0")                # `ttfwd delete sink0 --name ...`, exit code 0 asserted
+        final = it.stop()                        # SIGTERM; or leave it to the end of the block
+
+Called by tests/process and tests/netns. The instance's name (unless `name` is given) and its runtime directory
+are unique, so instances of several test runs don't meet. When the block ends normally these are asserted:
+exit code 0, no traceback logged, the accounting of the final snapshot closes exactly, and neither a process,
+a shared memory segment, a device nor a namespace is left. Whatever is left is then removed, also after a
+failure; the log is added to the failure. `it.expect_crash()` is for tests that kill the supervisor: nothing is
+asserted then, and all is removed. `start_fails()` is for starts that are refused.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sysconfig
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from forwarder.stats import Port, Snapshot, StatsReader, accounting
+
+TTFWD = Path(sysconfig.get_path("scripts"), "ttfwd")
+START_TIMEOUT_S = 40.0
+STOP_TIMEOUT_S = 40.0
+WAIT_TIMEOUT_S = 20.0
+COMMAND_TIMEOUT_S = 60.0
+
+_SHM = Path("/dev/shm")
+_NETNS = Path("/run/netns")
+_serial = itertools.count()
+
+
+def unique(prefix: str) -> str:
+    """A name that no other test run on this machine uses: for namespaces and instances."""
+    return f"{prefix}-{os.getpid()}-{next(_serial)}"
+
+
+def run(
+    *command: str | Path, code: int | None = 0, timeout_s: float = COMMAND_TIMEOUT_S, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end and return its output; asserts its exit code unless `code` is None."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        stdin=subprocess.DEVNULL,
+        **options,
+    )
+    if code is not None:
+        assert done.returncode == code, f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def ip(*words: str, netns: str | None = None) -> str:
+    """`ip ...`, in a namespace if one is named."""
+    return run("ip", *(("-n", netns) if netns else ()), *words).stdout
+
+
+def device_exists(netns: str | None, name: str) -> bool:
+    if netns is not None and not (_NETNS / netns).exists():
+        return False
+    where = ("-n", netns) if netns else ()
+    return run("ip", *where, "link", "show", "dev", name, code=None).returncode == 0
+
+
+class Instance:
+    """One running instance; made by instance()."""
+
+    def __init__(
+        self, name: str, config: Path, directory: Path, arguments: Sequence[str], environment: dict[str, str]
+    ) -> None:
+        self.name = name
+        self.directory = directory
+        self.environment = environment
+        self.final: Snapshot | None = None  # the last snapshot, once it has stopped
+        self._crash_expected = False
+        self._reader: StatsReader | None = None
+        self._absent = _Absent()  # what it will make, and so must take away again
+        for port in _ports_of(config):
+            self._absent.note(port.get("netns"), port["name"])
+        ready_read, ready_write = os.pipe()
+        try:
+            with self._out_path.open("wb") as out, self._log_path.open("wb") as log:
+                self.process = subprocess.Popen(
+                    [
+                        TTFWD,
+                        "start",
+                        "-c",
+                        config,
+                        "--name",
+                        name,
+                        "--ready-fd",
+                        str(ready_write),
+                        *arguments,
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=log,
+                    pass_fds=[ready_write],
+                    env=environment,
+                    start_new_session=True,
+                )
+        finally:
+            os.close(ready_write)
+        try:
+            ready, _, _ = select.select([ready_read], [], [], START_TIMEOUT_S)
+            started = bool(ready) and os.read(ready_read, 16) != b""
+        finally:
+            os.close(ready_read)
+        if not started:
+            self._remove_everything()
+            raise AssertionError(f"instance {name} did not start:\n{self.log}")
+        self._reader = StatsReader.attach(name)
+
+    # ---------------------------------------------------------------------------------- looking
+
+    @property
+    def _out_path(self) -> Path:
+        return self.directory / "stdout"
+
+    @property
+    def _log_path(self) -> Path:
+        return self.directory / "stderr"
+
+    @property
+    def output(self) -> str:
+        """What it printed: the final accounting, after stop()."""
+        return self._out_path.read_text(errors="replace")
+
+    @property
+    def log(self) -> str:
+        return self._log_path.read_text(errors="replace")
+
+    def stats(self) -> Snapshot:
+        """The counters now. Works while the supervisor hangs, and after the stop."""
+        assert self._reader is not None
+        return self._reader.snapshot()
+
+    def port(self, name: str) -> Port:
+        """A port of the counters now."""
+        return next(port for port in self.stats().ports if port.name == name)
+
+    def worker_pids(self) -> list[int]:
+        return [worker.pid for worker in self.stats().workers]
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process of the instance: the supervisor, workers, and orphans of both."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("TTFWD_RUNTIME_DIR") == str(self.directory):
+                    found.append(process)
+            except psutil.Error:
+                continue  # it ended meanwhile, or is a zombie, which has no environment
+        return found
+
+    def wait(
+        self, condition: Callable[[Snapshot], bool], what: str, timeout_s: float = WAIT_TIMEOUT_S
+    ) -> Snapshot:
+        """Poll the counters until they meet a condition; fails with `what` and the accounting."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            snapshot = self.stats()
+            if condition(snapshot):
+                return snapshot
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {timeout_s:g} s: {what}\n{accounting(snapshot)}")
+            time.sleep(0.02)
+
+    def settled(self, quiet_s: float = 0.2, timeout_s: float = WAIT_TIMEOUT_S) -> Snapshot:
+        """The counters once no packet counter has moved for `quiet_s` and the accounting closes."""
+        deadline = time.monotonic() + timeout_s
+        before, since = _packets(self.stats()), time.monotonic()
+        while True:
+            time.sleep(0.02)
+            snapshot = self.stats()
+            now = _packets(snapshot)
+            if now != before:
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since >= quiet_s and accounting(snapshot).closes:
+                return snapshot
+            if time.monotonic() > deadline:
+                raise AssertionError(f"does not settle in {timeout_s:g} s: {accounting(snapshot)}")
+
+    # ----------------------------------------------------------------------------------- acting
+
+    def cli(self, command: str, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """`ttfwd COMMAND --name <this> WORDS...`, run to its end; asserts its exit code.
+
+        For `connect` the port is the first word.
+        """
+        if command == "connect":
+            netns = words[words.index("--netns") + 1] if "--netns" in words else None
+            self._absent.note(netns, words[0])
+        return run(TTFWD, command, "--name", self.name, *words, code=code, env=self.environment)
+
+    def stats_json(self, *words: str) -> dict[str, Any]:
+        """What `ttfwd stats --json` prints."""
+        found: dict[str, Any] = json.loads(self.cli("stats", "--json", "--interval", "0.05", *words).stdout)
+        return found
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> Snapshot:
+        """Signal the supervisor unless it has ended, wait for its end, and return the final snapshot."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+            self.process.wait(STOP_TIMEOUT_S)
+        self.final = self.stats()
+        return self.final
+
+    def expect_crash(self) -> None:
+        """The test kills the supervisor: the end asserts nothing, and removes what is left."""
+        self._crash_expected = True
+
+    # ---------------------------------------------------------------------------------- the end
+
+    def _assert_clean_end(self) -> None:
+        final = self.stop()
+        assert self.process.returncode == 0, f"exit code {self.process.returncode}"
+        assert "Traceback" not in self.log
+        assert final.instance.state == "stopped"
+        closing = accounting(final)
+        assert closing.closes, f"{closing.difference_packets} packets unaccounted for: {closing}"
+        assert self.processes() == []
+        assert [path.name for path in _SHM.glob(f"ttfwd.{self.name}.*")] == []
+        assert self._absent.present() == []
+
+    def _remove_everything(self) -> None:
+        for process in [*self.processes(), self.process]:
+            try:
+                process.kill()
+            except psutil.Error:
+                continue
+        self.process.wait(STOP_TIMEOUT_S)
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        for path in _SHM.glob(f"ttfwd.{self.name}.*"):
+            path.unlink(missing_ok=True)
+        self._absent.remove_namespaces()
+
+
+def _packets(snapshot: Snapshot) -> tuple[Any, ...]:
+    closing = accounting(snapshot)
+    return closing.taken_in_packets, closing.explained_packets
+
+
+class _Absent:
+    """Devices and namespaces that don't exist before an instance makes them."""
+
+    def __init__(self) -> None:
+        self._devices: list[tuple[str | None, str]] = []
+        self._namespaces: list[str] = []
+
+    def note(self, netns: str | None, device: str) -> None:
+        if not device_exists(netns, device):
+            self._devices.append((netns, device))
+        if netns is not None and not (_NETNS / netns).exists():
+            self._namespaces.append(netns)
+
+    def present(self) -> list[str]:
+        """Those that exist now."""
+        found = [f"netns {name}" for name in self._namespaces if (_NETNS / name).exists()]
+        return found + [name for netns, name in self._devices if device_exists(netns, name)]
+
+    def remove_namespaces(self) -> None:
+        for name in self._namespaces:
+            if (_NETNS / name).exists():
+                run("ip", "netns", "delete", name, code=None)
+
+
+def _ports_of(config: Path) -> list[dict[str, Any]]:
+    try:
+        found = tomllib.loads(config.read_text()).get("port", [])
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return []
+    return [port for port in found if isinstance(port, dict) and isinstance(port.get("name"), str)]
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    return {**os.environ, "TTFWD_RUNTIME_DIR": str(directory)}
+
+
+@contextmanager
+def instance(config: str | Path, *arguments: str, name: str | None = None) -> Iterator[Instance]:
+    """Start an instance of a TOML text or file; further `arguments` of `ttfwd start`. See the module."""
+    directory = Path(tempfile.mkdtemp(prefix="ttfwd-test-"))
+    it: Instance | None = None
+    try:
+        path = config
+        if not isinstance(path, Path):
+            path = directory / "config.toml"
+            path.write_text(str(config))
+        it = Instance(name or unique("t"), path, directory, arguments, _environment(directory))
+        try:
+            yield it
+            if not it._crash_expected:
+                it._assert_clean_end()
+        except BaseException as error:
+            error.add_note(f"log of instance {it.name}:\n{it.log}")
+            raise
+        finally:
+            it._remove_everything()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def start_fails(
+    config: str | Path, *arguments: str, name: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`ttfwd start` that must end by itself; nothing of it may be left. Returns exit code and output."""
+    directory = Path(tempfile.mkdtemp(prefix="ttfwd-test-"))
+    name = name or unique("t")
+    try:
+        path = config
+        if not isinstance(path, Path):
+            path = directory / "config.toml"
+            path.write_text(str(config))
+        absent = _Absent()
+        for port in _ports_of(path):
+            absent.note(port.get("netns"), port["name"])
+        done = run(
+            TTFWD, "start", "-c", path, "--name", name, *arguments, code=None, env=_environment(directory)
+        )
+        assert done.returncode != 0, done.stderr
+        assert "Traceback" not in done.stderr
+        assert [found.name for found in _SHM.glob(f"ttfwd.{name}.*")] == []
+        assert absent.present() == []
+        return done
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles the C programs beside it against native/, and runs them. Used by the stress and race tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.conftest import missing
+from tests.native.harness import NATIVE
+
+HERE = Path(__file__).resolve().parent
+CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-pthread", "-Wall", "-Wextra", "-Werror")
+
+
+def environment() -> dict[str, str]:
+    """Without the sanitizer runtime that the interpreter may run under."""
+    return {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+
+
+def compiler() -> str:
+    found = shutil.which(os.environ.get("CC", "gcc"))
+    return found or missing("a C compiler")
+
+
+def build(program: str, sources: Sequence[str], into: Path, *flags: str) -> Path:
+    """Compile tests/native/PROGRAM.c with these files of native/."""
+    output = into / program
+    files = [HERE / f"{program}.c", *(NATIVE / source for source in sources)]
+    command = [compiler(), *CFLAGS, *flags, f"-I{NATIVE}", "-o", output, *files]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+def run(command: Sequence[str | Path], timeout_s: float, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, env={**environment(), **env}, capture_output=True, text=True, timeout=timeout_s
+    )
