@@ -52,7 +52,7 @@ class ConfigError(Exception):
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         super().__init__(source, problems)
         self.source = source
-        self.problems = tuple(problems)
+        self.problems = tuple(dict.fromkeys(problems))  # two of a kind are one to mend
 
     def __str__(self) -> str:
         return "\n".join(
