@@ -192,6 +192,7 @@ int ttf_worker_detach(struct ttf_worker *worker, uint32_t slot)
 		if (receive_burst(worker, slot, 0) <= 0)
 			break;
 	}
+	read_kernel_drops(port);
 	generator_free(port->generator);
 	port->generator = NULL;
 	port->used = 0;

@@ -322,18 +322,15 @@ static void discard_rest(struct ttf_worker *worker)
 		;
 }
 
-static void read_kernel_drops(struct ttf_worker *worker)
+void read_kernel_drops(struct worker_port *port)
 {
-	for (uint32_t slot = 0; slot < worker->ports_high; slot++) {
-		struct worker_port *port = &worker->ports[slot];
-		struct tpacket_stats stats;
-		socklen_t size = sizeof(stats);
+	struct tpacket_stats stats;
+	socklen_t size = sizeof(stats);
 
-		/* The kernel's counter starts again at each reading. */
-		if (port->serves && port->packet_socket &&
-		    getsockopt(port->queue.fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size) == 0)
-			count_add(&port->stats->kernel_drops, stats.tp_drops);
-	}
+	/* The kernel's counter starts again at each reading. */
+	if (port->serves && port->packet_socket &&
+	    getsockopt(port->queue.fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size) == 0)
+		count_add(&port->stats->kernel_drops, stats.tp_drops);
 }
 
 static void slice_begins(struct ttf_worker *worker)
@@ -353,7 +350,8 @@ static void slice_ends(struct ttf_worker *worker, uint64_t began_ns)
 	count_add(&worker->stats->running_ns, now - began_ns);
 	store_release(&worker->stats->cpu_ns, worker->cpu_base_ns + clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 	store_relaxed(&worker->stats->pool_free_frames, worker->pool.free);
-	read_kernel_drops(worker);
+	for (uint32_t slot = 0; slot < worker->ports_high; slot++)
+		read_kernel_drops(&worker->ports[slot]);
 }
 
 uint32_t ttf_worker_attention(const struct ttf_worker *worker)

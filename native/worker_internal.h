@@ -104,4 +104,7 @@ void reclaim(struct ttf_worker *worker);
 /* One burst from a port's queue: receive, forward, flush. Returns packets received, or -errno. */
 int receive_burst(struct ttf_worker *worker, uint32_t slot, int discard);
 
+/* Add what a packet socket's kernel side dropped since the last reading. */
+void read_kernel_drops(struct worker_port *port);
+
 #endif
