@@ -52,9 +52,8 @@ static int config_valid(const struct ttf_worker_config *config)
 	for (uint32_t w = 0; w < stats->workers; w++)
 		if (((const struct ttf_header *)config->frames[w])->epoch != stats->epoch)
 			return 0;
-	return stats->epoch == rings->epoch &&
-	       config->id < stats->workers && stats->ports == TTF_MAX_PORTS && config->batch >= 1 &&
-	       config->batch <= TTF_MAX_BATCH && config->mode <= TTF_MODE_TXONLY &&
+	return stats->epoch == rings->epoch && config->id < stats->workers && stats->ports == TTF_MAX_PORTS &&
+	       config->batch >= 1 && config->batch <= TTF_MAX_BATCH && config->mode <= TTF_MODE_TXONLY &&
 	       config->steering <= TTF_STEERING_FLOW && config->rx_mode <= TTF_RX_ADAPTIVE;
 }
 
