@@ -33,6 +33,10 @@ class Commands(click.Group):
         except TtfwdError as error:
             click.echo(f"ttfwd: {error}", err=True)
             sys.exit(error.exit_code)
+        except OSError as error:  # out of file descriptors, processes or memory, wherever it happened
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"ttfwd: {where}{error.strerror or error}", err=True)
+            sys.exit(ExitCode.FAILED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

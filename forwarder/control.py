@@ -69,6 +69,8 @@ def answer(line: bytes, handler: Handler) -> bytes | None:
         return _error(identity, METHOD_NOT_FOUND, f"unknown method {method}")
     except TtfwdError as error:
         return _error(identity, FAILED, str(error), exit_code=int(error.exit_code))
+    except OSError as error:  # out of file descriptors or memory: the request fails, the instance goes on
+        return _error(identity, FAILED, f"{method}: {error.strerror or error}", exit_code=int(ExitCode.FAILED))
     if "id" not in request:
         return None
     return json.dumps({"jsonrpc": "2.0", "id": identity, "result": result}).encode() + b"\n"
@@ -94,6 +96,9 @@ class ControlServer:
         mask = os.umask(0o177)
         try:
             self._socket.bind(str(path))
+        except OSError as error:  # a path of more than 107 bytes, for one (unix(7))
+            self._socket.close()
+            raise TtfwdError(f"control socket {path}: {error.strerror or error}") from None
         finally:
             os.umask(mask)
         self._socket.listen(8)

@@ -5,6 +5,7 @@ Called by the supervisor. A Port is whole or it doesn't exist: whatever opening 
 later step fails. The drivers and why one was chosen: docs/drivers.md.
 """
 
+import errno
 import os
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -76,6 +77,10 @@ class Port:
         """Steer packets to a queue, or away from it while nobody serves it."""
         if self.tap_fds:
             tap.set_attached(self.tap_fds[queue], attached)
+
+    def discard(self, queue: int) -> tuple[int, int]:
+        """Take what a queue holds that nobody serves. Returns packets and bytes."""
+        return tap.discard(self.tap_fds[queue]) if self.tap_fds else (0, 0)
 
     def close(self) -> None:
         for fd in {*self.tap_fds, *self.queue_fds}:
@@ -154,6 +159,9 @@ class Devices:
         found = self._netlink.link(config.netns, config.name)
         if found is not None and _kind(found) != "tun":
             raise DeviceError(f'port "{config.name}": a device of that name exists and is no tap')
+        if found is not None and _queues_held(found):
+            # The kernel would give us more queues of it, and each holder a share of the packets.
+            raise DeviceError(f'port "{config.name}": the tap\'s queues are held by another process')
         port.made_device = found is None
         for _ in range(port.queues):
             port.tap_fds.append(tap.open_queue(config.name, config.netns))
@@ -171,9 +179,14 @@ class Devices:
         netlink.link("set", index=index, state="up")
         for address in config.address:
             flags = {"flags": _IFA_F_NODAD} if address.version == 6 else {}
-            netlink.addr(
-                "add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **flags
-            )
+            try:
+                netlink.addr(
+                    "add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **flags
+                )
+            except NetlinkError as error:
+                if error.code == errno.EACCES and address.version == 6:  # inet6_addr_add(): disable_ipv6
+                    raise DeviceError(f'port "{config.name}": {address}: IPv6 is disabled there') from None
+                raise
         self._read_back(port)
 
     def _open_packet(self, port: Port, undo: ExitStack) -> None:
@@ -262,7 +275,14 @@ def _kind(link: Any) -> str | None:
     return info.get_attr("IFLA_INFO_KIND") if info is not None else None
 
 
+def _queues_held(link: Any) -> int:
+    """How many queues of a multi-queue tap some process has open."""
+    data = link.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA")
+    held = (data.get_attr(f"IFLA_TUN_NUM_{which}QUEUES") for which in ("", "DISABLED_")) if data else ()
+    return sum(count or 0 for count in held)
+
+
 def _netlink_failure(name: str, error: NetlinkError) -> DeviceError | NotPermitted:
-    if error.code in (1, 13):
+    if error.code in (errno.EPERM, errno.EACCES):
         return NotPermitted(f'port "{name}": not permitted (run as root, or with CAP_NET_ADMIN)')
     return DeviceError(f'port "{name}": the kernel refused: {os.strerror(error.code)}')

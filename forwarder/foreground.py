@@ -123,6 +123,7 @@ def detach(config: Config, path: Path, arguments: list[str]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         raise TtfwdError(f"not ready after {_BOOT_TIMEOUT_S:.0f} s; see {log_path}") from None
-    error = TtfwdError(log_path.read_text(errors="replace").strip() or f"exit code {code}")
+    said = log_path.read_text(errors="replace").strip().removeprefix("ttfwd: ")
+    error = TtfwdError(said or f"exit code {code}")
     error.exit_code = ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED
     raise error

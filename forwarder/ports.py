@@ -97,9 +97,14 @@ class Ports:
             )
 
     def set_attached(self, worker: int, attached: bool) -> None:
-        """Steer packets to a worker's queues, or to the others while it is away."""
-        for held in self.slots.values():
+        """Steer packets to a worker's queues, or to the others while it is away.
+
+        What the queues of a dead worker hold is counted and dropped by name before they are detached.
+        """
+        for slot, held in self.slots.items():
             if worker < held.port.queues:
+                if not attached:
+                    self._segments.count_discarded(slot, worker, *held.port.discard(worker))
                 try:
                     held.port.set_attached(worker, attached)
                 except OSError as error:

@@ -62,7 +62,13 @@ class Segment:
             raise TtfwdError(f"shared memory {name} exists already and isn't ours to remove") from None
         except posix_ipc.PermissionsError:
             raise NotPermitted(f"shared memory {name} can't be made: not permitted") from None
-        return cls(name, memory.fd, size_bytes, owned=True)
+        except OSError as error:  # no room, no file descriptor, a read-only file system
+            raise TtfwdError(f"shared memory {name} can't be made: {error.strerror or error}") from None
+        try:
+            return cls(name, memory.fd, size_bytes, owned=True)
+        except BaseException:
+            unlink(name)
+            raise
 
     @classmethod
     def attach(cls, name: str, magic: int) -> Self:
@@ -94,6 +100,8 @@ def unlink(name: str) -> bool:
         posix_ipc.unlink_shared_memory(name)
     except posix_ipc.ExistentialError:
         return False
+    except OSError as error:
+        raise TtfwdError(f"shared memory {name} can't be removed: {error.strerror or error}") from None
     return True
 
 

@@ -13,6 +13,7 @@ busy the workers keep forwarding; when it dies they die with it.
 
 import logging
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -86,6 +87,12 @@ class Signals:
             return set()
 
 
+def _raise_descriptor_limit() -> None:
+    """A queue is a file descriptor: the usual soft limit of 1024 is less than an instance may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 class Supervisor:
     """One instance. run() returns when it has stopped; everything that it made is gone by then."""
 
@@ -107,6 +114,7 @@ class Supervisor:
         `on_running` is called once, when every worker is READY; `on_stopping` after everything is counted
         and while the counters are still there to be read.
         """
+        _raise_descriptor_limit()
         with ExitStack() as stack:
             stack.enter_context(self._signals.installed())
             stack.enter_context(self._selector)

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import struct
+import time
 from pathlib import Path
 
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
@@ -26,6 +27,9 @@ _IFF_ATTACH_QUEUE = 0x0200
 _IFF_DETACH_QUEUE = 0x0400
 _IFF_NO_PI = 0x1000
 _IFF_VNET_HDR = 0x4000
+
+VNET_HDR_BYTES = 10
+DISCARD_NS = 50_000_000  # a flood that never ends must not hold the supervisor up
 
 
 def _ifreq(name: str, flags: int) -> bytes:
@@ -63,6 +67,24 @@ def open_queue(name: str, netns: str | None) -> int:
 def set_attached(fd: int, attached: bool) -> None:
     """Have the kernel steer packets to this queue, or to the others. Detaching drops what the queue holds."""
     fcntl.ioctl(fd, _TUNSETQUEUE, _ifreq("", _IFF_ATTACH_QUEUE if attached else _IFF_DETACH_QUEUE))
+
+
+def discard(fd: int, limit_ns: int = DISCARD_NS) -> tuple[int, int]:
+    """Read a queue that nobody serves until it is empty, or for as long as the limit. Returns packets, bytes.
+
+    Detaching a queue, and closing it, drops what it holds without counting it anywhere.
+    """
+    buffer = bytearray(1 << 17)
+    deadline_ns = time.monotonic_ns() + limit_ns
+    packets = read_bytes = 0
+    while time.monotonic_ns() < deadline_ns:
+        try:
+            got = os.readv(fd, [buffer])
+        except OSError:  # empty (EAGAIN), detached already or gone (EBADFD)
+            break
+        packets += 1
+        read_bytes += got - VNET_HDR_BYTES
+    return packets, read_bytes
 
 
 def why_no_turbotap() -> str | None:

@@ -135,6 +135,13 @@ def _first_message(channel: Channel) -> Message:
     return message
 
 
+def _give_up_privileges() -> None:
+    try:
+        check(lib.ttf_drop_privileges(NOBODY, NOBODY))
+    except OSError as error:
+        raise TtfwdError(f"privileges can't be given up: {error.strerror}") from None
+
+
 def main() -> int:
     # Ctrl-C is the supervisor's to act on; it tells us through the control word.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -145,7 +152,7 @@ def main() -> int:
         hello = _first_message(channel)
         try:
             worker = Worker(channel, hello)
-            check(lib.ttf_drop_privileges(NOBODY, NOBODY))
+            _give_up_privileges()
             check(lib.ttf_die_with_parent())
         except (OSError, TtfwdError, psutil.Error, ValueError) as error:
             channel.send("failed", error=str(error))

@@ -55,11 +55,11 @@ class Workers:
 
     def start(self, child: Child) -> None:
         self._segments.reset_control(child.index)
+        self._enter(child, State.STARTING)  # before the pid: nobody sees a new process as READY
         process = child.process = Process.start()
         stats = self._segments.worker(child.index)
         stats.pid = process.popen.pid
         stats.started_ns = stats.heartbeat_ns = time.monotonic_ns()
-        self._enter(child, State.STARTING)
         config = self._config
         try:
             process.channel.send(
@@ -227,6 +227,7 @@ class Workers:
             raise BootFailed(f"worker {child.index} could not start: {why}")
         log.error("worker %d died: %s; %d packets lost in the crash", child.index, why, lost)
         if self.draining:
+            self._set_attached(child.index, False)  # nobody else will count what its queues hold
             self._enter(child, State.EXITED)
             return
         stats.restarts += 1

@@ -306,7 +306,9 @@ static uint32_t run_round(struct ttf_worker *worker, uint32_t control)
 		if (!worker->drain_since_ns)
 			worker->drain_since_ns = worker->now_ns;
 		moved = receive_ports(worker, 0);
-		worker->drained = !moved || worker->now_ns - worker->drain_since_ns > DRAIN_NS;
+		/* Without a free frame a round finds nothing, whatever the queues hold. */
+		worker->drained =
+			(!moved && worker->pool.free) || worker->now_ns - worker->drain_since_ns > DRAIN_NS;
 	}
 	if (worker->workers > 1)
 		moved += consume_rings(worker);
@@ -376,7 +378,7 @@ int ttf_worker_run(struct ttf_worker *worker, uint64_t slice_ns, uint32_t attent
 		count_add(&worker->stats->rounds, 1);
 		if (moved && !worker->busy_since_ns)
 			worker->busy_since_ns = now_precise_ns();
-		if (!moved && control == TTF_CONTROL_STOP) {
+		if (!moved && worker->drained && control == TTF_CONTROL_STOP) {
 			discard_rest(worker);
 			end = TTF_RUN_STOPPED;
 			break;

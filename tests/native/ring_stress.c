@@ -53,7 +53,6 @@ struct shared {
 	uint64_t pad[15];
 	uint64_t wrong; /* position + 1 of the first frame whose content was not what it should be */
 	uint64_t found, expected;
-	uint64_t incarnations;
 	uint32_t stop;
 };
 
@@ -278,6 +277,20 @@ static int recover(enum side side)
 	return 0;
 }
 
+/* The stream may end before a process has come to the point where it dies: then it is killed. */
+static int wait_for_death(pid_t pid, int *status)
+{
+	for (;;) {
+		pid_t found = waitpid(pid, status, WNOHANG);
+
+		if (found)
+			return found == pid ? 0 : -1;
+		if (load_acquire(&shared->totals.popped) == total)
+			kill(pid, SIGKILL);
+		usleep(50);
+	}
+}
+
 static int run(unsigned kills)
 {
 	unsigned killed[2] = { 0, 0 };
@@ -290,7 +303,7 @@ static int run(unsigned kills)
 		enum side side = random_next() % 2 ? PRODUCER : CONSUMER;
 		int inside = random_next() % 2;
 
-		if (killed[side] == kills)
+		if (killed[side] >= kills)
 			side = 1 - side;
 		while (load_acquire(&shared->totals.pushed) < next && !load_acquire(&shared->wrong))
 			usleep(50);
@@ -304,7 +317,7 @@ static int run(unsigned kills)
 					__asm__ volatile("");
 				kill(pids[side], SIGKILL);
 			}
-			if (waitpid(pids[side], &status, 0) != pids[side])
+			if (wait_for_death(pids[side], &status) < 0)
 				return fail("waitpid", (uint64_t)errno, 0);
 			if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
 				return load_acquire(&shared->wrong) ? report_wrong() :

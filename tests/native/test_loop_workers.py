@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several workers: packets cross the rings between them, and the rings between processes are never trusted."""
+"""Several workers: packets cross the rings between them, and what other processes wrote is never trusted."""
 
 from __future__ import annotations
 

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ThreadSanitizer over what is shared without a lock: ring and pool, forwarding table, the whole loop.
+
+Processes can't be watched by it, so that threads take their part (ring_tsan.c, worker_tsan.c).
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import missing
+from tests.native import programs
+from tests.native.harness import NATIVE
+
+FLAGS = ("-fsanitize=thread", "-O1")
+TIMEOUT_S = 60
+
+
+@pytest.fixture(scope="module")
+def tsan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where to build, once it is known that the sanitizer is there and works."""
+    into = tmp_path_factory.mktemp("tsan")
+    probe = into / "probe.c"
+    probe.write_text("int main(void) { return 0; }\n")
+    command: list[str | Path] = [programs.compiler(), "-fsanitize=thread", "-o", into / "probe", probe]
+    if subprocess.run(command, env=programs.environment(), capture_output=True).returncode:
+        missing("ThreadSanitizer (libtsan)")
+    if not shutil.which("setarch"):
+        missing("setarch")
+    done = execute(into / "probe")
+    if done.returncode:
+        missing(f"a machine that ThreadSanitizer runs on: {done.stderr.strip()[-200:]}")
+    return into
+
+
+def execute(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    # -R: the sanitizer's shadow can't be laid out under much address space randomisation.
+    return programs.run(
+        ["setarch", "-R", *map(str, command)], TIMEOUT_S, TSAN_OPTIONS="halt_on_error=0 exitcode=66"
+    )
+
+
+def assert_clean(done: subprocess.CompletedProcess[str], count: int) -> None:
+    assert "ThreadSanitizer" not in done.stderr, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == f"ok {count}\n"
+
+
+@pytest.fixture(scope="module")
+def ring_program(tsan: Path) -> Path:
+    return programs.build("ring_tsan", ["fdb.c", "layout.c", "pool.c"], tsan, *FLAGS)
+
+
+@pytest.mark.parametrize(("part", "count"), [("ring", 300_000), ("watched", 200_000), ("fdb", 100_000)])
+def test_no_race_in_what_is_shared(ring_program: Path, part: str, count: int) -> None:
+    assert_clean(execute(ring_program, part, str(count)), count)
+
+
+@pytest.fixture(scope="module")
+def worker_program(tsan: Path) -> Path:
+    # -Wno-tsan: it doesn't model fences. What the one fence orders (`sleeping` against tail) are atomic
+    # accesses on both sides, so that there is no race to overlook.
+    sources = sorted(path.name for path in NATIVE.glob("*.c") if path.name != "privilege.c")
+    return programs.build("worker_tsan", sources, tsan, *FLAGS, "-Wno-tsan")
+
+
+@pytest.mark.parametrize("rx_mode", ["polling", "interrupt", "adaptive"])
+def test_no_race_in_the_loop(worker_program: Path, rx_mode: str) -> None:
+    assert_clean(execute(worker_program, rx_mode, "3000"), 3000)

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The whole loop between threads, for ThreadSanitizer. Built and run by test_ring_tsan.py:
+ *
+ *   worker_tsan polling|interrupt|adaptive PACKETS
+ *
+ * Three workers steer flows between two ports whose queues are AF_UNIX datagram sockets. The main thread
+ * sends, receives, reads the counters meanwhile, and stops the workers as the supervisor does.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "atomic.h"
+#include "control.h"
+#include "layout.h"
+#include "worker.h"
+
+#define WORKERS 3u
+#define PORTS 2u
+#define FRAMES 256u
+#define SLOTS 32u
+#define UNDER_WAY 16u
+
+static void *stats, *rings, *frames[WORKERS];
+static int doorbells[WORKERS];
+static int outside[PORTS][WORKERS];
+static struct ttf_worker *workers[WORKERS];
+
+static void *zeroed(uint64_t bytes)
+{
+	void *base = aligned_alloc(4096, (bytes + 4095) & ~4095ull);
+
+	if (!base)
+		exit(2);
+	return memset(base, 0, bytes);
+}
+
+static void *run(void *arg)
+{
+	struct ttf_worker *worker = workers[(uintptr_t)arg];
+
+	while (ttf_worker_run(worker, 5000000, ttf_worker_attention(worker)) != TTF_RUN_STOPPED)
+		;
+	return NULL;
+}
+
+static void start(uint32_t w, uint32_t rx_mode, int inside[PORTS][WORKERS])
+{
+	struct ttf_worker_config config = { .id = w,
+					    .batch = 8,
+					    .mode = TTF_MODE_XCONNECT,
+					    .steering = TTF_STEERING_FLOW,
+					    .rx_mode = rx_mode,
+					    .spin_ns = 20000,
+					    .stats = stats,
+					    .rings = rings,
+					    .frames = frames,
+					    .doorbells = doorbells };
+
+	workers[w] = ttf_worker_new(&config);
+	if (!workers[w])
+		exit(2);
+	for (uint32_t p = 0; p < PORTS; p++) {
+		struct ttf_port_config port = { .slot = p,
+						.generation = 2,
+						.queues = WORKERS,
+						.mtu = 1500,
+						.peer = 1 - (int)p,
+						.fd = inside[p][w],
+						.io = TTF_IO_MMSG };
+
+		if (ttf_worker_attach(workers[w], &port) != 0)
+			exit(2);
+	}
+}
+
+static void ask(uint32_t w, uint32_t control)
+{
+	uint64_t one = 1;
+
+	ttf_control_set(rings, w, control);
+	ttf_control_attention(rings, w);
+	if (write(doorbells[w], &one, sizeof(one)) < 0)
+		exit(2);
+}
+
+static uint64_t receive(uint32_t p)
+{
+	uint8_t eth[128];
+	uint64_t got = 0;
+
+	for (uint32_t w = 0; w < WORKERS; w++)
+		while (recv(outside[p][w], eth, sizeof(eth), MSG_DONTWAIT) == 60)
+			got++;
+	return got;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const modes[] = { "polling", "interrupt", "adaptive" };
+	int inside[PORTS][WORKERS], pair[2];
+	pthread_t threads[WORKERS];
+	uint64_t packets, got = 0, counted = 0;
+	uint32_t rx_mode = 0;
+
+	if (argc != 3)
+		return 2;
+	while (rx_mode < 2 && strcmp(modes[rx_mode], argv[1]) != 0)
+		rx_mode++;
+	packets = strtoull(argv[2], NULL, 0);
+	stats = zeroed(ttf_stats_bytes(WORKERS, TTF_MAX_PORTS));
+	ttf_stats_init(stats, WORKERS, TTF_MAX_PORTS, 1);
+	rings = zeroed(ttf_rings_bytes(WORKERS, SLOTS));
+	ttf_rings_init(rings, WORKERS, SLOTS, UINT32_MAX - 100, 1000000000, 1);
+	for (uint32_t w = 0; w < WORKERS; w++) {
+		frames[w] = zeroed(ttf_frames_bytes(FRAMES));
+		ttf_frames_init(frames[w], FRAMES, 1);
+		doorbells[w] = eventfd(0, EFD_NONBLOCK);
+		for (uint32_t p = 0; p < PORTS; p++) {
+			if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair) < 0)
+				return 2;
+			inside[p][w] = pair[0];
+			outside[p][w] = pair[1];
+		}
+	}
+	for (uint32_t w = 0; w < WORKERS; w++)
+		start(w, rx_mode, inside);
+	for (uintptr_t w = 0; w < WORKERS; w++)
+		pthread_create(&threads[w], NULL, run, (void *)w);
+
+	for (uint64_t n = 0; n < packets; n++) {
+		uint8_t eth[60] = { [12] = 0x08, [14] = 0x45, [23] = 17 };
+
+		eth[26] = (uint8_t)(n * 7); /* the flow: a source address */
+		memcpy(eth + 42, &n, sizeof(n));
+		if (send(outside[n % PORTS][n % WORKERS], eth, sizeof(eth), 0) != sizeof(eth))
+			return 2;
+		while (n + 1 - got > UNDER_WAY) {
+			got += receive(0) + receive(1);
+			sched_yield();
+		}
+	}
+	while (got < packets) {
+		got += receive(0) + receive(1);
+		sched_yield();
+	}
+	for (uint32_t w = 0; w < WORKERS; w++)
+		ask(w, TTF_CONTROL_DRAIN);
+	for (uint32_t w = 0; w < WORKERS; w++)
+		while (ttf_control_seen(rings, w) != TTF_CONTROL_DRAIN)
+			sched_yield();
+	while (ttf_rings_waiting(rings))
+		sched_yield();
+	for (uint32_t w = 0; w < WORKERS; w++)
+		ask(w, TTF_CONTROL_STOP);
+	for (uint32_t w = 0; w < WORKERS; w++)
+		pthread_join(threads[w], NULL);
+	for (uint32_t w = 0; w < WORKERS; w++) {
+		for (uint32_t p = 0; p < PORTS; p++)
+			counted += ttf_stats_queue(stats, p, w)->tx_packets;
+		ttf_worker_free(workers[w]);
+	}
+	if (counted != packets) {
+		printf("FAILED: %llu counted\n", (unsigned long long)counted);
+		return 1;
+	}
+	printf("ok %llu\n", (unsigned long long)got);
+	return 0;
+}
