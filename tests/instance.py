@@ -8,19 +8,19 @@
         it.cli("delete", "sink0")                # `ttfwd delete sink0 --name ...`, exit code 0 asserted
         final = it.stop()                        # SIGTERM; or leave it to the end of the block
 
-Called by tests/process and tests/netns. The instance's name (unless `name` is given) and its runtime directory
-are unique, so instances of several test runs don't meet. When the block ends normally these are asserted:
-exit code 0, no traceback logged, the accounting of the final snapshot closes exactly, and neither a process,
-a shared memory segment, a device nor a namespace is left. Whatever is left is then removed, also after a
-failure; the log is added to the failure. `it.expect_crash()` is for tests that kill the supervisor: nothing is
-asserted then, and all is removed. `start_fails()` is for starts that are refused.
+Called by tests/process and tests/netns. The instance's name (unless `name` is given) and its runtime
+directory are unique, so instances of several test runs don't meet. When the block ends normally these are
+asserted: exit code 0, no traceback logged, the accounting of the final snapshot closes exactly, and neither a
+process, a shared memory segment, a device nor a namespace is left. Whatever is left is then removed, also
+after a failure; the log is added to the failure. `it.expect_crash()` is for tests that kill the supervisor:
+nothing is asserted then, and all is removed. `start_fails()` is for starts that are refused.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
+import secrets
 import select
 import shutil
 import signal
@@ -30,7 +30,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,11 @@ COMMAND_TIMEOUT_S = 60.0
 
 _SHM = Path("/dev/shm")
 _NETNS = Path("/run/netns")
-_serial = itertools.count()
 
 
 def unique(prefix: str) -> str:
     """A name that no other test run on this machine uses: for namespaces and instances."""
-    return f"{prefix}-{os.getpid()}-{next(_serial)}"
+    return f"{prefix}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 def run(
@@ -99,20 +98,11 @@ class Instance:
         for port in _ports_of(config):
             self._absent.note(port.get("netns"), port["name"])
         ready_read, ready_write = os.pipe()
+        command = [TTFWD, "start", "-c", config, "--name", name, "--ready-fd", str(ready_write), *arguments]
         try:
             with self._out_path.open("wb") as out, self._log_path.open("wb") as log:
                 self.process = subprocess.Popen(
-                    [
-                        TTFWD,
-                        "start",
-                        "-c",
-                        config,
-                        "--name",
-                        name,
-                        "--ready-fd",
-                        str(ready_write),
-                        *arguments,
-                    ],
+                    command,
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=log,
@@ -245,11 +235,10 @@ class Instance:
         assert self._absent.present() == []
 
     def _remove_everything(self) -> None:
-        for process in [*self.processes(), self.process]:
-            try:
+        self.process.kill()
+        for process in self.processes():
+            with suppress(psutil.Error):
                 process.kill()
-            except psutil.Error:
-                continue
         self.process.wait(STOP_TIMEOUT_S)
         if self._reader is not None:
             self._reader.close()

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m tests.bench` (make bench): measure ttfwd against bare loops. docs/benchmarks.md says how to read it.
+
+Needs root, two CPUs and gcc. Exit codes: 0 measured (whether or not the bars are met), 1 failed, 77 not
+permitted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import psutil
+from rich.console import Console
+
+from tests.bench import cases, priority, report, ring, start
+from tests.bench.lab import Lab
+from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Generator
+from tests.bench.programs import ProgramError, Programs
+from tests.bench.rounds import Bench
+
+SECTIONS = ("tap-saturated", "tap-paced", "hop", "packet", "ring", "start")
+_NOT_PERMITTED = 77
+_MIN_WIDTH = 110
+
+
+def _measure(
+    found: report.Report, wanted: Sequence[str], programs: Programs, lab: Lab, progress: Callable[[str], None]
+) -> None:
+    def generator_of(device: str) -> Generator:
+        return Generator(programs, lab, device)
+
+    bench = Bench(lab, generator_of, found.rounds, found.window_s)
+    from_left = generator_of(cases.LEFT)
+    for case in (
+        cases.tap_saturated(programs),
+        cases.tap_paced(programs),
+        cases.hop(programs, from_left),
+        cases.packet(programs),
+    ):
+        if case.key in wanted:
+            found.results.append(bench.measure(case, progress))
+    if "ring" in wanted:
+        found.ring = ring.measure(programs, found.rounds, progress)
+    if "start" in wanted:
+        found.start = start.measure(lab, from_left, found.rounds, progress)
+
+
+@click.command()
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write everything to FILE.")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--window", "window_s", type=click.FloatRange(0.05), default=0.6, show_default=True, help="Seconds.")
+@click.option("--only", "only", multiple=True, type=click.Choice(SECTIONS), help="May be given more than once.")
+def main(json_path: Path | None, rounds: int, window_s: float, only: tuple[str, ...]) -> None:
+    """Measure ttfwd against bare loops that read and write the same packets."""
+    if os.geteuid() != 0:
+        click.echo("bench: not permitted: taps and network namespaces need root", err=True)
+        sys.exit(_NOT_PERMITTED)
+    allowed = psutil.Process().cpu_affinity()
+    if not {GENERATOR_CPU, FORWARDER_CPU} <= set(allowed):
+        click.echo(f"bench: needs CPUs {GENERATOR_CPU} and {FORWARDER_CPU}; allowed: {allowed}", err=True)
+        sys.exit(1)
+    progress = Console(stderr=True)
+    found = report.Report(rounds, window_s)
+    try:
+        with priority.raised(), Programs.compiled() as programs, Lab.made(f"ttfwd-bench-{os.getpid()}") as lab:
+            lab.make_veth(cases.VETH_SOURCE, cases.VETH_LEFT)
+            lab.make_veth(cases.VETH_RIGHT, cases.VETH_SINK)
+            _measure(found, only or SECTIONS, programs, lab, lambda line: progress.print(line, style="dim"))
+    except ProgramError as error:
+        click.echo(f"bench: {error}", err=True)
+        sys.exit(1)
+    output = Console()
+    if not output.is_terminal:
+        output = Console(width=_MIN_WIDTH)
+    report.show(found, output)
+    if json_path is not None:
+        json_path.write_text(json.dumps(report.as_json(found), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

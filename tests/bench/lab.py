@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The namespace that everything is measured in: devices, their counters, veth pairs.
+
+Counters are the kernel's, of devices; nothing here asks a forwarder. IPv6 is off, so that the only frames
+are the generator's, and those are for a MAC address that nobody has: the stack behind the sink drops them
+before it looks at them (PACKET_OTHERHOST).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyroute2 import IPRoute
+
+from forwarder import netns
+
+
+@dataclass(frozen=True)
+class DeviceCounters:
+    """Of one device, as the kernel sees it: rx is what a forwarder gave it."""
+
+    rx_packets: int
+    tx_packets: int
+    tx_dropped: int
+
+
+class Lab:
+    """A network namespace with nothing in it that the benchmark didn't put there."""
+
+    def __init__(self, name: str, counters_fd: int) -> None:
+        self.netns = name
+        self._counters_fd = counters_fd
+
+    @classmethod
+    @contextmanager
+    def made(cls, name: str) -> Iterator[Lab]:
+        netns.create(name)
+        try:
+            with netns.inside(name):
+                Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
+                # The file shows the namespace that it was opened in, from wherever it is read.
+                counters_fd = os.open("/proc/thread-self/net/dev", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                yield cls(name, counters_fd)
+            finally:
+                os.close(counters_fd)
+        finally:
+            netns.remove(name)
+
+    def counters(self, device: str) -> DeviceCounters | None:
+        """None if there is no such device."""
+        text = b""
+        while chunk := os.pread(self._counters_fd, 65536, len(text)):
+            text += chunk
+        for line in text.decode().splitlines()[2:]:
+            name, _, numbers = line.partition(":")
+            if name.strip() == device:
+                fields = [int(number) for number in numbers.split()]
+                return DeviceCounters(rx_packets=fields[1], tx_packets=fields[9], tx_dropped=fields[11])
+        return None
+
+    def delivered(self, device: str) -> int:
+        found = self.counters(device)
+        return found.rx_packets if found else 0
+
+    def make_veth(self, name: str, far_end: str) -> None:
+        with netns.inside(self.netns), IPRoute() as netlink:
+            netlink.link("add", ifname=name, kind="veth", peer={"ifname": far_end})
+            for end in (name, far_end):
+                netlink.link("set", ifname=end, state="up")

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results, as tables and as one JSON object with units in its keys."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.ring import RingResult
+from tests.bench.rounds import Load, Result, Spread
+from tests.bench.start import QUEUES, StartResult
+
+SCHEMA_VERSION = 1
+
+JsonObject = dict[str, object]
+
+
+@dataclass
+class Report:
+    """What was measured so far; None for what wasn't asked for."""
+
+    rounds: int
+    window_s: float
+    results: list[Result] = field(default_factory=list)
+    ring: Sequence[RingResult] | None = None
+    start: StartResult | None = None
+
+    def bars_missed(self) -> list[str]:
+        return [
+            f"{result.case.title}, {load.name}"
+            for result in self.results
+            for load in result.case.loads
+            if not result.meets_bar(load)
+        ]
+
+
+def machine() -> JsonObject:
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "kernel": platform.release(),
+        "cpu_model": models[0] if models else platform.machine(),
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+
+
+def as_json(report: Report) -> JsonObject:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "machine": machine(),
+        "rounds": report.rounds,
+        "window_s": report.window_s,
+        "cases": [_case_json(result) for result in report.results],
+        "ring_hop": report.ring and [asdict(one) for one in report.ring],
+        "start": report.start and {"queues": QUEUES, **asdict(report.start)},
+    }
+
+
+def _case_json(result: Result) -> JsonObject:
+    case = result.case
+    return {
+        "case": case.key,
+        "title": case.title,
+        "baseline": case.variants[0].name,
+        "bar": asdict(case.bar),
+        "loads": [
+            {
+                "load": load.name,
+                "size_bytes": load.size_bytes,
+                "rate_packets_per_s": load.rate_pps,
+                "bar_met": result.meets_bar(load),
+                "variants": [
+                    {
+                        "variant": variant.name,
+                        "cpu_ns_per_packet": asdict(result.ns_per_packet(load, variant.name)),
+                        "delivered_packets_per_s": asdict(result.packets_per_s(load, variant.name)),
+                        "ratio": asdict(result.ratio(load, variant.name)),
+                        "samples": [asdict(sample) for sample in result.samples[load][variant.name]],
+                    }
+                    for variant in case.variants
+                ],
+            }
+            for load in case.loads
+        ],
+    }
+
+
+# ---------------------------------------------------------------------------------------------- tables
+
+
+def show(report: Report, console: Console) -> None:
+    for result in report.results:
+        console.print(_case_table(result))
+    if report.ring is not None:
+        console.print(_ring_table(report.ring))
+    if report.start is not None:
+        console.print(_start_table(report.start))
+
+
+def _spread(spread: Spread, digits: int) -> str:
+    return f"{spread.median:.{digits}f} ({spread.low:.{digits}f} to {spread.high:.{digits}f})"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number > 1 else "left", no_wrap=number > 1)
+    return table
+
+
+def _case_table(result: Result) -> Table:
+    case = result.case
+    table = _table(case.title, "load", "forwarder", "CPU ns/packet", "kpps", f"times {case.variants[0].name}", "bar")
+    for load in case.loads:
+        for variant in case.variants:
+            table.add_row(
+                load.name if variant is case.variants[0] else "",
+                variant.name,
+                _spread(result.ns_per_packet(load, variant.name), 0),
+                f"{result.packets_per_s(load, variant.name).median / 1000:.0f}",
+                _spread(result.ratio(load, variant.name), 3) if variant is not case.variants[0] else "",
+                _bar(result, load) if variant.name == case.bar.subject else "",
+            )
+        table.add_section()
+    return table
+
+
+def _bar(result: Result, load: Load) -> str:
+    return f"{result.case.bar.ratio:.2f} {'met' if result.meets_bar(load) else 'MISSED'}"
+
+
+def _ring_table(ring: Sequence[RingResult]) -> Table:
+    table = _table("ring hop between two processes", "burst", "", "ns/descriptor", "ns one way, whole burst")
+    for one in ring:
+        table.add_row(
+            str(one.burst_packets), "", _spread(one.streaming_ns_per_descriptor, 1), _spread(one.one_way_ns, 0)
+        )
+    return table
+
+
+def _start_table(start: StartResult) -> Table:
+    table = _table(f"start with {QUEUES} queues, and memory", "what", "", "value")
+    table.add_row("exec to first packet delivered, ms", "", _spread(start.first_packet_ms, 0))
+    table.add_row("exec to every worker ready, ms", "", _spread(start.workers_ready_ms, 0))
+    table.add_row("worker, USS, MiB", "", _spread(start.worker_uss_mib, 1))
+    table.add_row("worker, PSS, MiB", "", _spread(start.worker_pss_mib, 1))
+    table.add_row("supervisor, USS, MiB", "", _spread(start.supervisor_uss_mib, 1))
+    return table

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host of its own for the tests of this folder.
+
+    pytest ---- private "host" namespace, private /run/netns, private /dev/shm
+                  |-- namespaces that tests and instances make
+
+This process moves into it for the duration of the folder. So the tests see no device, namespace or instance
+of the machine, the files of configs/ run with the names that they have, and when pytest ends, however it
+ends, the kernel removes everything.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import missing
+from tests.instance import ip
+
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWNET = 0x40000000
+_MS_NOSUID_NODEV = 0x2 | 0x4
+_MS_REC_PRIVATE = 0x4000 | 0x40000
+
+
+def _call(result: int) -> None:
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+@pytest.fixture(scope="package", autouse=True)
+def private_host() -> Iterator[None]:
+    if os.geteuid() != 0:
+        missing("root")
+    if not Path("/dev/net/tun").exists():
+        missing("/dev/net/tun")
+    libc = ctypes.CDLL(None, use_errno=True)
+    Path("/run/netns").mkdir(exist_ok=True)
+    homes = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in ("net", "mnt")]
+    where = Path.cwd()
+    try:
+        try:
+            _call(libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET))
+        except PermissionError:
+            missing("new network and mount namespaces")
+        try:
+            _call(libc.mount(None, b"/", None, _MS_REC_PRIVATE, None))
+            for target in (b"/run/netns", b"/dev/shm"):
+                _call(libc.mount(b"tmpfs", target, b"tmpfs", _MS_NOSUID_NODEV, None))
+            ip("link", "set", "lo", "up")
+            yield
+        finally:
+            for home in homes:
+                _call(libc.setns(home, 0))
+            os.chdir(where)
+    finally:
+        for home in homes:
+            os.close(home)

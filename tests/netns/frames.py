@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames to send, made by scapy: flows of many protocols, every size, with and without VLAN tags.
+
+Each frame ends in the number of its flow and its number within it (topology.mark).
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from scapy.layers import inet, inet6
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
+from scapy.packet import Packet, Raw
+
+from tests.netns.topology import mark
+
+A, B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
+
+
+def padded(packet: Packet, size_bytes: int, flow: int, sequence: int) -> bytes:
+    """The packet with as much random payload as makes the frame `size_bytes` long, and marked."""
+    payload = random.Random(flow << 16 | sequence).randbytes(size_bytes - len(packet))
+    return bytes(packet / Raw(mark(payload, flow, sequence)))
+
+
+def _ethernet(forth: bool) -> Packet:
+    return Ether(src=A, dst=B) if forth else Ether(src=B, dst=A)
+
+
+def flow_packet(flow: int, forth: bool = True) -> Packet:
+    """The headers of one flow's packets in either direction; even flows are IPv4, odd ones IPv6."""
+    layer: Any = UDP if flow & 2 else TCP
+    port = 10_000 + flow
+    ports = {"sport": port, "dport": 9} if forth else {"sport": 9, "dport": port}
+    if flow & 1:
+        one, other = "fd00::1", f"fd00::1:{flow:x}"
+        return (
+            _ethernet(forth) / IPv6(src=one if forth else other, dst=other if forth else one) / layer(**ports)
+        )
+    one, other = "198.18.0.1", f"198.18.1.{flow & 0xFF}"
+    return _ethernet(forth) / IP(src=one if forth else other, dst=other if forth else one) / layer(**ports)
+
+
+def flow_frames(
+    flow: int, count: int, size_bytes: int = 100, forth: bool = True, first: int = 0
+) -> list[bytes]:
+    packet = flow_packet(flow, forth)
+    return [padded(packet, size_bytes, flow, first + number) for number in range(count)]
+
+
+def of_every_kind(mtu: int) -> list[bytes]:
+    """Frames from 60 bytes to the MTU, of what comes along on a link; each kind and size is a flow."""
+    udp = Ether(src=A, dst=B) / IP(src="198.18.0.1", dst="198.18.0.2") / UDP(sport=1024, dport=9)
+    ip4 = IP(src="198.18.0.1", dst="198.18.0.2") / UDP(sport=1025, dport=9)
+    ip6 = IPv6(src="fd00::1", dst="fd00::2") / TCP(sport=1026, dport=9)
+    full = mtu + 14
+    sizes = {60, 61, 63, 64, 65, 127, 128, 129, 255, 511, 594, 1024, 1513, 1514, mtu // 2, full - 1, full}
+    kinds = [(udp, size) for size in sorted(sizes) if size <= full]
+    kinds += [
+        (Ether(src=A, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, psrc="198.18.0.1", pdst="198.18.0.2"), 60),
+        (Ether(src=A, dst="33:33:00:00:00:01") / ip6, 200),
+        (Ether(src=A, dst="01:80:c2:00:00:0e", type=0x88CC), 60),
+        (Ether(src=A, dst=B, type=0x88B5), full),
+        (Ether(src=A, dst=B) / IP(src="198.18.0.1", dst="198.18.0.2") / ICMP(id=1), 98),
+        (Ether(src=A, dst=B) / ip6, full),
+        (Ether(src=A, dst=B) / Dot1Q(vlan=5, prio=3) / ip4, 64),
+        (Ether(src=A, dst=B) / Dot1Q(vlan=4095, prio=7, dei=1) / ip6, 300),
+        (Ether(src=A, dst=B) / Dot1Q(vlan=0) / ip4, full + 4),
+        (Ether(src=A, dst=B) / Dot1AD(vlan=100) / Dot1Q(vlan=5) / ip4, 68),
+        (Ether(src=A, dst=B) / Dot1AD(vlan=101, prio=2) / Dot1Q(vlan=6) / ip6, full),
+        (Ether(src=A, dst=B) / Dot1Q(vlan=7) / Dot1Q(vlan=8) / ip4, 200),
+    ]
+    return [
+        padded(packet, size, flow, sequence)
+        for flow, (packet, size) in enumerate(kinds)
+        for sequence in range(3)
+    ]
+
+
+def fragments(flow: int, forth: bool = True) -> list[bytes]:
+    """A datagram of 3,000 bytes in fragments."""
+    split4: Any = inet.fragment  # scapy leaves these untyped
+    split6: Any = inet6.fragment6
+    payload = random.Random(flow).randbytes(3000)
+    one, other = (
+        (f"198.18.2.{flow & 0xFF}", "198.18.0.1") if forth else ("198.18.0.1", f"198.18.2.{flow & 0xFF}")
+    )
+    if flow & 1:
+        one, other = ("fd00::1", f"fd00::2:{flow:x}") if forth else (f"fd00::2:{flow:x}", "fd00::1")
+        whole = (
+            IPv6(src=one, dst=other) / IPv6ExtHdrFragment(id=flow) / UDP(sport=flow, dport=9) / Raw(payload)
+        )
+        parts = split6(whole, 1280)
+    else:
+        parts = split4(IP(src=one, dst=other, id=flow) / UDP(sport=flow, dport=9) / Raw(payload), 1200)
+    return [mark(bytes(_ethernet(forth) / part), flow, number) for number, part in enumerate(parts)]

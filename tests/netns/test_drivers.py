@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which driver a port gets, and what a user is told about it.
+
+netns            instance            netns
+[p0]============( p0   p1 )============[p1]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.instance import instance, ip, start_fails
+from tests.netns.topology import lab
+
+TURBOTAP = Path("/dev/net/turbotap")
+without_turbotap = pytest.mark.skipif(
+    TURBOTAP.exists(), reason="missing capability: a kernel without turbotap"
+)
+
+
+@without_turbotap
+def test_turbotap_is_refused_with_the_reason() -> None:
+    with lab("turbotap", "turbotap") as it_lab:
+        done = start_fails(it_lab.config("xconnect"))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f'ttfwd: port "p0": driver turbotap: turbotap.ko is not loaded ({TURBOTAP} doesn\'t exist)'
+    )
+
+
+@without_turbotap
+def test_auto_takes_tap_and_says_why_not_turbotap() -> None:
+    with lab("auto", "auto") as it_lab, instance(it_lab.config("xconnect")) as it:
+        why = f"the fastest here; not turbotap: turbotap.ko is not loaded ({TURBOTAP} doesn't exist)"
+        assert [(port.driver, port.note) for port in it.stats().ports] == [("tap", why)] * 2
+        assert f"driver tap ({why})" in it.log
+        shown = [(port["driver"], port["driver_note"]) for port in it.stats_json()["ports"]]
+        assert shown == [("tap", why)] * 2
+
+
+def test_packet_needs_its_device() -> None:
+    done = start_fails('mode = "macswap"\n[[port]]\nname = "nowhere0"\ndriver = "packet"\n')
+    assert done.returncode == 1
+    assert "nowhere0" in done.stderr.splitlines()[-1]
+    assert "no such device" in done.stderr.splitlines()[-1]
+
+
+def test_a_device_that_is_no_tap_is_not_taken() -> None:
+    with lab("packet", "packet") as it_lab:
+        config = it_lab.config("xconnect", port={0: {"driver": "tap"}, 1: {"driver": "tap"}})
+        done = start_fails(config)
+    assert done.returncode == 1
+    assert "is no tap" in done.stderr.splitlines()[-1]
+
+
+def test_packet_leaves_a_device_as_it_was() -> None:
+    with lab("packet", "packet") as it_lab:
+        (middle,) = {str(port["netns"]) for port in it_lab.ports}
+        ip("link", "set", "p1", "down", netns=middle)
+        with instance(it_lab.config("xconnect")) as it:
+            assert "state UP" in ip("link", "show", "p1", netns=middle)
+            assert it.port("p1").driver == "packet"
+        assert "state UP" in ip("link", "show", "p0", netns=middle)
+        assert "state DOWN" in ip("link", "show", "p1", netns=middle)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What isn't forwarded has a name, and what the kernel dropped before us is known.
+
+netns            instance            netns
+[p0]============( p0   p1 )============[p1]
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
+
+from tests.instance import Instance, instance, ip
+from tests.netns.frames import flow_frames, padded
+from tests.netns.test_modes import offered
+from tests.netns.topology import DRIVERS, TIMEOUT_S, Side, assert_same, lab
+
+COUNT = 50
+
+
+def assert_dropped(it: Instance, reason: str, count: int) -> None:
+    counters = it.settled().counters
+    assert (counters.drops[reason], counters.dropped_packets) == (count, count)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_link_that_is_down_and_comes_back(driver: str) -> None:
+    with lab(driver, driver) as it_lab, instance(it_lab.config("xconnect", queues=2)) as it:
+        left, right = it_lab.sides
+        netns = str(it_lab.ports[1]["netns"])
+        frames = flow_frames(1, COUNT)
+        ip("link", "set", "p1", "down", netns=netns)
+        left.send(frames)
+        assert_dropped(it, "link_down", COUNT)
+        ip("link", "set", "p1", "up", netns=netns)
+        with left.capture() as at_left, right.capture() as at_right:
+            left.send(frames)
+            assert_same(at_right.take(COUNT), frames)
+            # Receiving from it too: a packet socket reports a device that goes down once.
+            right.send(frames)
+            assert_same(at_left.take(COUNT), frames)
+        assert_dropped(it, "link_down", COUNT)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_longer_than_the_mtu_of_the_way_out(driver: str) -> None:
+    with (
+        lab(driver, driver, mtus=(9000, 1500)) as it_lab,
+        instance(it_lab.config("xconnect", queues=2)) as it,
+    ):
+        left, right = it_lab.sides
+        fit = flow_frames(1, 5, 1514)
+        too_long = flow_frames(1, 3, 1515) + flow_frames(1, 4, 9014)
+        with right.capture() as at_right:
+            left.send(too_long[:4] + fit + too_long[4:])
+            assert_same(at_right.take(len(fit)), fit)
+        assert_dropped(it, "oversize", len(too_long))
+
+
+def test_a_port_without_a_peer() -> None:
+    with lab("tap") as it_lab, instance('mode = "xconnect"\nqueues = 2\n') as it:
+        (side,) = it_lab.sides
+        it.cli("connect", side.device, "--netns", side.netns, "--driver", "tap")
+        side.send(flow_frames(1, COUNT))
+        assert_dropped(it, "no_port", COUNT)
+        it.cli("delete", side.device)
+        assert_dropped(it, "no_port", COUNT)
+
+
+def test_a_peer_that_was_deleted() -> None:
+    with lab("tap", "tap") as it_lab, instance(it_lab.config("xconnect", queues=2)) as it:
+        it.cli("delete", "p1")
+        it_lab.sides[0].send(flow_frames(1, COUNT))
+        assert_dropped(it, "no_port", COUNT)
+
+
+def stop_worker_and_flood(it: Instance, source: Side, frames: list[bytes]) -> None:
+    """Offer frames while the only worker doesn't run."""
+    (pid,) = it.worker_pids()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        source.send(frames)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_what_the_kernel_drops_before_us_is_known(driver: str) -> None:
+    # More than a tap's queue (1,000 packets) or a packet socket's buffer (16 MiB, doubled) holds.
+    count, size = (3_000, 60) if driver != "packet" else (6_000, 9_014)
+    frames = flow_frames(2, 1, size) * count
+    with lab(driver, driver, mtus=(9000, 9000)) as it_lab:
+        config = it_lab.config("xconnect", queues=1, heartbeat_timeout_ms=60_000)
+        with instance(config) as it:
+            left, right = it_lab.sides
+            stop_worker_and_flood(it, left, frames)
+            assert offered(left) == count
+            it.wait(
+                lambda now: (
+                    now.ports[0].counters.rx_packets + (now.ports[0].dropped_before_packets or 0) >= count
+                ),
+                "every packet is received, or dropped before us",
+                TIMEOUT_S,
+            )
+            it.settled()
+            port = it.port("p0")
+            dropped = port.dropped_before_packets or 0
+            assert 0 < dropped < count
+            assert port.counters.rx_packets + dropped == count
+            # What was received went on: the sink's device has it, but for what it took no more.
+            other = it.port("p1")
+            assert right.counters("rx")["packets"] == other.counters.tx_packets
+            assert it.stats_json()["ports"][0]["kernel_dropped_before_packets"] == dropped
+
+
+def test_vlan_tags_do_not_count_towards_the_mtu() -> None:
+    headers = IP(src="198.18.0.1", dst="198.18.0.2") / UDP(sport=1, dport=9)
+    tagged = (
+        Ether(src="02:00:00:00:00:0a", dst="02:00:00:00:00:0b") / Dot1AD(vlan=1) / Dot1Q(vlan=2) / headers
+    )
+    with lab("tap", "tap", mtus=(9000, 1500)) as it_lab, instance(it_lab.config("xconnect")) as it:
+        left, right = it_lab.sides
+        with right.capture() as capture:
+            left.send([padded(tagged, 1523, 1, 0)])
+            left.send(fits := [padded(tagged, 1522, 1, 1)])
+            assert_same(capture.take(1), fits)
+        assert_dropped(it, "oversize", 1)

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands around a forwarder in a test: namespaces, devices, and raw sockets to send and look.
+
+    driver tap (and turbotap)                  driver packet
+
+    netns s0         instance                  netns s0         netns mid      instance
+    [p0]===========( port p0 )                 [p0]---veth---[p0]===========( port p0 )
+    [p1]===========( port p1 )                 [p1]---veth---[p1]===========( port p1 )
+    netns s1                                   netns s1
+
+A Side is the left end: whatever the driver, a frame sent there is received by the forwarder, and what the
+forwarder sends is received there. Nobody speaks unasked: IPv6 is off unless it is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import struct
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from forwarder.netns import inside
+from tests.instance import ip, run, unique
+
+# Every driver that a stock kernel offers. The tests that take a driver run with each.
+DRIVERS = ("tap", "packet")
+
+TIMEOUT_S = 15.0
+_QUIET_S = 0.05
+_ETH_P_ALL = 3
+_SOL_PACKET = 263
+_PACKET_AUXDATA = 8
+_PACKET_IGNORE_OUTGOING = 23
+_SO_RCVBUFFORCE = 33
+_TP_STATUS_VLAN_VALID = 1 << 4
+_TP_STATUS_VLAN_TPID_VALID = 1 << 6
+_TPACKET_AUXDATA = struct.Struct("=IIIHHHH")
+
+
+class Capture:
+    """Every frame that a device receives, whole: the VLAN tag that the kernel took out is put back."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    def take(self, count: int, timeout_s: float = TIMEOUT_S) -> list[bytes]:
+        """What has come, once there are `count` frames (or time is up) and none follows for a moment."""
+        frames: list[bytes] = []
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            wait_s = deadline - time.monotonic() if len(frames) < count else _QUIET_S
+            if not select.select([self._socket], [], [], max(0.0, wait_s))[0]:
+                break
+            frames.append(self._receive())
+        return frames
+
+    def first(self, count: int) -> list[bytes]:
+        """The first `count` frames, whatever follows them; fewer if time is up."""
+        frames: list[bytes] = []
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(frames) < count and time.monotonic() < deadline:
+            if select.select([self._socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                frames.append(self._receive())
+        return frames
+
+    def _receive(self) -> bytes:
+        frame, ancillary, _, _ = self._socket.recvmsg(1 << 17, 256)
+        for level, kind, data in ancillary:
+            if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA):
+                status, _, _, _, _, tci, tpid = _TPACKET_AUXDATA.unpack(data)
+                if status & _TP_STATUS_VLAN_VALID:
+                    tpid = tpid if status & _TP_STATUS_VLAN_TPID_VALID else 0x8100
+                    frame = frame[:12] + struct.pack("!HH", tpid, tci) + frame[12:]
+        return frame
+
+
+@dataclass(frozen=True)
+class Side:
+    """The tester's end of a port."""
+
+    netns: str
+    device: str
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        with inside(self.netns):
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        with sock:
+            sock.bind((self.device, 0))
+            for frame in frames:
+                sock.send(frame)
+
+    @contextmanager
+    def capture(self) -> Iterator[Capture]:
+        with inside(self.netns):
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        with sock:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 64 << 20)
+            sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
+            sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+            sock.bind((self.device, _ETH_P_ALL))
+            yield Capture(sock)
+
+    def counters(self, direction: str) -> dict[str, int]:
+        """The kernel's counters of the device now: packets, bytes, dropped, errors."""
+        link = json.loads(ip("-s", "-j", "link", "show", "dev", self.device, netns=self.netns))[0]
+        found: dict[str, int] = link["stats64"][direction]
+        return found
+
+    def address(self, *addresses: str) -> None:
+        for address in addresses:
+            flags = ("nodad",) if ":" in address else ()
+            ip("address", "add", address, "dev", self.device, *flags, netns=self.netns)
+
+    def run(
+        self, *command: str, code: int | None = 0, timeout_s: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
+        return run("ip", "netns", "exec", self.netns, *command, code=code, timeout_s=timeout_s)
+
+    @contextmanager
+    def server(self, *command: str, ready: str) -> Iterator[None]:
+        """Run a server until the block ends; the block begins once it has printed `ready`."""
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", self.netns, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+        )
+        try:
+            assert process.stdout is not None
+            printed, deadline = b"", time.monotonic() + TIMEOUT_S
+            while ready.encode() not in printed:
+                wait_s = max(0.0, deadline - time.monotonic())
+                data = (
+                    process.stdout.read(4096) if select.select([process.stdout], [], [], wait_s)[0] else b""
+                )
+                assert data, f"{command} is not ready: {printed.decode(errors='replace')}"
+                printed += data
+            yield
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Sides, and the [[port]] tables of an instance between them."""
+
+    sides: tuple[Side, ...]
+    ports: tuple[Mapping[str, object], ...]
+
+    def config(
+        self,
+        mode: str,
+        *,
+        tables: str = "",
+        port: Mapping[int, Mapping[str, object]] | None = None,
+        **keys: object,
+    ) -> str:
+        """TOML: top-level keys, then `tables`, then the ports; `port` adds keys to some of them.
+
+        In mode xconnect, ports 0 and 1 are peers, 2 and 3, ...
+        """
+        lines = [_line("mode", mode), *(_line(key, value) for key, value in keys.items()), tables]
+        for index, found in enumerate(self.ports):
+            lines.append("[[port]]")
+            own = {**found, **(port or {}).get(index, {})}
+            if mode == "xconnect" and index % 2 == 0:
+                own["peer"] = self.ports[index + 1]["name"]
+            lines += (_line(key, value) for key, value in own.items())
+        return "\n".join(lines) + "\n"
+
+
+def _line(key: str, value: object) -> str:
+    return f"{key} = {json.dumps(value)}"
+
+
+def add_namespace(stack: ExitStack, *, ipv6: bool = False) -> str:
+    """A namespace with its loopback up, until the stack closes."""
+    name = unique("ns")
+    ip("netns", "add", name)
+    stack.callback(_delete_namespace, name)
+    for where in ("all", "default"):
+        run(
+            "ip",
+            "netns",
+            "exec",
+            name,
+            "sysctl",
+            "-qw",
+            f"net.ipv6.conf.{where}.disable_ipv6={int(not ipv6)}",
+        )
+    ip("link", "set", "lo", "up", netns=name)
+    return name
+
+
+def _delete_namespace(name: str) -> None:
+    for pid in ip("netns", "pids", name).split():
+        run("kill", "-KILL", pid, code=None)
+    ip("netns", "delete", name)
+
+
+@contextmanager
+def lab(*drivers: str, mtus: Sequence[int] = (), ipv6: bool = False) -> Iterator[Lab]:
+    """One side and one port for each driver named; `mtus` of the ports, 1500 for those without."""
+    sides, ports = [], []
+    with ExitStack() as stack:
+        middle: str | None = None
+        for index, driver in enumerate(drivers):
+            name = f"p{index}"
+            mtu = mtus[index] if index < len(mtus) else 1500
+            netns = add_namespace(stack, ipv6=ipv6)
+            sides.append(Side(netns, name))
+            if driver != "packet":
+                ports.append({"name": name, "driver": driver, "netns": netns, "mtu": mtu})
+                continue
+            middle = middle or add_namespace(stack)
+            ip(
+                "link",
+                "add",
+                name,
+                "mtu",
+                str(mtu),
+                "type",
+                "veth",
+                "peer",
+                "name",
+                name,
+                "mtu",
+                str(mtu),
+                "netns",
+                netns,
+                netns=middle,
+            )
+            ip("link", "set", name, "up", netns=netns)
+            ip("link", "set", name, "up", netns=middle)
+            ports.append({"name": name, "driver": driver, "netns": middle})
+        yield Lab(tuple(sides), tuple(ports))
+
+
+# ---------------------------------------------------------------------------------------------- frames
+
+
+def mark(frame: bytes, flow: int, sequence: int) -> bytes:
+    """The frame with its last eight bytes replaced by the flow and a number in it."""
+    return frame[:-8] + struct.pack("!II", flow, sequence)
+
+
+def by_flow(frames: Sequence[bytes]) -> dict[int, list[bytes]]:
+    """Marked frames by flow, in the order that they came in."""
+    found: dict[int, list[bytes]] = defaultdict(list)
+    for frame in frames:
+        found[struct.unpack("!I", frame[-8:-4])[0]].append(frame)
+    return dict(found)
+
+
+def assert_same(got: Sequence[bytes], sent: Sequence[bytes]) -> None:
+    """The same frames, byte by byte; of each flow in order. The flows may interleave in any way."""
+    got_flows, sent_flows = by_flow(got), by_flow(sent)
+    counts = {flow: len(frames) for flow, frames in got_flows.items()}
+    assert counts == {flow: len(frames) for flow, frames in sent_flows.items()}
+    for flow, frames in sent_flows.items():
+        numbers = [struct.unpack("!I", frame[-4:])[0] for frame in got_flows[flow]]
+        assert numbers == [struct.unpack("!I", frame[-4:])[0] for frame in frames], f"order of flow {flow}"
+        for one, other in zip(got_flows[flow], frames, strict=True):
+            assert one.hex() == other.hex(), f"flow {flow}"

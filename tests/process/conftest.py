@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests of whole processes need: root, network namespaces, taps, and two quiet namespaces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import missing
+from tests.process.topology import Pair, quiet_namespace
+
+
+Recorder = Callable[[str, object], None]
+
+
+@pytest.fixture
+def record(
+    request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]
+) -> Recorder:
+    """Put a figure of this test into the JUnit report: what was measured, and isn't asserted."""
+
+    def put(name: str, value: object) -> None:
+        record_testsuite_property(f"{request.node.name}.{name}", value)
+        print(f"{name} = {value}")
+
+    return put
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _machine() -> None:
+    if os.geteuid() != 0:
+        missing("root")
+    if not Path("/dev/net/tun").exists():
+        missing("/dev/net/tun")
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    with quiet_namespace("tl") as left, quiet_namespace("tr") as right:
+        yield Pair(left, right)

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A start that can't succeed ends by itself, says in one line what is wrong and where, and leaves nothing:
+no device, namespace, shared memory, socket or process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.instance import TTFWD, device_exists, instance, ip, run, start_fails, unique
+from tests.process.topology import Pair, quiet_namespace
+
+_NETNS = Path("/run/netns")
+_SHM = Path("/dev/shm")
+
+
+def processes_with(variable: str) -> list[psutil.Process]:
+    """Processes whose environment has a variable."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if variable in process.environ():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return [process for process in found if process.pid != os.getpid()]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A configuration, the line that it must end with, and the exit code."""
+
+    config: str
+    says: str
+    code: int = 1
+
+
+def one_port(name: str, netns: str, *more: str, queues: int = 2) -> str:
+    """An instance whose first port is fine, and whose second has what a test put into it."""
+    good = f'[[port]]\nname = "ok0"\nnetns = "{unique("tg")}"\n'
+    bad = "\n".join(["[[port]]", f'name = "{name}"', f'netns = "{netns}"', *more])
+    return f'mode = "rxonly"\nqueues = {queues}\n{good}{bad}\n'
+
+
+@contextmanager
+def non_tap() -> Iterator[Refusal]:
+    with quiet_namespace() as netns:
+        ip("link", "add", "v0", "type", "veth", "peer", "name", "v1", netns=netns)
+        yield Refusal(one_port("v0", netns), 'port "v0": a device of that name exists and is no tap')
+
+
+@contextmanager
+def single_queue_tap() -> Iterator[Refusal]:
+    with quiet_namespace() as netns:
+        ip("tuntap", "add", "dev", "s0", "mode", "tap", netns=netns)
+        yield Refusal(
+            one_port("s0", netns), 'tap device "s0": a device of that name exists and is no multi-queue tap'
+        )
+
+
+@contextmanager
+def no_module() -> Iterator[Refusal]:
+    config = one_port("x0", unique("tg"), 'driver = "turbotap"')
+    yield Refusal(config, 'port "x0": driver turbotap: turbotap.ko is not loaded')
+
+
+@contextmanager
+def broken_namespace() -> Iterator[Refusal]:
+    name = unique("tb")
+    (_NETNS / name).touch()
+    try:
+        yield Refusal(one_port("x0", name), f'network namespace "{name}" can\'t be entered')
+    finally:
+        (_NETNS / name).unlink()
+
+
+@contextmanager
+def refused_address() -> Iterator[Refusal]:
+    with quiet_namespace() as netns:
+        yield Refusal(
+            one_port("x0", netns, 'address = ["fd00::1/64"]'), 'port "x0": fd00::1/64: IPv6 is disabled there'
+        )
+
+
+@contextmanager
+def no_such_packet_device() -> Iterator[Refusal]:
+    with quiet_namespace() as netns:
+        yield Refusal(
+            one_port("nic0", netns, 'driver = "packet"'),
+            f'port "nic0": no such device in network namespace "{netns}"',
+        )
+
+
+@contextmanager
+def no_such_packet_namespace() -> Iterator[Refusal]:
+    name = unique("tb")
+    config = one_port("nic0", name, 'driver = "packet"')
+    yield Refusal(config, f'port "nic0": network namespace "{name}" doesn\'t exist')
+
+
+@contextmanager
+def queues_held_by_another() -> Iterator[Refusal]:
+    with quiet_namespace() as netns:
+        config = f'mode = "rxonly"\n[[port]]\nname = "h0"\nnetns = "{netns}"\n'
+        with instance(config):
+            # The kernel would let a second instance have queues, and a share of the first one's packets.
+            yield Refusal(one_port("h0", netns), 'port "h0": the tap\'s queues are held by another process')
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        non_tap,
+        single_queue_tap,
+        *([] if Path("/dev/net/turbotap").exists() else [no_module]),
+        broken_namespace,
+        refused_address,
+        no_such_packet_device,
+        no_such_packet_namespace,
+        queues_held_by_another,
+    ],
+    ids=lambda setting: setting.__name__,
+)
+def test_a_boot_failure_names_its_reason_and_leaves_nothing(
+    setting: Callable[[], "contextmanager[Refusal]"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = f"TTFWD_TEST_{os.getpid()}"
+    with setting() as refusal:  # type: ignore[attr-defined]
+        monkeypatch.setenv(mark, "1")
+        done = start_fails(refusal.config)
+        assert done.returncode == refusal.code
+        assert done.stderr.startswith("ttfwd: " + refusal.says), done.stderr
+        assert done.stderr.count("\n") == 1
+        assert done.stdout == ""
+        assert processes_with(mark) == []
+
+
+def test_a_detached_start_that_fails_says_why_with_the_same_exit_code(tmp_path: Path) -> None:
+    with broken_namespace() as refusal:
+        done = start_fails(refusal.config, "--detach")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ttfwd: " + refusal.says), done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("mount", "says"),
+    [
+        ("size=100k", "MiB free and the instance needs"),
+        ("size=100M,nr_inodes=3", "can't be made: No space left on device"),
+        ("ro", "can't be made: Read-only file system"),
+    ],
+)
+def test_shared_memory_that_cannot_be_made(tmp_path: Path, mount: str, says: str) -> None:
+    config = tmp_path / "config.toml"
+    name, netns = unique("t"), unique("tg")
+    config.write_text(f'mode = "rxonly"\n[[port]]\nname = "x0"\nnetns = "{netns}"\n')
+    script = f'mount -t tmpfs -o {mount} none /dev/shm && "$0" start -c "$1" --name "$2"; e=$?; ls /dev/shm; exit $e'
+    done = run(
+        "unshare", "-m", "sh", "-c", script, TTFWD, config, name, code=1, env=private_environment(tmp_path)
+    )
+    assert says in done.stderr
+    assert "/dev/shm" in done.stderr or f"/ttfwd.{name}." in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""  # ls: nothing was left
+    assert not (_NETNS / netns).exists()
+
+
+def private_environment(directory: Path) -> dict[str, str]:
+    return {**os.environ, "TTFWD_RUNTIME_DIR": str(directory)}
+
+
+def test_a_worker_that_cannot_start_ends_the_boot(tmp_path: Path) -> None:
+    """In a user namespace that maps nobody but root a worker can't become `nobody`, and must not run on."""
+    config = tmp_path / "config.toml"
+    name = unique("t")
+    config.write_text('mode = "rxonly"\nqueues = 2\n[[port]]\nname = "x0"\n')
+    done = run(
+        *("unshare", "-rn", TTFWD, "start", "-c", config, "--name", name),
+        code=1,
+        env=private_environment(tmp_path),
+    )
+    assert "could not start: privileges can't be given up: " in done.stderr
+    assert done.stderr.startswith("ttfwd: worker ")
+    assert done.stderr.count("\n") == 1
+    assert list(_SHM.glob(f"ttfwd.{name}.*")) == []
+    assert not (tmp_path / f"{name}.sock").exists()
+
+
+@pytest.mark.parametrize("descriptors", [9, 10, 12, 15, 18, 24])
+def test_too_few_file_descriptors_is_one_line_and_leaves_nothing(tmp_path: Path, descriptors: int) -> None:
+    config = tmp_path / "config.toml"
+    name, netns = unique("t"), unique("tg")
+    config.write_text(f'mode = "rxonly"\nqueues = 4\n[[port]]\nname = "x0"\nnetns = "{netns}"\n')
+    done = run(
+        *("prlimit", f"--nofile={descriptors}", TTFWD, "start", "-c", config, "--name", name),
+        code=1,
+        env=private_environment(tmp_path),
+    )
+    assert "ttfwd: " in done.stderr
+    assert "open" in done.stderr  # "Too many open files", "... number of files open"
+    assert list(_SHM.glob(f"ttfwd.{name}.*")) == []
+    assert not (_NETNS / netns).exists()
+
+
+def test_a_runtime_directory_too_deep_for_a_socket_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    name, netns = unique("t"), unique("tg")
+    config.write_text(f'mode = "rxonly"\n[[port]]\nname = "x0"\nnetns = "{netns}"\n')
+    deep = tmp_path / ("d" * 120)
+    done = run(TTFWD, "start", "-c", config, "--name", name, code=1, env=private_environment(deep))
+    assert done.stderr.startswith(f"ttfwd: control socket {deep}/{name}.sock: ")
+    assert done.stderr.count("\n") == 1
+    assert list(_SHM.glob(f"ttfwd.{name}.*")) == []
+    assert not (_NETNS / netns).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_boot_that_is_interrupted_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    config = tmp_path / "config.toml"
+    name, netns = unique("t"), unique("tg")
+    config.write_text(f'mode = "rxonly"\nqueues = 4\n[[port]]\nname = "x0"\nnetns = "{netns}"\n')
+    process = subprocess.Popen(
+        [TTFWD, "start", "-c", config, "--name", name],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=private_environment(tmp_path),
+    )
+    deadline = time.monotonic() + 20
+    while not list(_SHM.glob(f"ttfwd.{name}.rings")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode in (0, 1)  # 0: it ran before the signal came
+    assert "Traceback" not in said
+    assert process.returncode == 0 or "interrupted before the instance ran" in said
+    assert list(_SHM.glob(f"ttfwd.{name}.*")) == []
+    assert not (_NETNS / netns).exists()
+    assert not device_exists(netns, "x0")
+    assert not (tmp_path / f"{name}.sock").exists()
+
+
+def test_a_second_start_says_that_it_runs_already_and_disturbs_nothing(pair: Pair) -> None:
+    with instance(pair.config()) as it:
+        before = it.stats()
+        config = it.directory / "config.toml"
+        for words in ([], ["--detach"]):
+            done = run(
+                *(TTFWD, "start", "-c", config, "--name", it.name, *words), code=1, env=it.environment
+            )
+            assert done.stderr.count("\n") == 1
+            assert f'instance "{it.name}" runs already' in done.stderr
+            assert f"process {it.process.pid}," in done.stderr
+            assert f"{it.directory}/{it.name}.sock" in done.stderr
+        after = it.stats()
+        assert it.process.poll() is None
+        assert after.instance.epoch == before.instance.epoch
+        assert it.worker_pids() == [worker.pid for worker in before.workers]
+        assert [worker.restarts for worker in after.workers] == [0, 0]
+        it.cli("stats")  # its name, its socket and its memory are still its own
+        run(TTFWD, "stop", "--name", it.name, env=it.environment)
+        it.process.wait(20)

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker dies or hangs under load. The user keeps the interface and the other queues, gets the dead worker's
+queue back at once, and is told of every packet: nothing is delivered twice, nothing lost without a name."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from forwarder.stats import Snapshot, accounting
+from tests.instance import Instance, instance
+from tests.process.conftest import Recorder
+from tests.process.topology import (
+    Pair,
+    is_ready,
+    link,
+    lost_packets,
+    quiet_namespace,
+    queue_rx,
+    worker_times,
+)
+from tests.process.traffic import Received, Sent, Sink, Source, assert_in_order, assert_unique, longest_gap_ms
+
+BATCH = 64
+AGAIN_PACKETS = 200  # "it forwards again"
+
+
+def kill_worker(it: Instance, worker: int, number: signal.Signals = signal.SIGKILL) -> int:
+    """Signal a worker that is READY. Returns its pid."""
+    ready = it.wait(
+        lambda s: s.workers[worker].state == "ready" and s.workers[worker].pid > 1, f"worker {worker} is ready"
+    )
+    pid = ready.workers[worker].pid
+    os.kill(pid, number)
+    return pid
+
+
+def wait_forwarding(it: Instance, worker: int, port: str = "t0") -> None:
+    """A worker's queue receives again, and what the instance sends keeps growing."""
+    start = queue_rx(it.stats(), port, worker)
+    it.wait(
+        lambda s: queue_rx(s, port, worker) >= start + AGAIN_PACKETS, f"worker {worker} forwards {AGAIN_PACKETS}"
+    )
+
+
+def assert_accounted(final: Snapshot, sent: Sent, received: Received, crashes: int, batch: int = BATCH) -> None:
+    """Nothing unnamed: offered = received by us, received by us = delivered or named.
+
+    A crash can hide two things, each of one burst at most: that the kernel had given it a burst (not counted
+    as received), and that the kernel had taken one from it (counted as lost, delivered all the same).
+    """
+    closing = accounting(final)
+    assert closing.closes, closing
+    lost = lost_packets(final)
+    assert 0 <= lost <= crashes * batch
+    assert received.missed_packets == 0
+    assert set(sent.refused_packets) <= {"ENOBUFS"}
+    hidden = sent.accepted_packets - closing.received_packets
+    assert 0 <= hidden <= crashes * batch, f"{hidden} packets of {sent} were not received: {closing}"
+    assert closing.sent_packets <= received.packets <= closing.sent_packets + lost
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_worker_is_replaced_while_the_interface_stays_up(
+    pair: Pair, victim: int, record: Recorder
+) -> None:
+    with instance(pair.config(batch=BATCH)) as it:
+        pair.lengthen_queues()
+        before = link(pair.left, "t0")
+        with Sink(pair.right, "t1") as sink:
+            with Source(pair.left, "t0", rate=10_000) as source:
+                it.wait(lambda s: all(queue_rx(s, "t0", q) > AGAIN_PACKETS for q in (0, 1)), "both queues busy")
+                pid = kill_worker(it, victim)
+                after = it.wait(lambda s: is_ready(s, victim, 1), "the worker is replaced")
+                wait_forwarding(it, victim)
+                assert after.workers[victim].pid not in (0, pid)
+                assert after.workers[1 - victim].restarts == 0
+            times = worker_times(it, victim)
+            now = link(pair.left, "t0")
+            it.settled()
+        final = it.stop()
+    assert (now["ifindex"], now["flags"]) == (before["ifindex"], before["flags"])
+    assert_accounted(final, source.result, sink.received, crashes=1)
+    arrivals = sink.received.of()
+    assert_unique(arrivals)
+    assert_in_order(arrivals)
+    record("replaced_ms", round((times.ready_ns - times.reaped_ns) / 1e6, 1))
+    record("longest_gap_of_a_flow_ms", round(longest_gap_ms(arrivals), 1))
+
+
+def test_other_queues_never_stop_while_a_worker_is_away(pair: Pair) -> None:
+    with instance(pair.config()) as it:
+        pair.lengthen_queues()
+        with Sink(pair.right, "t1") as sink, Source(pair.left, "t0", rate=8_000) as source:
+            it.wait(lambda s: all(queue_rx(s, "t0", q) > AGAIN_PACKETS for q in (0, 1)), "both queues busy")
+            pid = kill_worker(it, 0)
+            # However quickly it starts: the replacement is stopped, and the outage lasts until we say so.
+            replacement = it.wait(lambda s: s.workers[0].pid not in (0, pid), "a replacement").workers[0].pid
+            os.kill(replacement, signal.SIGSTOP)
+            try:
+                there = queue_rx(it.stats(), "t0", 0)
+                wait_forwarding(it, 1)
+                wait_forwarding(it, 1)
+                assert queue_rx(it.stats(), "t0", 0) <= there + BATCH
+            finally:
+                os.kill(replacement, signal.SIGCONT)
+            it.wait(lambda s: s.workers[0].state == "ready", "the worker is back")
+            wait_forwarding(it, 0)
+            source.stop()
+            it.settled()
+        final = it.stop()
+    assert source.result.refused_packets == {}
+    assert_accounted(final, source.result, sink.received, crashes=1)
+    assert_in_order(sink.received.of())
+
+
+@pytest.mark.parametrize("steering", ["queue", "flow"])
+def test_kills_at_random_moments_lose_a_burst_each_and_never_deliver_twice(
+    pair: Pair, steering: str, record: Recorder
+) -> None:
+    chance = random.Random(f"kills {steering}")
+    workers, kills = 3, 6
+    victims = [kill % workers for kill in range(kills)]
+    chance.shuffle(victims)
+    config = pair.config(queues=workers, steering=steering, ring_slots=4096, batch=BATCH)
+    with instance(config) as it:
+        pair.lengthen_queues()
+        with Sink(pair.right, "t1") as right, Sink(pair.left, "t0") as left:
+            with (
+                Source(pair.left, "t0", rate=6_000, flows=24, stream=1) as rightward,
+                Source(pair.right, "t1", rate=6_000, flows=24, stream=2) as leftward,
+            ):
+                it.wait(lambda s: all(queue_rx(s, "t0", q) > 100 for q in range(workers)), "all queues busy")
+                for count, victim in enumerate(victims):
+                    time.sleep(chance.uniform(0.0, 0.15))
+                    kill_worker(it, victim)
+                    restarts = victims[: count + 1].count(victim)
+                    it.wait(lambda s, w=victim, n=restarts: is_ready(s, w, n), "the worker is replaced")
+                for worker in range(workers):
+                    wait_forwarding(it, worker)
+            settled = it.settled()
+        final = it.stop()
+    closing = accounting(final)
+    sent = rightward.result.accepted_packets + leftward.result.accepted_packets
+    lost = lost_packets(final)
+    assert lost <= kills * BATCH
+    assert 0 <= sent - closing.received_packets <= kills * BATCH
+    assert closing.sent_packets <= right.received.packets + left.received.packets <= closing.sent_packets + lost
+    if steering == "flow":
+        assert sum(ring.popped_packets for ring in settled.rings) > 1000  # or rings were not tested
+    for arrivals in (right.received.of(1), left.received.of(2)):
+        assert_unique(arrivals)
+        assert_in_order(arrivals)
+    record("lost_packets", lost)
+
+
+def test_a_kill_while_flooding_loses_at_most_one_burst_and_its_copies(pair: Pair) -> None:
+    with quiet_namespace("tx") as third:
+        extra = f'[[port]]\nname = "t2"\nnetns = "{third}"\ndriver = "tap"\n'
+        config = pair.config(extra, mode="bridge", steering="flow", queues=2, batch=BATCH, ring_slots=4096)
+        with instance(config) as it:
+            pair.lengthen_queues()
+            with Sink(pair.right, "t1") as one, Sink(third, "t2") as other:
+                with Source(pair.left, "t0", rate=5_000) as source:
+                    for kill, victim in enumerate((0, 1, 0, 1)):
+                        it.wait(lambda s: all(queue_rx(s, "t0", q) > 100 for q in (0, 1)), "both queues busy")
+                        kill_worker(it, victim)
+                        it.wait(lambda s, w=victim, n=kill // 2 + 1: is_ready(s, w, n), "it is replaced")
+                        wait_forwarding(it, victim)
+                it.settled()
+            final = it.stop()
+    closing = accounting(final)
+    assert 0 <= source.result.accepted_packets - closing.received_packets <= 4 * BATCH
+    assert closing.copied_packets > 1000
+    lost = lost_packets(final)
+    assert 0 <= lost <= 4 * 2 * BATCH
+    assert closing.sent_packets <= one.received.packets + other.received.packets <= closing.sent_packets + lost
+    for arrivals in (one.received.of(), other.received.of()):
+        assert_unique(arrivals)
+        assert_in_order(arrivals)
+
+
+@pytest.mark.timeout(180)
+def test_a_worker_that_dies_too_often_backs_off_and_others_take_its_packets(
+    pair: Pair, record: Recorder
+) -> None:
+    with instance(pair.config(heartbeat_timeout_ms=1000)) as it:
+        pair.lengthen_queues()
+        with Sink(pair.right, "t1") as sink:
+            with Source(pair.left, "t0", rate=4_000) as source:
+                it.wait(lambda s: all(queue_rx(s, "t0", q) > 100 for q in (0, 1)), "both queues busy")
+                for kill in range(5):  # what the bucket holds: each is replaced at once
+                    kill_worker(it, 0)
+                    it.wait(lambda s, n=kill + 1: is_ready(s, 0, n), f"replacement {kill + 1}")
+                wait_forwarding(it, 0)
+                # The last one hangs, so that its queue holds much when it is detached: that is lost by name.
+                kill_worker(it, 0, signal.SIGSTOP)
+                it.wait(lambda s: s.workers[0].state == "backoff", "the bucket is full")
+                assert it.stats().workers[0].pid == 0
+                away = queue_rx(it.stats(), "t0", 0)
+                start = it.stats()
+                # Steered to the other queue: what it gets is what the source sends, and nothing is dropped.
+                it.wait(lambda s: queue_rx(s, "t0", 1) > queue_rx(start, "t0", 1) + 4_000, "the other takes all")
+                assert queue_rx(it.stats(), "t0", 0) == away
+                assert it.stats().workers[0].state == "backoff"
+                assert it.stats().workers[1].restarts == 0
+                back = it.wait(lambda s: s.workers[0].state == "ready", "it is started again", timeout_s=40)
+                assert back.workers[0].restarts == 6
+                wait_forwarding(it, 0)
+            it.settled()
+        final = it.stop()
+        assert "dies too often" in it.log
+    assert_accounted(final, source.result, sink.received, crashes=6)
+    assert_unique(sink.received.of())
+    assert accounting(final).dropped_packets["shutdown"] > 0
+    record("lost_packets", lost_packets(final))
+
+
+def test_a_hung_worker_is_killed_by_its_heartbeat_and_replaced(pair: Pair, record: Recorder) -> None:
+    with instance(pair.config(heartbeat_timeout_ms=1000)) as it:
+        pair.lengthen_queues()
+        with Sink(pair.right, "t1") as sink:
+            with Source(pair.left, "t0", rate=6_000) as source:
+                it.wait(lambda s: all(queue_rx(s, "t0", q) > 100 for q in (0, 1)), "both queues busy")
+                pid = kill_worker(it, 1, signal.SIGSTOP)
+                wait_forwarding(it, 0)
+                after = it.wait(lambda s: is_ready(s, 1, 1), "the hung worker is replaced")
+                wait_forwarding(it, 1)
+                assert after.workers[1].pid != pid
+                assert not os.path.exists(f"/proc/{pid}")
+                assert after.workers[0].restarts == 0
+            it.settled()
+        final = it.stop()
+        assert "worker 1 hangs: no heartbeat for 1.0 s" in it.log
+    assert_accounted(final, source.result, sink.received, crashes=1)
+    assert_unique(sink.received.of())
+    assert_in_order(sink.received.of())
+    record("longest_gap_of_a_flow_ms", round(longest_gap_ms(sink.received.of()), 1))

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The supervisor dies or hangs. Its workers die with it, its devices go, the counters can still be read, and
+the next start cleans up what no dying process can; while it only hangs, packets keep flowing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+
+from forwarder.stats import accounting
+from tests.instance import TTFWD, Instance, device_exists, instance, ip, run, unique
+from tests.process.topology import Pair, link, quiet_namespace, queue_rx
+from tests.process.traffic import Sink, Source, assert_in_order
+
+_SHM = Path("/dev/shm")
+_NETNS = Path("/run/netns")
+
+
+def wait_until_gone(it: Instance) -> None:
+    """Every process of the instance. A dead supervisor stays a zombie until it is waited for."""
+    it.process.wait(20)
+    deadline = time.monotonic() + 20
+    while it.processes() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert it.processes() == []
+
+
+def start_again(it: Instance, config: Path | None = None) -> str:
+    """The same instance once more, in the background. Returns its log."""
+    config = config or it.directory / "config.toml"
+    run(TTFWD, "start", "-c", config, "--name", it.name, "--detach", env=it.environment)
+    return (it.directory / f"{it.name}.log").read_text()
+
+
+def stop_again(it: Instance) -> str:
+    run(TTFWD, "stop", "--name", it.name, env=it.environment)
+    return (it.directory / f"{it.name}.log").read_text()
+
+
+def made_by_itself() -> tuple[str, str]:
+    """A configuration whose namespace the instance makes, and that namespace."""
+    netns = unique("tm")
+    return f'mode = "rxonly"\nqueues = 2\n[[port]]\nname = "m0"\nnetns = "{netns}"\n', netns
+
+
+def test_a_killed_supervisor_takes_its_workers_and_taps_along_and_the_next_start_sweeps() -> None:
+    config, netns = made_by_itself()
+    with instance(config) as it:
+        it.expect_crash()
+        assert device_exists(netns, "m0")
+        workers = [psutil.Process(pid) for pid in it.worker_pids()]
+        it.process.kill()
+        wait_until_gone(it)
+        assert not any(worker.is_running() for worker in workers)
+        assert not device_exists(netns, "m0")
+        # What the kernel doesn't take back by itself is there still, and says what happened.
+        assert (_NETNS / netns).exists()
+        shown = it.cli("stats")
+        assert "The supervisor is dead: nobody restarts workers." in shown.stdout
+        found = it.stats_json()
+        assert found["instance"]["supervisor_alive"] is False
+        assert found["instance"]["supervisor_pid_exists"] is False
+        assert found["accounting"]["closes"] is True
+        done = it.cli("stop", code=3)
+        assert done.stderr.startswith("ttfwd: ")
+        assert it.name in done.stderr
+        assert done.stderr.count("\n") == 1
+        it.cli("connect", "m1", code=3)
+        it.cli("delete", "m0", code=3)
+
+        log = start_again(it)
+        for left_over in (f"shared memory /ttfwd.{it.name}.stats", f"network namespace {netns}"):
+            assert f"left over from a crash, removed: {left_over}" in log
+        assert device_exists(netns, "m0")
+        again = it.stats_json()
+        assert again["instance"]["supervisor_alive"] is True
+        assert again["instance"]["epoch"] != found["instance"]["epoch"]
+        log = stop_again(it)
+        assert "Traceback" not in log
+        assert not (_NETNS / netns).exists()
+        assert list(_SHM.glob(f"ttfwd.{it.name}.*")) == []
+        assert sorted(path.suffix for path in it.directory.glob(f"{it.name}.*")) == [".lock", ".log"]
+
+
+def test_everything_killed_at_once_and_a_clean_start(pair: Pair) -> None:
+    with instance(pair.config()) as it, Source(pair.left, "t0", rate=4_000, limit_s=30):
+        it.expect_crash()
+        it.wait(lambda s: s.counters.tx_packets > 200, "traffic")
+        for process in it.processes():
+            process.kill()
+        wait_until_gone(it)
+        assert not device_exists(pair.left, "t0")
+        log = start_again(it)
+        assert f"shared memory /ttfwd.{it.name}.rings" in log
+        with Sink(pair.right, "t1") as sink, Source(pair.left, "t0", rate=2_000, limit_packets=1_600) as more:
+            more.wait()
+            time.sleep(0.3)
+        assert sink.received.packets == more.result.accepted_packets == 1_600
+        assert "every packet is accounted for" in stop_again(it)
+        assert list(_SHM.glob(f"ttfwd.{it.name}.*")) == []
+
+
+def test_a_link_that_a_dead_instance_raised_is_set_down_again(tmp_path: Path) -> None:
+    """A packet port's device isn't ours: after a crash it must not stay as we left it."""
+    with quiet_namespace() as netns:
+        ip("link", "add", "v0", "type", "veth", "peer", "name", "v1", netns=netns)
+        config = f'mode = "rxonly"\n[[port]]\nname = "v0"\ndriver = "packet"\nnetns = "{netns}"\n'
+        with instance(config) as it:
+            it.expect_crash()
+            assert "UP" in str(link(netns, "v0")["flags"])
+            it.process.kill()
+            wait_until_gone(it)
+            assert "UP" in str(link(netns, "v0")["flags"])
+            empty = tmp_path / "empty.toml"
+            empty.write_text("queues = 1\n")
+            log = start_again(it, empty)
+            assert "left over from a crash, removed: link v0 set down" in log
+            assert "'UP'" not in str(link(netns, "v0")["flags"])
+            stop_again(it)
+
+
+def test_packets_flow_and_stats_answer_while_the_supervisor_hangs(pair: Pair) -> None:
+    with instance(pair.config()) as it:
+        with Sink(pair.right, "t1") as sink:
+            with Source(pair.left, "t0", rate=2_000) as source:
+                it.wait(lambda s: all(queue_rx(s, "t0", q) > 50 for q in (0, 1)), "traffic")
+                os.kill(it.process.pid, signal.SIGSTOP)
+                try:
+                    before = it.stats().counters.tx_packets
+                    it.wait(lambda s: s.counters.tx_packets > before + 2_000, "workers go on alone")
+                    shown = it.cli("stats", "--interval", "0.1").stdout
+                    assert it.name in shown
+                    assert "every packet is accounted for" in shown or "in flight" in shown
+                    found = it.stats_json()
+                    assert found["instance"]["supervisor_pid_exists"] is True
+                    assert found["total"]["tx_packets_per_s"] > 0
+                    assert_watch_follows(it)
+                finally:
+                    os.kill(it.process.pid, signal.SIGCONT)
+            it.settled()
+    assert sink.received.packets == source.result.accepted_packets == source.result.offered_packets
+    assert_in_order(sink.received.of())
+
+
+def assert_watch_follows(it: Instance) -> None:
+    """`stats --watch --json` prints a line each interval until Ctrl-C, and then ends well."""
+    watching = subprocess.Popen(
+        [TTFWD, "stats", "--name", it.name, "--watch", "--json", "--interval", "0.1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=it.environment,
+    )
+    assert watching.stdout is not None
+    looks = [json.loads(watching.stdout.readline())["total"]["tx_packets"] for _ in range(3)]
+    watching.send_signal(signal.SIGINT)
+    _, said = watching.communicate(timeout=20)
+    assert looks[0] < looks[1] < looks[2]
+    assert (watching.returncode, said) == (0, "")
+
+
+def test_a_stop_with_a_hung_worker_ends_in_time_and_names_what_its_queue_held(pair: Pair) -> None:
+    with instance(pair.config(drain_timeout_ms=300, heartbeat_timeout_ms=60_000)) as it:
+        pair.lengthen_queues()
+        with Sink(pair.right, "t1") as sink:
+            with Source(pair.left, "t0", rate=4_000) as source:
+                it.wait(lambda s: all(queue_rx(s, "t0", q) > 50 for q in (0, 1)), "traffic")
+                os.kill(it.worker_pids()[0], signal.SIGSTOP)
+                before = queue_rx(it.stats(), "t0", 1)
+                it.wait(lambda s: queue_rx(s, "t0", 1) > before + 1_000, "the other goes on")
+            final = it.stop()
+        assert it.process.returncode == 0
+    closing = accounting(final)
+    assert closing.closes
+    assert closing.dropped_packets["shutdown"] > 0
+    # A burst that the hung worker had taken and not yet counted is all that may be missing.
+    assert 0 <= source.result.accepted_packets - closing.received_packets <= 64
+    lost = sum(worker.lost_in_crash_packets for worker in final.workers)
+    assert closing.sent_packets <= sink.received.packets <= closing.sent_packets + lost

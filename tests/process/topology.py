@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the tests of this folder run their traffic: two namespaces in which nothing else speaks.
+
+    source -> [ netns left | t0 ] ==== instance ==== [ t1 | netns right ] -> sink
+
+IPv6 is off and no address is given, so that the kernel sends nothing of its own and every packet that an
+instance counts is one that a test sent.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import posix_ipc
+
+from forwarder.native import ffi, lib
+from forwarder.shm import stats_name
+from forwarder.stats import Snapshot
+from tests.instance import Instance, ip, run, unique
+
+LONG_QUEUE_PACKETS = 20_000  # what a tap queue is made to hold while nobody reads it
+
+
+@contextmanager
+def quiet_namespace(prefix: str = "tp") -> Iterator[str]:
+    """A namespace that is the test's own: an instance that uses it doesn't remove it."""
+    name = unique(prefix)
+    ip("netns", "add", name)
+    try:
+        run("ip", "netns", "exec", name, "sysctl", "-q", "-w", "net.ipv6.conf.default.disable_ipv6=1")
+        run("ip", "netns", "exec", name, "sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1")
+        yield name
+    finally:
+        run("ip", "netns", "delete", name, code=None)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two quiet namespaces, and the configuration of an instance between them."""
+
+    left: str
+    right: str
+
+    def config(self, extra_ports: str = "", peer: bool = True, **settings: object) -> str:
+        """TOML of ports t0 (left) and t1 (right); `settings` are top-level keys."""
+        top = {"queues": 2, "mode": "xconnect", **settings}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
+        lines += ["[[port]]", 'name = "t0"', f'netns = "{self.left}"', 'driver = "tap"']
+        lines += ['peer = "t1"'] if peer and top["mode"] == "xconnect" else []
+        lines += ["[[port]]", 'name = "t1"', f'netns = "{self.right}"', 'driver = "tap"']
+        return "\n".join(lines) + "\n" + extra_ports
+
+    def lengthen_queues(self) -> None:
+        """Let the kernel hold what arrives while a worker is away, so that an outage drops nothing."""
+        for netns, device in ((self.left, "t0"), (self.right, "t1")):
+            ip("link", "set", device, "txqueuelen", str(LONG_QUEUE_PACKETS), netns=netns)
+
+
+def link(netns: str | None, device: str) -> dict[str, object]:
+    """What the kernel says of a device."""
+    found: list[dict[str, object]] = json.loads(ip("-s", "-j", "link", "show", "dev", device, netns=netns))
+    return found[0]
+
+
+@dataclass(frozen=True)
+class Times:
+    """Of one worker, CLOCK_MONOTONIC; 0 is never."""
+
+    started_ns: int
+    reaped_ns: int
+    ready_ns: int
+
+
+def worker_times(instance: Instance, index: int) -> Times:
+    memory = posix_ipc.SharedMemory(stats_name(instance.name), read_only=True)
+    try:
+        with mmap.mmap(memory.fd, 0, access=mmap.ACCESS_READ) as mapped:
+            base = ffi.from_buffer(mapped)
+            try:
+                found = lib.ttf_stats_worker(base, index)
+                return Times(int(found.started_ns), int(found.reaped_ns), int(found.ready_ns))
+            finally:
+                ffi.release(base)
+    finally:
+        memory.close_fd()
+
+
+def queue_rx(snapshot: Snapshot, port: str, queue: int) -> int:
+    """Packets that a port's queue received so far."""
+    found = next(p for p in snapshot.ports if p.name == port)
+    return sum(q.counters.rx_packets for q in found.queues if q.index == queue)
+
+
+def lost_packets(snapshot: Snapshot) -> int:
+    return sum(worker.lost_in_crash_packets for worker in snapshot.workers)
+
+
+def is_ready(snapshot: Snapshot, worker: int, restarts: int) -> bool:
+    found = snapshot.workers[worker]
+    return found.restarts == restarts and found.state == "ready" and found.pid > 1
