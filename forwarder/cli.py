@@ -3,6 +3,7 @@
 
 import importlib.metadata
 import json
+import math
 import os
 import select
 import sys
@@ -21,6 +22,16 @@ instance_option = click.option("--name", metavar="INSTANCE", help="Which instanc
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 
 
+class Seconds(click.FloatRange):
+    """A finite number of seconds; a range alone lets "nan" through."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = float(super().convert(value, param, ctx))
+        return found if math.isfinite(found) else self.fail(f"{value} is no number of seconds", param, ctx)
+
+
 class Commands(click.Group):
     """Turns what a user can cause into one line and a documented exit code."""
 
@@ -36,7 +47,7 @@ class Commands(click.Group):
         except OSError as error:  # out of file descriptors, processes or memory, wherever it happened
             where = f"{error.filename}: " if error.filename else ""
             click.echo(f"ttfwd: {where}{error.strerror or error}", err=True)
-            sys.exit(ExitCode.FAILED)
+            sys.exit(ExitCode.NOT_PERMITTED if isinstance(error, PermissionError) else ExitCode.FAILED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,7 +86,7 @@ def start(path: Path, name: str | None, detach: bool, ready_fd: int | None, verb
 
 @main.command()
 @instance_option
-@click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to drain; default: the config's.")
+@click.option("--timeout", type=Seconds(min=0, max=86400), help="Seconds to drain; default: the config's.")
 def stop(name: str | None, timeout: float | None) -> None:
     """Drain an instance and remove what it made."""
     instance = runtime.the_instance(name, runtime.running())
@@ -139,7 +150,7 @@ def delete(port: str, name: str | None, as_json: bool) -> None:
 @json_option
 @click.option("--watch", is_flag=True, help="Look again every interval until Ctrl-C.")
 @click.option(
-    "--interval", type=click.FloatRange(0.05, 3600), default=0.5, show_default=True, help="Seconds."
+    "--interval", type=Seconds(0.05, 3600), default=0.5, show_default=True, help="Seconds."
 )
 @click.option("--port", "ports", multiple=True, help="Only this port; may be given more than once.")
 @click.option("--worker", "workers", type=int, multiple=True, help="Only this worker; likewise.")

@@ -10,6 +10,7 @@ import os
 import selectors
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,29 +51,34 @@ class _Client:
 
 def answer(line: bytes, handler: Handler) -> bytes | None:
     """One request line to one reply line; None for a notification. Never raises for what a client sends."""
-    identity: Any = None
     try:
-        try:
-            request = json.loads(line)
-        except ValueError:
-            return _error(None, PARSE_ERROR, "not JSON")
-        if not isinstance(request, dict) or request.get("jsonrpc") != "2.0":
-            return _error(None, INVALID_REQUEST, 'not a JSON-RPC 2.0 request object ("jsonrpc": "2.0")')
-        identity = request.get("id")
-        method, params = request.get("method"), request.get("params", {})
-        if not isinstance(method, str):
-            return _error(identity, INVALID_REQUEST, "no method")
-        if not isinstance(params, dict):
-            return _error(identity, INVALID_PARAMS, "params must be an object")
+        request = json.loads(line)
+    except (ValueError, RecursionError):  # RecursionError: brackets nested thousands deep
+        return _error(None, PARSE_ERROR, "not JSON")
+    if not isinstance(request, dict) or request.get("jsonrpc") != "2.0":
+        return _error(None, INVALID_REQUEST, 'not a JSON-RPC 2.0 request object ("jsonrpc": "2.0")')
+    identity = request.get("id")
+    if not isinstance(identity, str | int | None):
+        return _error(None, INVALID_REQUEST, "id: a string or an integer")
+    method, params = request.get("method"), request.get("params", {})
+    if not isinstance(method, str):
+        return _error(identity, INVALID_REQUEST, "no method")
+    reply = _reply_to(identity, method, params, handler)
+    return reply if "id" in request else None
+
+
+def _reply_to(identity: str | int | None, method: str, params: Any, handler: Handler) -> bytes:
+    if not isinstance(params, dict):
+        return _error(identity, INVALID_PARAMS, "params must be an object")
+    try:
         result = handler(method, params)
     except MethodNotFound:
         return _error(identity, METHOD_NOT_FOUND, f"unknown method {method}")
     except TtfwdError as error:
         return _error(identity, FAILED, str(error), exit_code=int(error.exit_code))
     except OSError as error:  # out of file descriptors or memory: the request fails, the instance goes on
-        return _error(identity, FAILED, f"{method}: {error.strerror or error}", exit_code=int(ExitCode.FAILED))
-    if "id" not in request:
-        return None
+        text = f"{method}: {error.strerror or error}"
+        return _error(identity, FAILED, text, exit_code=int(ExitCode.FAILED))
     return json.dumps({"jsonrpc": "2.0", "id": identity, "result": result}).encode() + b"\n"
 
 
@@ -101,13 +107,13 @@ class ControlServer:
             raise TtfwdError(f"control socket {path}: {error.strerror or error}") from None
         finally:
             os.umask(mask)
-        self._socket.listen(8)
+        self._socket.listen(128)  # a full backlog refuses: clients wait while a port is made
         selector.register(self._socket, selectors.EVENT_READ, self._accept)
 
     def _accept(self) -> None:
         try:
             sock, _ = self._socket.accept()
-        except BlockingIOError:
+        except OSError:  # EAGAIN: it went away again; EMFILE: it is asked again at the next turn
             return
         pid, uid = unix_credentials(sock)
         if uid not in (0, os.geteuid()):
@@ -171,7 +177,8 @@ def call(path: Path, method: str, params: Params, timeout_s: float = 30.0) -> An
         sock.settimeout(timeout_s)
         try:
             sock.connect(str(path))
-            sock.sendall(json.dumps(request).encode() + b"\n")
+            with suppress(BrokenPipeError):  # refused before it was read: the reply says why
+                sock.sendall(json.dumps(request).encode() + b"\n")
             with sock.makefile("rb") as lines:
                 line = lines.readline()
         except (FileNotFoundError, ConnectionRefusedError):

@@ -139,7 +139,10 @@ class Devices:
         link = self._netlink.link(port.config.netns, port.name)
         if link is None:
             return {"state": "gone"}
-        addresses = self._netlink.of(port.config.netns).get_addr(index=port.ifindex)
+        try:
+            addresses = self._netlink.of(port.config.netns).get_addr(index=port.ifindex)
+        except NetlinkError:  # gone since
+            addresses = ()
         return {
             "ifindex": link["index"],
             "state": "up" if link["flags"] & _IFF_UP else "down",

@@ -5,9 +5,11 @@ Called by the CLI. Data (plan, live view, final accounting) goes to stdout, log 
 view owns the terminal, log lines are shown in it.
 """
 
+import errno
 import logging
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -81,15 +83,29 @@ class _Foreground:
 
 def run(config: Config, began_ns: int, ready_fd: int | None, handler: logging.Handler) -> None:
     """Run the instance until it is told to stop, then print the final accounting. Raises TtfwdError."""
+    # Between the supervisor's handling of signals and our exit: an impatient second Ctrl-C changes nothing.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     shown = _Foreground(config, ready_fd, handler)
     try:
         Supervisor(config, began_ns).run(shown.running, shown.stopping)
     finally:
         shown.close_view()
     if shown.final is not None:
+        _print_final(shown.final)
+
+
+def _print_final(final: Snapshot) -> None:
+    try:
         console = make_console()
-        console.print(headline(shown.final))
-        console.print(accounting_table(shown.final))
+        console.print(headline(final))
+        console.print(accounting_table(final))
+    except OSError as error:
+        if error.errno not in (errno.EIO, errno.EPIPE):
+            raise
+        # The terminal was closed: the instance ended well, and nobody is there to be told. What is still
+        # buffered goes nowhere, or Python's own flush at exit would fail in its turn.
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def detach(config: Config, path: Path, arguments: list[str]) -> None:

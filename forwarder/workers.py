@@ -193,10 +193,12 @@ class Workers:
                 process.last_error = message.body["error"]
             case "queue_error":
                 slot, error = message.body["slot"], message.body["error"]
-                name = string(self._segments.port(slot).name)
+                port = self._segments.port(slot)
+                name = string(port.name)
                 if error:
                     log.warning("port %s queue %d: %s", name, child.index, error)
-                else:
+                elif string(port.driver) != "packet":
+                    # A packet socket tells once that its device went down and is silent from then on.
                     log.info("port %s queue %d works again", name, child.index)
 
     # ---------------------------------------------------------------------------- death and life

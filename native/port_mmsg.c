@@ -76,8 +76,12 @@ static void restore_vlan(struct port_frame *frame, const struct tpacket_auxdata 
 	uint32_t tpid = aux->tp_status & TP_STATUS_VLAN_TPID_VALID ? aux->tp_vlan_tpid : 0x8100;
 	uint8_t *tag = frame->eth + 12;
 
-	if (frame->length < TTF_ETH_HLEN || frame->length > TTF_FRAME_MAX_BYTES - TTF_VLAN_HLEN)
+	if (frame->length < TTF_ETH_HLEN)
+		return; /* a runt, and dropped as one */
+	if (frame->length > TTF_FRAME_MAX_BYTES - TTF_VLAN_HLEN) {
+		frame->length = UINT32_MAX;
 		return;
+	}
 	memmove(tag + TTF_VLAN_HLEN, tag, frame->length - 12);
 	tag[0] = (uint8_t)(tpid >> 8);
 	tag[1] = (uint8_t)tpid;

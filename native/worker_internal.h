@@ -58,7 +58,7 @@ struct ttf_worker {
 	int drained;		/* DRAIN was seen through: receive no more */
 	uint64_t drain_since_ns;
 
-	uint32_t ports_used, ports_high; /* how many; the highest slot + 1 */
+	uint32_t ports_high; /* the highest slot in use + 1 */
 	struct worker_port ports[TTF_MAX_PORTS];
 	struct ring_out *ring_out; /* [workers]; the own entry is empty */
 	struct ring_in *ring_in;

@@ -98,7 +98,8 @@ class Instance:
         for port in _ports_of(config):
             self._absent.note(port.get("netns"), port["name"])
         ready_read, ready_write = os.pipe()
-        command = [TTFWD, "start", "-c", config, "--name", name, "--ready-fd", str(ready_write), *arguments]
+        command: list[str | Path] = [TTFWD, "start", "-c", config, "--name", name, *arguments]
+        command += ["--ready-fd", str(ready_write)]
         try:
             with self._out_path.open("wb") as out, self._log_path.open("wb") as log:
                 self.process = subprocess.Popen(
@@ -177,8 +178,12 @@ class Instance:
                 raise AssertionError(f"not within {timeout_s:g} s: {what}\n{accounting(snapshot)}")
             time.sleep(0.02)
 
-    def settled(self, quiet_s: float = 0.2, timeout_s: float = WAIT_TIMEOUT_S) -> Snapshot:
-        """The counters once no packet counter has moved for `quiet_s` and the accounting closes."""
+    def settled(self, received: int = 0, quiet_s: float = 0.2, timeout_s: float = WAIT_TIMEOUT_S) -> Snapshot:
+        """The counters once no packet counter has moved for `quiet_s` and the accounting closes.
+
+        Say how many packets must have been received by then, in all: a worker that is kept from its CPU looks
+        quiet too.
+        """
         deadline = time.monotonic() + timeout_s
         before, since = _packets(self.stats()), time.monotonic()
         while True:
@@ -187,7 +192,11 @@ class Instance:
             now = _packets(snapshot)
             if now != before:
                 before, since = now, time.monotonic()
-            elif time.monotonic() - since >= quiet_s and accounting(snapshot).closes:
+            elif (
+                time.monotonic() - since >= quiet_s
+                and accounting(snapshot).closes
+                and snapshot.counters.rx_packets >= received
+            ):
                 return snapshot
             if time.monotonic() > deadline:
                 raise AssertionError(f"does not settle in {timeout_s:g} s: {accounting(snapshot)}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m tests.bench` (make bench): measure ttfwd against bare loops. docs/benchmarks.md says how to read it.
 
-Needs root, two CPUs and gcc. Exit codes: 0 measured (whether or not the bars are met), 1 failed, 77 not
-permitted.
+Needs root, two CPUs and gcc. Exit codes: 0 measured (whether or not the bars are met), 1 failed, 2 usage,
+77 not permitted.
 """
 
 from __future__ import annotations
@@ -19,43 +19,38 @@ from rich.console import Console
 
 from tests.bench import cases, priority, report, ring, start
 from tests.bench.lab import Lab
-from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Generator
+from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU
 from tests.bench.programs import ProgramError, Programs
-from tests.bench.rounds import Bench
+from tests.bench.rounds import Bench, Plan
 
-SECTIONS = ("tap-saturated", "tap-paced", "hop", "packet", "ring", "start")
+SECTIONS = ("tap", "tap-paced", "hop", "packet", "packet-paced", "ring", "start")
 _NOT_PERMITTED = 77
-_MIN_WIDTH = 110
+_PLAIN_WIDTH = 120
+_OTHER_ROUNDS = 5  # of what isn't compared
 
 
 def _measure(
     found: report.Report, wanted: Sequence[str], programs: Programs, lab: Lab, progress: Callable[[str], None]
 ) -> None:
-    def generator_of(device: str) -> Generator:
-        return Generator(programs, lab, device)
-
-    bench = Bench(lab, generator_of, found.rounds, found.window_s)
-    from_left = generator_of(cases.LEFT)
-    for case in (
-        cases.tap_saturated(programs),
-        cases.tap_paced(programs),
-        cases.hop(programs, from_left),
-        cases.packet(programs),
-    ):
+    bench = Bench(lab, programs, found.plan)
+    for case in cases.all_cases(programs):
         if case.key in wanted:
             found.results.append(bench.measure(case, progress))
     if "ring" in wanted:
-        found.ring = ring.measure(programs, found.rounds, progress)
+        found.ring = ring.measure(programs, _OTHER_ROUNDS, progress)
     if "start" in wanted:
-        found.start = start.measure(lab, from_left, found.rounds, progress)
+        found.start = start.measure(lab, programs, _OTHER_ROUNDS, progress)
 
 
 @click.command()
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write everything to FILE.")
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--window", "window_s", type=click.FloatRange(0.05), default=0.6, show_default=True, help="Seconds.")
-@click.option("--only", "only", multiple=True, type=click.Choice(SECTIONS), help="May be given more than once.")
-def main(json_path: Path | None, rounds: int, window_s: float, only: tuple[str, ...]) -> None:
+@click.option("--lives", type=click.IntRange(1), default=3, show_default=True, help="Starts of each forwarder.")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Rounds in each life.")
+@click.option(
+    "--window", "window_s", type=click.FloatRange(0.01), default=0.15, show_default=True, help="Seconds."
+)
+@click.option("--only", multiple=True, type=click.Choice(SECTIONS), help="May be given more than once.")
+def main(json_path: Path | None, lives: int, rounds: int, window_s: float, only: tuple[str, ...]) -> None:
     """Measure ttfwd against bare loops that read and write the same packets."""
     if os.geteuid() != 0:
         click.echo("bench: not permitted: taps and network namespaces need root", err=True)
@@ -65,19 +60,15 @@ def main(json_path: Path | None, rounds: int, window_s: float, only: tuple[str, 
         click.echo(f"bench: needs CPUs {GENERATOR_CPU} and {FORWARDER_CPU}; allowed: {allowed}", err=True)
         sys.exit(1)
     progress = Console(stderr=True)
-    found = report.Report(rounds, window_s)
+    found = report.Report(Plan(lives, rounds, window_s))
     try:
-        with priority.raised(), Programs.compiled() as programs, Lab.made(f"ttfwd-bench-{os.getpid()}") as lab:
-            lab.make_veth(cases.VETH_SOURCE, cases.VETH_LEFT)
-            lab.make_veth(cases.VETH_RIGHT, cases.VETH_SINK)
+        with priority.raised(), Programs.compiled() as programs, Lab.made(f"ttfwdbench{os.getpid()}") as lab:
             _measure(found, only or SECTIONS, programs, lab, lambda line: progress.print(line, style="dim"))
     except ProgramError as error:
         click.echo(f"bench: {error}", err=True)
         sys.exit(1)
     output = Console()
-    if not output.is_terminal:
-        output = Console(width=_MIN_WIDTH)
-    report.show(found, output)
+    report.show(found, output if output.is_terminal else Console(width=_PLAIN_WIDTH))
     if json_path is not None:
         json_path.write_text(json.dumps(report.as_json(found), indent=2) + "\n")
 

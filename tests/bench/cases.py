@@ -8,129 +8,118 @@ virtio_net_hdr (and its packet sockets auxiliary data), so a loop that does so t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from tests.bench.forwarders import LEFT, RIGHT, Bare, Forwarder, Ttfwd, snapshot_of
-from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Generator, Load
+from tests.bench.forwarders import Bare, Forwarder, Ttfwd, snapshot_of
+from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Aim, Generator, Load, Paced, Queued, Saturated
 from tests.bench.programs import ProgramError, Programs
 from tests.bench.rounds import Bar, Case, Variant
 
-SIZES_BYTES = (60, 1500)
-VETH_LEFT, VETH_RIGHT = "veth0", "veth1"
-VETH_SOURCE, VETH_SINK = "source", "sink"
-_PACED_PPS = 200_000
-_HOP_CANDIDATES = 64
+_SIZES_BYTES = (60, 1500)
+_PACED = [Paced(size, 200_000) for size in _SIZES_BYTES]
+# What a socket's 16 MiB hold; what is well within reach of a tap.
+_QUEUED_TAP = [Queued(size, 60_000, 0.025, in_kernel=True) for size in _SIZES_BYTES]
+_QUEUED_PACKET = [Queued(60, 32_000, 0.015, in_kernel=False), Queued(1500, 12_800, 0.01, in_kernel=False)]
+_PROBES = 64
 _PROBE_PACKETS = 16
+
+
+def all_cases(programs: Programs) -> list[Case]:
+    one = str(FORWARDER_CPU)
+
+    def tap(key: str, how: str, rx_mode: str, loads: Sequence[Load]) -> Case:
+        idle = ["-i"] if rx_mode == "interrupt" else []
+        return Case(
+            key,
+            f"driver tap, 1 queue, {how}",
+            (
+                _bare(programs, "bare", "tap_loop", *idle),
+                _bare(programs, "bare, vnet header", "tap_loop", "-v", *idle),
+                Variant("ttfwd", Ttfwd("tap", rx_mode, one).run),
+            ),
+            loads,
+            Bar("ttfwd", 1.10),
+        )
+
+    def packet(key: str, how: str, rx_mode: str, loads: Sequence[Load]) -> Case:
+        idle = ["-i"] if rx_mode == "interrupt" else []
+        return Case(
+            key,
+            f"driver packet on veths, 1 queue, {how}",
+            (
+                _bare(programs, "bare", "packet_loop", *idle),
+                _bare(programs, "bare, vnet header and auxdata", "packet_loop", "-v", *idle),
+                Variant("ttfwd", Ttfwd("packet", rx_mode, one).run),
+            ),
+            loads,
+            Bar("ttfwd", 1.10),
+            veths=True,
+        )
+
+    return [
+        tap("tap", "polling", "polling", [*map(Saturated, _SIZES_BYTES), *_QUEUED_TAP]),
+        tap("tap-paced", "sleeping when idle", "interrupt", _PACED),
+        _hop(programs),
+        packet("packet", "polling", "polling", _QUEUED_PACKET),
+        packet("packet-paced", "sleeping when idle", "interrupt", _PACED),
+    ]
 
 
 def _bare(programs: Programs, name: str, program: str, *options: object) -> Variant:
     return Variant(name, Bare(programs, program, FORWARDER_CPU, options).run)
 
 
-def tap_saturated(programs: Programs) -> Case:
-    ttfwd = Ttfwd("tap", rx_mode="polling", cpus=str(FORWARDER_CPU))
-    return Case(
-        key="tap-saturated",
-        title="tap to tap, 1 queue, polling",
-        variants=(
-            _bare(programs, "bare", "tap_loop"),
-            _bare(programs, "bare, vnet header", "tap_loop", "-v"),
-            Variant("ttfwd", ttfwd.run),
-        ),
-        loads=[Load(size, None, in_kernel=True) for size in SIZES_BYTES],
-        source=LEFT,
-        sink=RIGHT,
-        bar=Bar("ttfwd", 1.10),
-    )
+def _hop(programs: Programs) -> Case:
+    """Two workers on two CPUs, each sending what the other one receives.
 
-
-def tap_paced(programs: Programs) -> Case:
-    ttfwd = Ttfwd("tap", rx_mode="interrupt", cpus=str(FORWARDER_CPU))
-    return Case(
-        key="tap-paced",
-        title="tap to tap, 1 queue, sleeping when idle",
-        variants=(
-            _bare(programs, "bare", "tap_loop", "-i"),
-            _bare(programs, "bare, vnet header", "tap_loop", "-i", "-v"),
-            Variant("ttfwd", ttfwd.run),
-        ),
-        loads=[Load(size, _PACED_PPS, in_kernel=bursts) for size in SIZES_BYTES for bursts in (True, False)],
-        source=LEFT,
-        sink=RIGHT,
-        bar=Bar("ttfwd", 1.10),
-    )
-
-
-def hop(programs: Programs, generator: Generator) -> Case:
-    """Two workers, and only flows that one of them receives and the other sends.
-
-    The generator in the kernel puts its frames into queue 0 (tun_xdp_xmit() goes by the CPU's number), which
-    is served by a worker on the CPU that the bare loop has, too. The other worker shares the generator's CPU,
-    and comes before the generator there.
+    The load is queued because there is no third CPU for a generator. While the workers are stopped, a
+    generator on CPU 0 fills queue 0 with a flow that worker 1 owns, and one on CPU 1 queue 1 with a flow of
+    worker 0. So both have as much to do as the other, and neither ever waits.
     """
-    ttfwd = Ttfwd(
-        "tap", rx_mode="interrupt", cpus=f"{FORWARDER_CPU},{GENERATOR_CPU}", queues=2, steering="flow"
-    )
-    one_cpu = Ttfwd("tap", rx_mode="interrupt", cpus=str(FORWARDER_CPU), queues=2, steering="flow")
-    flows = _handed_over(generator)
+    ttfwd = Ttfwd("tap", "polling", f"{GENERATOR_CPU},{FORWARDER_CPU}", queues=2, steering="flow", ring_slots=16384)
+    two_queues = Bare(programs, "tap_loop", FORWARDER_CPU, ("-v", "-q", 2))
     return Case(
-        key="hop",
-        title="tap to tap through one ring hop, 2 queues, sleeping when idle",
-        variants=(
-            _bare(programs, "bare", "tap_loop", "-i"),
-            _bare(programs, "bare, 2 queues, vnet header", "tap_loop", "-i", "-v", "-q", 2),
-            Variant("ttfwd", ttfwd.run, flows, _all_handed_over),
-            Variant("ttfwd, both workers on one CPU", one_cpu.run, flows, _all_handed_over),
+        "hop",
+        "driver tap through one ring hop, 2 queues, 2 workers on 2 CPUs, polling",
+        (
+            _bare(programs, "bare", "tap_loop"),
+            Variant("bare, 2 queues, vnet header", two_queues.run, _both_queues),
+            Variant("ttfwd", ttfwd.run, _handed_over, _all_handed_over),
         ),
-        loads=[Load(size, _PACED_PPS, in_kernel=True, nice=0) for size in SIZES_BYTES],
-        source=LEFT,
-        sink=RIGHT,
-        bar=Bar("ttfwd", 1.35),
+        _QUEUED_TAP,
+        Bar("ttfwd", 1.35),
     )
 
 
-def packet(programs: Programs) -> Case:
-    ttfwd = Ttfwd("packet", "interrupt", str(FORWARDER_CPU), left=VETH_LEFT, right=VETH_RIGHT)
-
-    def bare(name: str, *options: object) -> Variant:
-        loop = Bare(programs, "packet_loop", FORWARDER_CPU, ("-i", *options), VETH_LEFT, VETH_RIGHT)
-        return Variant(name, loop.run)
-
-    return Case(
-        key="packet",
-        title="veth to veth, driver packet, 1 queue, sleeping when idle",
-        variants=(bare("bare"), bare("bare, vnet header and auxdata", "-v"), Variant("ttfwd", ttfwd.run)),
-        loads=[Load(size, rate) for size in SIZES_BYTES for rate in (_PACED_PPS, None)],
-        source=VETH_SOURCE,
-        sink=VETH_SINK,
-        bar=Bar("ttfwd", 1.10),
-    )
+def _both_queues(_forwarder: Forwarder, _generator: Generator) -> Sequence[Aim]:
+    return [Aim(cpu=0), Aim(cpu=1)]
 
 
-def _handed_over(generator: Generator) -> Callable[[Forwarder], Sequence[int]]:
-    """Find by trial a flow that worker 1 owns: one that worker 0 hands to it."""
+def _handed_over(forwarder: Forwarder, generator: Generator) -> Sequence[Aim]:
+    """Find by trial a flow of each worker: one that the other worker hands to it."""
+    flow_of: dict[int, int] = {}
+    for flow in range(_PROBES):
+        before = _pushed(forwarder)
+        generator.send(flow, _PROBE_PACKETS)
+        time.sleep(0.01)
+        for owner, now, then in zip((0, 1), _pushed(forwarder), before, strict=True):
+            if now - then == _PROBE_PACKETS:
+                flow_of[owner] = flow
+        if len(flow_of) == 2:
+            return [Aim(cpu=0, flow=flow_of[1]), Aim(cpu=1, flow=flow_of[0])]
+    raise ProgramError("no flow is handed from one worker to the other")
 
-    def find(forwarder: Forwarder) -> Sequence[int]:
-        for flow in range(_HOP_CANDIDATES):
-            before = _pushed(forwarder)
-            generator.send(flow, _PROBE_PACKETS)
-            time.sleep(0.01)
-            if _pushed(forwarder) - before == _PROBE_PACKETS:
-                return [flow]
-        raise ProgramError("no flow is handed from one worker to the other")
 
-    return find
-
-
-def _pushed(forwarder: Forwarder) -> int:
-    """Packets that worker 0 handed to worker 1."""
+def _pushed(forwarder: Forwarder) -> tuple[int, int]:
+    """Packets handed to worker 0, and to worker 1."""
     assert forwarder.instance is not None
-    rings = snapshot_of(forwarder.instance).rings
-    return sum(ring.pushed_packets for ring in rings if (ring.producer, ring.consumer) == (0, 1))
+    rings = {(ring.producer, ring.consumer): ring for ring in snapshot_of(forwarder.instance).rings}
+    to_0, to_1 = rings.get((1, 0)), rings.get((0, 1))
+    return to_0.pushed_packets if to_0 else 0, to_1.pushed_packets if to_1 else 0
 
 
 def _all_handed_over(forwarder: Forwarder, delivered_packets: int) -> None:
-    """All but the probes that found the flow. Raises ProgramError."""
-    pushed = _pushed(forwarder)
-    if delivered_packets - pushed > _PROBE_PACKETS * _HOP_CANDIDATES:
-        raise ProgramError(f"only {pushed} of {delivered_packets} packets went through the ring")
+    """All but probes that found no owner. Raises ProgramError."""
+    pushed = sum(_pushed(forwarder))
+    if delivered_packets - pushed > _PROBES * _PROBE_PACKETS:
+        raise ProgramError(f"only {pushed} of {delivered_packets} packets went through a ring")

@@ -17,21 +17,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forwarder.stats import Snapshot, StatsReader, accounting
-from tests.bench.lab import Lab
+from forwarder.stats import Snapshot, StatsError, StatsReader, accounting
+from tests.bench.lab import Devices, Lab
 from tests.bench.programs import ProgramError, Programs
 
-LEFT, RIGHT = "bench0", "bench1"
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
 class Forwarder:
-    """One that runs. `instance` is ttfwd's, None for a bare loop."""
+    """One that runs. Of all its processes the CPU time counts; `instance` is ttfwd's, None for a bare loop."""
 
-    pids: tuple[int, ...]
+    worker_pids: tuple[int, ...]
+    supervisor_pid: int | None = None
     instance: str | None = None
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        return self.worker_pids if self.supervisor_pid is None else (self.supervisor_pid, *self.worker_pids)
 
 
 @dataclass(frozen=True)
@@ -43,31 +47,30 @@ class Ttfwd:
     cpus: str
     queues: int = 1
     steering: str = "queue"
-    left: str = LEFT
-    right: str = RIGHT
+    ring_slots: int = 512
 
-    def config(self, name: str, netns: str) -> str:
+    def _config(self, lab: Lab, devices: Devices) -> str:
+        # A worker that is stopped for a while must not pass for one that hangs.
         head = (
-            f'name = "{name}"\nqueues = {self.queues}\ncpus = "{self.cpus}"\n'
-            f'steering = "{self.steering}"\nrx_mode = "{self.rx_mode}"\nheartbeat_timeout_ms = 30000\n'
+            f'name = "{instance_name(lab, devices)}"\nqueues = {self.queues}\ncpus = "{self.cpus}"\n'
+            f'steering = "{self.steering}"\nrx_mode = "{self.rx_mode}"\nheartbeat_timeout_ms = 60000\n'
+            f"ring_slots = {self.ring_slots}\n"
         )
         ports = "".join(
-            f'[[port]]\nname = "{port}"\ndriver = "{self.driver}"\nnetns = "{netns}"\npeer = "{peer}"\n'
-            for port, peer in ((self.left, self.right), (self.right, self.left))
+            f'[[port]]\nname = "{port}"\ndriver = "{self.driver}"\nnetns = "{lab.netns}"\npeer = "{peer}"\n'
+            for port, peer in ((devices.left, devices.right), (devices.right, devices.left))
         )
         return head + ports
 
     @contextmanager
-    def started(self, lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
+    def started(self, lab: Lab, devices: Devices) -> Iterator[subprocess.Popen[bytes]]:
         """The process that a user would start, from its exec on. Raises ProgramError if it doesn't end well."""
         with tempfile.TemporaryDirectory(prefix="ttfwd-bench-") as folder:
             path, log = Path(folder, "config.toml"), Path(folder, "log")
-            path.write_text(self.config(lab.netns, lab.netns))
-            # Not -P: a tree that is benchmarked is the one that `python -m tests.bench` was started in.
-            command = [sys.executable, "-m", "forwarder.cli", "start", "-c", str(path)]
+            path.write_text(self._config(lab, devices))
             with log.open("wb") as output:
                 process = subprocess.Popen(
-                    command,
+                    [sys.executable, "-m", "forwarder.cli", "start", "-c", str(path)],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -82,15 +85,20 @@ class Ttfwd:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     code = process.wait()
-            if code != 0:
-                raise ProgramError(f"ttfwd: exit code {code}\n{log.read_text(errors='replace')}")
+                if code != 0:
+                    raise ProgramError(f"ttfwd: exit code {code}\n{log.read_text(errors='replace')}")
 
     @contextmanager
-    def run(self, lab: Lab) -> Iterator[Forwarder]:
-        with self.started(lab) as process:
-            snapshot = _wait_until_running(lab.netns, process)
+    def run(self, lab: Lab, devices: Devices) -> Iterator[Forwarder]:
+        instance = instance_name(lab, devices)
+        with self.started(lab, devices) as process:
+            snapshot = _wait_until_running(instance, process)
             workers = tuple(worker.pid for worker in snapshot.workers)
-            yield Forwarder((process.pid, *workers), lab.netns)
+            yield Forwarder(workers, process.pid, instance)
+
+
+def instance_name(lab: Lab, devices: Devices) -> str:
+    return f"{lab.netns}-{devices.left}"
 
 
 def snapshot_of(instance: str) -> Snapshot:
@@ -99,8 +107,6 @@ def snapshot_of(instance: str) -> Snapshot:
 
 
 def _wait_until_running(instance: str, process: subprocess.Popen[bytes]) -> Snapshot:
-    from forwarder.stats import StatsError
-
     deadline = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -122,12 +128,10 @@ class Bare:
     program: str
     cpu: int
     options: Sequence[object] = ()
-    left: str = LEFT
-    right: str = RIGHT
 
     @contextmanager
-    def run(self, lab: Lab) -> Iterator[Forwarder]:
-        arguments = ["-n", lab.netns, "-a", self.left, "-b", self.right, "-c", self.cpu, *self.options]
+    def run(self, lab: Lab, devices: Devices) -> Iterator[Forwarder]:
+        arguments = ["-n", lab.netns, "-a", devices.left, "-b", devices.right, "-c", self.cpu, *self.options]
         with self.programs.running(self.program, arguments) as pid:
             yield Forwarder((pid,))
 

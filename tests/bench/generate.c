@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Offered load: UDP frames into the kernel's side of a device, until killed.
+ * Offered load: UDP frames into the kernel's side of a device, until TOTAL are sent (0: until killed).
  *
- *   generate -n NETNS -d DEVICE -s SIZE -c CPU [-f FLOW,FLOW...] [-r RATE] [-b BURST] [-t TOTAL] [-w] [-p
- * NICE] generate -n NETNS -d TAP -s SIZE -c CPU -k [-f FLOW] [-r RATE]
+ *   generate -n NETNS -d DEVICE -s SIZE -c CPU [-t TOTAL] [-f FLOW,FLOW...] [-r RATE] [-b BURST] [-w]
+ *   generate -n NETNS -d TAP -s SIZE -c CPU [-t TOTAL] [-f FLOW] -k
  *
  * Without -k by sendmmsg() on an AF_PACKET socket that passes the queueing discipline by: BURST frames at a
- * time, RATE frames a second (0: as fast as it goes), TOTAL frames and then the end (0: for ever). -w waits
- * for the device to be there and up.
+ * time, RATE frames a second (0: as fast as it goes). -w waits for the device to be there and up.
  *
  * With -k inside the kernel, which is faster than any forwarder: BPF_PROG_TEST_RUN of an XDP program with
  * BPF_F_TEST_XDP_LIVE_FRAMES, which redirects each frame to the tap. Each call costs tens of ms, hence one
- * with a large repeat; a signal ends it.
+ * with a large repeat; a signal ends it. Of a tap with more queues they go into queue CPU modulo queues.
  *
- * -p: its nice value. The frames are for a MAC address that nobody has, so that the stack behind the sink
- * drops them first thing.
+ * The frames are for a MAC address that nobody has, so that the stack behind the sink drops them first thing.
  */
 #include <errno.h>
 #include <linux/bpf.h>
@@ -23,7 +21,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -34,9 +31,6 @@
 #define MAX_SIZE 1514u
 #define SECOND_NS 1000000000ull
 #define MAX_LAG_NS 10000000ull
-#define PERIOD_NS (1 << 18) /* a power of two */
-#define FRAME_COST_NS 500u
-#define PACED_BATCH 64u
 
 static uint8_t frames[MAX_FLOWS][BENCH_BUFFER];
 static struct mmsghdr messages[MAX_BURST];
@@ -116,35 +110,21 @@ static void generate_by_socket(const char *device, int wait, uint64_t rate, uint
 	}
 }
 
-/*
- * The XDP program redirects a frame to the device if the clock's low bits are below `open`, and drops it
- * otherwise. So a paced load comes in bursts, one in every PERIOD_NS. The generator never waits for longer
- * than a batch takes: a forwarder that is woken on this CPU gets it at once (and the time until it does is,
- * by the kernel's accounting, the forwarder's: rq_clock_skip_update()).
- */
-static void generate_in_kernel(const char *device, uint32_t size, uint32_t open, uint32_t batch)
+static void generate_in_kernel(const char *device, uint32_t size, uint64_t total)
 {
 	const struct bpf_insn program[] = {
-		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_ktime_get_ns },
-		{ .code = BPF_ALU64 | BPF_AND | BPF_K, .dst_reg = 0, .imm = PERIOD_NS - 1 },
-		{ .code = BPF_JMP | BPF_JLT | BPF_K, .dst_reg = 0, .imm = (int)open, .off = 2 },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = XDP_DROP },
-		{ .code = BPF_JMP | BPF_EXIT },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .imm = (int)if_nametoindex(device) },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2, .imm = 0 },
 		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	const struct bpf_insn *first = open < PERIOD_NS ? program : program + 5;
 	union bpf_attr load = { .prog_type = BPF_PROG_TYPE_XDP,
-				.insns = (uintptr_t)first,
-				.insn_cnt =
-					(uint32_t)(program + sizeof(program) / sizeof(program[0]) - first),
+				.insns = (uintptr_t)program,
+				.insn_cnt = sizeof(program) / sizeof(program[0]),
 				.license = (uintptr_t) "Apache-2.0" };
 	union bpf_attr run = { .test = { .data_in = (uintptr_t)frames[0],
 					 .data_size_in = size,
-					 .repeat = 1u << 31,
-					 .batch_size = batch,
+					 .repeat = total ? (uint32_t)total : 1u << 31,
 					 .flags = BPF_F_TEST_XDP_LIVE_FRAMES } };
 	long fd = syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
 
@@ -152,16 +132,9 @@ static void generate_in_kernel(const char *device, uint32_t size, uint32_t open,
 	run.test.prog_fd = (uint32_t)fd;
 	say_ready();
 	while (syscall(SYS_bpf, BPF_PROG_TEST_RUN, &run, sizeof(run)) == 0 || errno == EINTR)
-		;
+		if (total)
+			return;
 	die("BPF_PROG_TEST_RUN");
-}
-
-/* How long in each period frames are let through, for about `rate` of them a second. */
-static uint32_t open_ns(uint64_t rate)
-{
-	uint64_t open = rate * PERIOD_NS / SECOND_NS * FRAME_COST_NS;
-
-	return rate && open < PERIOD_NS ? (uint32_t)open : PERIOD_NS;
 }
 
 static uint32_t make_flows(char *list, uint32_t size)
@@ -181,7 +154,7 @@ int main(int argc, char **argv)
 	uint64_t rate = 0, total = 0;
 	uint32_t size = 60, burst = 64, count;
 
-	while ((option = getopt(argc, argv, "n:d:s:c:f:r:b:t:p:kw")) != -1) {
+	while ((option = getopt(argc, argv, "n:d:s:c:f:r:b:t:kw")) != -1) {
 		switch (option) {
 		case 'n':
 			namespace
@@ -208,9 +181,6 @@ int main(int argc, char **argv)
 		case 't':
 			total = strtoull(optarg, NULL, 10);
 			break;
-		case 'p':
-			check(setpriority(PRIO_PROCESS, 0, atoi(optarg)), "setpriority");
-			break;
 		case 'k':
 			in_kernel = 1;
 			break;
@@ -233,7 +203,7 @@ int main(int argc, char **argv)
 	pin(cpu);
 	enter_namespace(namespace);
 	if (in_kernel)
-		generate_in_kernel(device, size, open_ns(rate), rate ? PACED_BATCH : BENCH_BATCH);
+		generate_in_kernel(device, size, total);
 	else
 		generate_by_socket(device, wait, rate, burst, total);
 	return 0;

@@ -20,6 +20,25 @@ from forwarder import netns
 
 
 @dataclass(frozen=True)
+class Devices:
+    """A forwarder's two devices, where its load goes in, and where it comes out: for taps, the same two."""
+
+    left: str
+    right: str
+    source: str
+    sink: str
+
+    @classmethod
+    def taps(cls, number: int) -> Devices:
+        left, right = f"left{number}", f"right{number}"
+        return cls(left, right, left, right)
+
+    @classmethod
+    def veths(cls, number: int) -> Devices:
+        return cls(f"left{number}", f"right{number}", f"source{number}", f"sink{number}")
+
+
+@dataclass(frozen=True)
 class DeviceCounters:
     """Of one device, as the kernel sees it: rx is what a forwarder gave it."""
 
@@ -67,8 +86,23 @@ class Lab:
         found = self.counters(device)
         return found.rx_packets if found else 0
 
-    def make_veth(self, name: str, far_end: str) -> None:
+    @contextmanager
+    def veths(self, devices: Devices) -> Iterator[None]:
+        """A veth pair at either side of a forwarder."""
+        pairs = ((devices.source, devices.left), (devices.right, devices.sink))
         with netns.inside(self.netns), IPRoute() as netlink:
-            netlink.link("add", ifname=name, kind="veth", peer={"ifname": far_end})
-            for end in (name, far_end):
-                netlink.link("set", ifname=end, state="up")
+            for near, far in pairs:
+                netlink.link("add", ifname=near, kind="veth", peer={"ifname": far})
+                for end in (near, far):
+                    netlink.link("set", ifname=end, state="up")
+        try:
+            yield
+        finally:
+            with netns.inside(self.netns), IPRoute() as netlink:
+                for near, _ in pairs:
+                    netlink.link("del", ifname=near)
+
+    def set_queue_length(self, device: str, packets: int) -> None:
+        """How many packets each queue of a tap holds."""
+        with netns.inside(self.netns), IPRoute() as netlink:
+            netlink.link("set", ifname=device, txqlen=packets)

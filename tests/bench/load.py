@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Offered load: the generator (generate.c), a process of its own on a CPU of its own."""
+"""Offered load: the generator (generate.c), a process of its own.
+
+    saturated   more than any forwarder takes, while it is measured: made inside the kernel
+    paced       a rate that every forwarder carries: one packet after the other, from an AF_PACKET socket
+    queued      the forwarder's queue is filled while it is stopped, and measured is how it empties it
+"""
 
 from __future__ import annotations
 
@@ -13,25 +18,60 @@ from tests.bench.programs import Programs
 
 GENERATOR_CPU = 0
 FORWARDER_CPU = 1
+_PROBE_PPS = 1000
 
 
 @dataclass(frozen=True)
-class Load:
-    """`rate_pps` None: as fast as it goes, which in the kernel is more than any forwarder takes."""
+class Saturated:
+    """As many frames as the in-kernel generator makes."""
 
     size_bytes: int
-    rate_pps: int | None
-    burst_packets: int = 64
-    in_kernel: bool = False
-    nice: int | None = None
 
     @property
     def name(self) -> str:
-        size = f"{self.size_bytes + 4} B" if self.size_bytes == 60 else f"{self.size_bytes} B"
-        if self.rate_pps is None:
-            return f"{size}, {'saturated' if self.in_kernel else 'flat out'}"
-        how = "in bursts" if self.in_kernel else "one by one"
-        return f"{size}, {self.rate_pps // 1000} kpps {how}"
+        return f"{size_name(self.size_bytes)}, saturated"
+
+
+@dataclass(frozen=True)
+class Paced:
+    """A rate, in bursts of 64."""
+
+    size_bytes: int
+    rate_packets_per_s: int
+
+    @property
+    def name(self) -> str:
+        return f"{size_name(self.size_bytes)}, {self.rate_packets_per_s // 1000} kpps"
+
+
+@dataclass(frozen=True)
+class Queued:
+    """Packets that wait in the queue before the forwarder goes on; it is measured for window_s."""
+
+    size_bytes: int
+    packets: int
+    window_s: float
+    in_kernel: bool
+
+    @property
+    def name(self) -> str:
+        return f"{size_name(self.size_bytes)}, queued"
+
+
+Load = Saturated | Paced | Queued
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Where a generator runs, which decides the tap queue that its frames go into, and its flow."""
+
+    cpu: int = GENERATOR_CPU
+    flow: int = 0
+
+
+def size_name(size_bytes: int) -> str:
+    """The field counts the frame check sequence of the smallest frames, and of no others."""
+    return "64 B" if size_bytes == 60 else f"{size_bytes} B"
 
 
 class Generator:
@@ -39,30 +79,43 @@ class Generator:
 
     def __init__(self, programs: Programs, lab: Lab, device: str) -> None:
         self._programs = programs
-        self._base = ["-n", lab.netns, "-d", device, "-c", GENERATOR_CPU]
+        self._base = ["-n", lab.netns, "-d", device]
+
+    def _arguments(self, aim: Aim, *others: object) -> list[object]:
+        return [*self._base, "-c", aim.cpu, "-f", aim.flow, *others]
 
     @contextmanager
-    def offering(self, load: Load, flows: Sequence[int] = (0,)) -> Iterator[None]:
-        how = ["-r", load.rate_pps or 0, "-b", load.burst_packets]
-        if load.in_kernel:
-            how.append("-k")
-        if load.nice is not None:
-            how += ["-p", load.nice]
-        flow_list = ",".join(map(str, flows))
-        arguments = [*self._base, "-s", load.size_bytes, "-f", flow_list, *how]
-        with self._programs.running("generate", arguments):
+    def offering(self, load: Saturated | Paced) -> Iterator[None]:
+        how = ["-k"] if isinstance(load, Saturated) else ["-r", load.rate_packets_per_s]
+        with self._programs.running("generate", self._arguments(Aim(), "-s", load.size_bytes, *how)):
+            yield
+
+    def fill(self, load: Queued, aims: Sequence[Aim]) -> None:
+        """All packets of the load, shared out evenly."""
+        for aim in aims:
+            how = ["-t", load.packets // len(aims), "-s", load.size_bytes]
+            if load.in_kernel:
+                how.append("-k")
+            self._programs.output("generate", self._arguments(aim, *how))
+
+    def send(self, flow: int, packets: int) -> None:
+        """A few packets of one flow."""
+        self._programs.output("generate", self._arguments(Aim(flow=flow), "-b", packets, "-t", packets))
+
+    @contextmanager
+    def spreading(self, flows: int, size_bytes: int, rate_packets_per_s: int) -> Iterator[None]:
+        """Many flows, so that every queue gets some."""
+        which = ",".join(map(str, range(flows)))
+        arguments = [*self._base, "-c", GENERATOR_CPU, "-f", which, "-s", size_bytes]
+        with self._programs.running("generate", [*arguments, "-r", rate_packets_per_s]):
             yield
 
     @contextmanager
-    def probing(self, rate_pps: int) -> Iterator[subprocess.Popen[bytes]]:
+    def probing(self) -> Iterator[subprocess.Popen[bytes]]:
         """Wait for the device, and from the moment that it is up send a packet at a time."""
-        arguments = [*self._base, "-w", "-b", 1, "-r", rate_pps]
-        with subprocess.Popen(self._programs.command("generate", arguments), stdout=subprocess.DEVNULL) as probe:
+        command = self._programs.command("generate", self._arguments(Aim(), "-w", "-b", 1, "-r", _PROBE_PPS))
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as probe:
             try:
                 yield probe
             finally:
                 probe.kill()
-
-    def send(self, flow: int, packets: int) -> None:
-        """A few packets of one flow."""
-        self._programs.output("generate", [*self._base, "-f", flow, "-b", packets, "-t", packets])

@@ -61,8 +61,9 @@ class Programs:
                 if process.stdout.readline() != b"READY\n":
                     raise ProgramError(f"{name}: {process.stderr.read().decode().strip()}")
                 yield process.pid
-                if process.poll() is not None:
-                    raise ProgramError(f"{name} ended early: {process.stderr.read().decode().strip()}")
             finally:
+                ended_early = process.poll() is not None
                 process.kill()
                 process.wait(_STOP_TIMEOUT_S)
+                if ended_early:
+                    raise ProgramError(f"{name} ended early: {process.stderr.read().decode().strip()}")

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.ring import RingResult
-from tests.bench.rounds import Load, Result, Spread
+from tests.bench.load import Load, Paced
+from tests.bench.rounds import Plan, Result, Spread
 from tests.bench.start import QUEUES, StartResult
 
 SCHEMA_VERSION = 1
@@ -25,19 +26,10 @@ JsonObject = dict[str, object]
 class Report:
     """What was measured so far; None for what wasn't asked for."""
 
-    rounds: int
-    window_s: float
+    plan: Plan
     results: list[Result] = field(default_factory=list)
     ring: Sequence[RingResult] | None = None
     start: StartResult | None = None
-
-    def bars_missed(self) -> list[str]:
-        return [
-            f"{result.case.title}, {load.name}"
-            for result in self.results
-            for load in result.case.loads
-            if not result.meets_bar(load)
-        ]
 
 
 def machine() -> JsonObject:
@@ -58,8 +50,7 @@ def as_json(report: Report) -> JsonObject:
     return {
         "schema_version": SCHEMA_VERSION,
         "machine": machine(),
-        "rounds": report.rounds,
-        "window_s": report.window_s,
+        "plan": {**asdict(report.plan), "rounds": report.plan.rounds},
         "cases": [_case_json(result) for result in report.results],
         "ring_hop": report.ring and [asdict(one) for one in report.ring],
         "start": report.start and {"queues": QUEUES, **asdict(report.start)},
@@ -77,7 +68,7 @@ def _case_json(result: Result) -> JsonObject:
             {
                 "load": load.name,
                 "size_bytes": load.size_bytes,
-                "rate_packets_per_s": load.rate_pps,
+                "rate_packets_per_s": load.rate_packets_per_s if isinstance(load, Paced) else None,
                 "bar_met": result.meets_bar(load),
                 "variants": [
                     {
@@ -99,6 +90,10 @@ def _case_json(result: Result) -> JsonObject:
 
 
 def show(report: Report, console: Console) -> None:
+    console.print(
+        f"Medians of {report.plan.rounds} alternating rounds (quartiles); CPU time of all processes that work "
+        "for a forwarder, over packets that the sink's device received.\n"
+    )
     for result in report.results:
         console.print(_case_table(result))
     if report.ring is not None:
@@ -108,27 +103,31 @@ def show(report: Report, console: Console) -> None:
 
 
 def _spread(spread: Spread, digits: int) -> str:
-    return f"{spread.median:.{digits}f} ({spread.low:.{digits}f} to {spread.high:.{digits}f})"
+    return f"{spread.median:.{digits}f} ({spread.quartile_1:.{digits}f} to {spread.quartile_3:.{digits}f})"
 
 
-def _table(title: str, *columns: str) -> Table:
+def _table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number > 1 else "left", no_wrap=number > 1)
+    for column in texts:
+        table.add_column(column)
+    for column in numbers:
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
 def _case_table(result: Result) -> Table:
     case = result.case
-    table = _table(case.title, "load", "forwarder", "CPU ns/packet", "kpps", f"times {case.variants[0].name}", "bar")
+    baseline = case.variants[0]
+    numbers = ("CPU ns/packet", "kpps", f"times {baseline.name}", "bar")
+    table = _table(case.title, ("load", "forwarder"), numbers)
     for load in case.loads:
         for variant in case.variants:
             table.add_row(
-                load.name if variant is case.variants[0] else "",
+                load.name if variant is baseline else "",
                 variant.name,
                 _spread(result.ns_per_packet(load, variant.name), 0),
                 f"{result.packets_per_s(load, variant.name).median / 1000:.0f}",
-                _spread(result.ratio(load, variant.name), 3) if variant is not case.variants[0] else "",
+                _spread(result.ratio(load, variant.name), 3) if variant is not baseline else "",
                 _bar(result, load) if variant.name == case.bar.subject else "",
             )
         table.add_section()
@@ -140,19 +139,22 @@ def _bar(result: Result, load: Load) -> str:
 
 
 def _ring_table(ring: Sequence[RingResult]) -> Table:
-    table = _table("ring hop between two processes", "burst", "", "ns/descriptor", "ns one way, whole burst")
+    table = _table(
+        "ring hop between two processes on two CPUs",
+        ("burst",),
+        ("streaming, ns/descriptor", "one way, ns/burst"),
+    )
     for one in ring:
-        table.add_row(
-            str(one.burst_packets), "", _spread(one.streaming_ns_per_descriptor, 1), _spread(one.one_way_ns, 0)
-        )
+        streaming, one_way = one.streaming_ns_per_descriptor, one.one_way_ns
+        table.add_row(str(one.burst_packets), _spread(streaming, 1), _spread(one_way, 0))
     return table
 
 
 def _start_table(start: StartResult) -> Table:
-    table = _table(f"start with {QUEUES} queues, and memory", "what", "", "value")
-    table.add_row("exec to first packet delivered, ms", "", _spread(start.first_packet_ms, 0))
-    table.add_row("exec to every worker ready, ms", "", _spread(start.workers_ready_ms, 0))
-    table.add_row("worker, USS, MiB", "", _spread(start.worker_uss_mib, 1))
-    table.add_row("worker, PSS, MiB", "", _spread(start.worker_pss_mib, 1))
-    table.add_row("supervisor, USS, MiB", "", _spread(start.supervisor_uss_mib, 1))
+    table = _table(f"start with {QUEUES} queues, and memory", ("what",), ("value",))
+    table.add_row("exec to first packet delivered, ms", _spread(start.first_packet_ms, 0))
+    table.add_row("exec to every worker ready, ms", _spread(start.workers_ready_ms, 0))
+    table.add_row("worker, USS, MiB", _spread(start.worker_uss_mib, 1))
+    table.add_row("worker, PSS, MiB", _spread(start.worker_pss_mib, 1))
+    table.add_row("supervisor, USS, MiB", _spread(start.supervisor_uss_mib, 1))
     return table

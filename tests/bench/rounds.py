@@ -1,25 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Alternating rounds, and what they say.
 
-A round measures every variant once under every load, in an order that turns from round to round. A ratio is
-always of two measurements of one round; what is reported is the median over the rounds and the spread.
+All variants of a case live side by side, each between devices of its own, and all but the one that is being
+measured are stopped (SIGSTOP). A round measures each once, a fraction of a second after the other, in an
+order that turns from round to round. A ratio is always of two measurements of one round; what is reported is
+the median over the rounds, and the spread. The variants are started again after some rounds, as where their
+memory happens to lie makes a difference, too.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
 from tests.bench import cpu_time
 from tests.bench.forwarders import Forwarder, check_accounts
-from tests.bench.lab import Lab
-from tests.bench.load import FORWARDER_CPU, Generator, Load
-from tests.bench.programs import ProgramError
+from tests.bench.lab import Devices, Lab
+from tests.bench.load import FORWARDER_CPU, Aim, Generator, Load, Paced, Queued, Saturated
+from tests.bench.programs import ProgramError, Programs
 
-_SETTLE_S = 0.15
+_SETTLE_S = 0.05
+_QUEUED_SETTLE_S = 0.003
+_QUIET_S = 0.01
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -41,28 +49,31 @@ class Sample:
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, least and most."""
+    """Median, quartiles, least and most."""
 
     median: float
+    quartile_1: float
+    quartile_3: float
     low: float
     high: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        return cls(statistics.median(values), min(values), max(values))
+        quartiles = statistics.quantiles(values, method="inclusive") if len(values) > 1 else [values[0]] * 3
+        return cls(statistics.median(values), quartiles[0], quartiles[2], min(values), max(values))
 
 
 @dataclass(frozen=True)
 class Variant:
     """One way to forward.
 
-    `flows` finds the flows to send, once it runs; None: one flow. `verify` looks, before it ends, whether the
-    packets that were delivered went the way that is measured.
+    `aims` says, once it runs, what load it gets; None: one flow into queue 0. `verify` looks, before it ends,
+    whether the packets that were delivered went the way that is measured.
     """
 
     name: str
-    run: Callable[[Lab], AbstractContextManager[Forwarder]]
-    flows: Callable[[Forwarder], Sequence[int]] | None = None
+    run: Callable[[Lab, Devices], AbstractContextManager[Forwarder]]
+    aims: Callable[[Forwarder, Generator], Sequence[Aim]] | None = None
     verify: Callable[[Forwarder, int], None] | None = None
 
 
@@ -82,9 +93,8 @@ class Case:
     title: str
     variants: Sequence[Variant]
     loads: Sequence[Load]
-    source: str  # the device that the generator sends into
-    sink: str  # the device whose rx counter says what was delivered
     bar: Bar
+    veths: bool = False  # rather than the taps that the forwarder makes
 
 
 @dataclass
@@ -110,63 +120,142 @@ class Result:
         return self.ratio(load, self.case.bar.subject).median <= self.case.bar.ratio
 
 
+@dataclass(frozen=True)
+class _Subject:
+    """A variant that runs, or is stopped."""
+
+    variant: Variant
+    forwarder: Forwarder
+    devices: Devices
+    generator: Generator
+    aims: Sequence[Aim]
+    delivered_before: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How often and for how long."""
+
+    lives: int
+    rounds_a_life: int
+    window_s: float
+
+    @property
+    def rounds(self) -> int:
+        return self.lives * self.rounds_a_life
+
+
 class Bench:
     """Measures cases in one lab."""
 
-    def __init__(self, lab: Lab, generator_of: Callable[[str], Generator], rounds: int, window_s: float) -> None:
+    def __init__(self, lab: Lab, programs: Programs, plan: Plan) -> None:
         self._lab = lab
-        self._generator_of = generator_of
-        self._rounds = rounds
-        self._window_s = window_s
+        self._programs = programs
+        self._plan = plan
         self._kernel_threads = cpu_time.softirq_threads([FORWARDER_CPU])
 
     def measure(self, case: Case, progress: Callable[[str], None]) -> Result:
-        samples: Mapping[Load, dict[str, list[Sample]]] = {
-            load: {variant.name: [] for variant in case.variants} for load in case.loads
-        }
-        for number in range(self._rounds):
-            for variant in _turned(case.variants, number):
-                progress(f"{case.key}: round {number + 1} of {self._rounds}, {variant.name}")
-                for load, sample in self._life(case, variant):
-                    samples[load][variant.name].append(sample)
-        return Result(case, dict(samples))
+        result = Result(
+            case, {load: {variant.name: [] for variant in case.variants} for load in case.loads}
+        )
+        for life in range(self._plan.lives):
+            with ExitStack() as running:
+                subjects = [
+                    self._started(case, number, variant, running)
+                    for number, variant in enumerate(case.variants)
+                ]
+                for number in range(self._plan.rounds_a_life):
+                    done = life * self._plan.rounds_a_life + number
+                    progress(f"{case.key}: round {done + 1} of {self._plan.rounds}")
+                    for load in case.loads:
+                        for subject in _turned(subjects, number):
+                            result.samples[load][subject.variant.name].append(self._sample(load, subject))
+                for subject in subjects:
+                    self._finish(subject)
+        return result
 
-    def _life(self, case: Case, variant: Variant) -> Iterator[tuple[Load, Sample]]:
-        """One life of a forwarder: each load once."""
-        before = self._lab.delivered(case.sink)
-        with variant.run(self._lab) as forwarder:
-            flows = variant.flows(forwarder) if variant.flows else (0,)
-            for load in case.loads:
-                with self._generator_of(case.source).offering(load, flows):
-                    yield load, self._sample(case, forwarder)
-                self._wait_until_quiet(case)
-            delivered = self._lab.delivered(case.sink) - before  # a device that the forwarder made: from 0
-            check_accounts(forwarder, delivered)
-            if variant.verify:
-                variant.verify(forwarder, delivered)
+    def _started(self, case: Case, number: int, variant: Variant, running: ExitStack) -> _Subject:
+        devices = Devices.veths(number) if case.veths else Devices.taps(number)
+        if case.veths:
+            running.enter_context(self._lab.veths(devices))
+        delivered = self._lab.delivered(devices.sink)  # a tap that isn't there yet: none
+        forwarder = running.enter_context(variant.run(self._lab, devices))
+        # However this ends, what is stopped must go on in order to end.
+        running.callback(_signal_all, forwarder, signal.SIGCONT)
+        queued = [load.packets for load in case.loads if isinstance(load, Queued)]
+        if queued and not case.veths:
+            self._lab.set_queue_length(devices.left, max(queued))
+        generator = Generator(self._programs, self._lab, devices.source)
+        aims = variant.aims(forwarder, generator) if variant.aims else (Aim(),)
+        _signal_all(forwarder, signal.SIGSTOP)
+        return _Subject(variant, forwarder, devices, generator, aims, delivered)
 
-    def _sample(self, case: Case, forwarder: Forwarder) -> Sample:
-        pids = (*forwarder.pids, *self._kernel_threads)
-        time.sleep(_SETTLE_S)
-        began = self._moment(case.sink, pids)
-        time.sleep(self._window_s)
-        ended = self._moment(case.sink, pids)
+    def _finish(self, subject: _Subject) -> None:
+        _signal_all(subject.forwarder, signal.SIGCONT)
+        self._wait_until_quiet(subject)
+        delivered = self._lab.delivered(subject.devices.sink) - subject.delivered_before
+        check_accounts(subject.forwarder, delivered)
+        if subject.variant.verify:
+            subject.variant.verify(subject.forwarder, delivered)
+        _signal_all(subject.forwarder, signal.SIGSTOP)
+
+    def _sample(self, load: Load, subject: _Subject) -> Sample:
+        """Once more if the machine gave the forwarder or the generator no time at all."""
+        for _ in range(_ATTEMPTS):
+            match load:
+                case Queued():
+                    sample = self._emptying(load, subject)
+                case Saturated() | Paced():
+                    sample = self._under_load(load, subject)
+            if sample is not None:
+                return sample
+        counters = self._lab.counters(subject.devices.source)
+        raise ProgramError(f"{subject.variant.name}, {load.name}: no measurement; source: {counters}")
+
+    def _under_load(self, load: Saturated | Paced, subject: _Subject) -> Sample | None:
+        _signal_all(subject.forwarder, signal.SIGCONT)
+        with subject.generator.offering(load):
+            time.sleep(_SETTLE_S)
+            sample = self._window(subject, self._plan.window_s)
+        _signal_all(subject.forwarder, signal.SIGSTOP)
+        return sample if sample.delivered_packets else None
+
+    def _emptying(self, load: Queued, subject: _Subject) -> Sample | None:
+        before = self._lab.delivered(subject.devices.sink)
+        subject.generator.fill(load, subject.aims)
+        _signal_all(subject.forwarder, signal.SIGCONT)
+        time.sleep(_QUEUED_SETTLE_S)
+        sample = self._window(subject, load.window_s)
+        last = self._lab.delivered(subject.devices.sink)
+        self._wait_until_quiet(subject)
+        _signal_all(subject.forwarder, signal.SIGSTOP)
+        ran_dry = self._lab.delivered(subject.devices.sink) == last
+        return None if ran_dry or not sample.delivered_packets or last == before else sample
+
+    def _window(self, subject: _Subject, window_s: float) -> Sample:
+        pids = (*subject.forwarder.pids, *self._kernel_threads)
+        began = self._moment(subject.devices.sink, pids)
+        time.sleep(window_s)
+        ended = self._moment(subject.devices.sink, pids)
         cpu_ns, delivered, wall_ns = (end - begin for begin, end in zip(began, ended, strict=True))
-        if delivered <= 0:
-            raise ProgramError(f"{case.key}: nothing was delivered to {case.sink}")
         return Sample(cpu_ns, delivered, wall_ns)
 
-    def _moment(self, sink: str, pids: Sequence[int]) -> tuple[int, int, int]:
+    def _moment(self, sink: str, pids: Iterable[int]) -> tuple[int, int, int]:
         return cpu_time.total_ns(pids), self._lab.delivered(sink), time.monotonic_ns()
 
-    def _wait_until_quiet(self, case: Case) -> None:
+    def _wait_until_quiet(self, subject: _Subject) -> None:
         """Nothing that was offered is still on its way."""
         seen = -1
-        while (now := self._lab.delivered(case.sink)) != seen:
+        while (now := self._lab.delivered(subject.devices.sink)) != seen:
             seen = now
-            time.sleep(0.02)
+            time.sleep(_QUIET_S)
 
 
-def _turned(variants: Sequence[Variant], number: int) -> Sequence[Variant]:
-    turn = number % len(variants)
-    return [*variants[turn:], *variants[:turn]]
+def _signal_all(forwarder: Forwarder, number: signal.Signals) -> None:
+    for pid in forwarder.worker_pids:
+        os.kill(pid, number)
+
+
+def _turned(subjects: Sequence[_Subject], number: int) -> Sequence[_Subject]:
+    turn = number % len(subjects)
+    return [*subjects[turn:], *subjects[:turn]]

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.bench.forwarders import LEFT, RIGHT, Ttfwd, snapshot_of
-from tests.bench.lab import Lab
-from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Generator, Load
-from tests.bench.programs import ProgramError
+from tests.bench.forwarders import Ttfwd, instance_name, snapshot_of
+from tests.bench.lab import Devices, Lab
+from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Generator
+from tests.bench.programs import ProgramError, Programs
 from tests.bench.rounds import Spread
 
 QUEUES = 4
-_PROBE_PPS = 1000
 _TIMEOUT_S = 30.0
-_TRAFFIC = Load(1500, 100_000)
-_FLOWS = tuple(range(64))
+_FLOWS = 64
+_TRAFFIC_PPS = 100_000
 _TRAFFIC_S = 0.3
 
 
@@ -35,21 +34,21 @@ class StartResult:
     supervisor_uss_mib: Spread
 
 
-def measure(
-    lab: Lab, generator: Generator, rounds: int, progress: Callable[[str], None]
-) -> StartResult:
+def measure(lab: Lab, programs: Programs, rounds: int, progress: Callable[[str], None]) -> StartResult:
     ttfwd = Ttfwd("tap", rx_mode="adaptive", cpus=f"{GENERATOR_CPU},{FORWARDER_CPU}", queues=QUEUES)
+    devices = Devices.taps(0)
+    generator = Generator(programs, lab, devices.source)
     first_ms, ready_ms, uss, pss, supervisor_uss = [], [], [], [], []
     for number in range(rounds):
         progress(f"start: round {number + 1} of {rounds}")
-        with generator.probing(_PROBE_PPS) as probe:
+        with generator.probing() as probe:
             began_ns = time.monotonic_ns()
-            with ttfwd.started(lab) as process:
-                first_ms.append((_first_delivery_ns(lab, process) - began_ns) / 1e6)
+            with ttfwd.started(lab, devices) as process:
+                first_ms.append((_first_delivery_ns(lab, devices, process) - began_ns) / 1e6)
                 probe.kill()
-                with generator.offering(_TRAFFIC, _FLOWS):
+                with generator.spreading(_FLOWS, 1500, _TRAFFIC_PPS):
                     time.sleep(_TRAFFIC_S)
-                snapshot = snapshot_of(lab.netns)
+                snapshot = snapshot_of(instance_name(lab, devices))
                 ready_ms.append(snapshot.instance.boot_ms or 0.0)
                 for worker in snapshot.workers:
                     memory = psutil.Process(worker.pid).memory_full_info()
@@ -61,10 +60,10 @@ def measure(
     )
 
 
-def _first_delivery_ns(lab: Lab, process: subprocess.Popen[bytes]) -> int:
+def _first_delivery_ns(lab: Lab, devices: Devices, process: subprocess.Popen[bytes]) -> int:
     deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
-        if lab.delivered(RIGHT):
+        if lab.delivered(devices.sink):
             return time.monotonic_ns()
         time.sleep(0.001)
-    raise ProgramError(f"ttfwd forwarded nothing from {LEFT} to {RIGHT}")
+    raise ProgramError(f"ttfwd forwarded nothing from {devices.left} to {devices.right}")

@@ -15,6 +15,8 @@ from tests.native.harness import NATIVE
 HERE = Path(__file__).resolve().parent
 CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-pthread", "-Wall", "-Wextra", "-Werror")
 
+DATAPATH = tuple(sorted(path.name for path in NATIVE.glob("*.c")))
+
 
 def environment() -> dict[str, str]:
     """Without the sanitizer runtime that the interpreter may run under."""

@@ -150,19 +150,20 @@ def test_checksum_is_left_to_a_port_with_offload(instance: MakeInstance) -> None
     assert drain(right.outside[0]) == [header + undone]
 
 
-def test_no_offload_is_asked_for_frames_of_a_port_without(instance: MakeInstance) -> None:
-    """A frame's memory has held another frame's offload header before."""
-    made = instance(frames=2, batch=1)
+@pytest.mark.parametrize("io", [MMSG, RW, PACKET], ids=["mmsg", "rw", "packet"])
+def test_no_offload_is_asked_for_frames_of_a_port_without(instance: MakeInstance, io: int) -> None:
+    """A frame's memory still has the offload header of the frame before it."""
+    made = instance(frames=1, batch=1)
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
-    right = made.connect(1, peer=0)
-    undone, header, done = checksum_wanted(tcp_packet(), TCP, 16)
+    right = made.connect(1, peer=0, io=io)
+    segment = vnet_header(flags=1, gso_type=1, hdr_len=54, gso_size=1448, start=34, offset=16)
     for n in range(4):
-        left.send(0, undone, header=header)
+        left.send(0, frame(n), header=segment)
         made.settle()
-        assert right.receive(0) == [done]
-        right.send(0, frame(n))
+        right.send(0, frame(100 + n))
         made.settle()
-        assert drain(left.outside[0]) == [NO_OFFLOAD + frame(n)]
+        assert drain(left.outside[0]) == [NO_OFFLOAD + frame(100 + n)]
+    assert made.all_drops() == {"offload": 4}
 
 
 def test_segment_crosses_a_pair_with_offload_whatever_its_size(instance: MakeInstance) -> None:
@@ -396,6 +397,19 @@ def test_txonly_is_paced(instance: MakeInstance, rx_mode: str) -> None:
     else:
         assert stats.sleeps > 0
         assert stats.rounds < 6 * generated
+
+
+def test_txonly_catches_up_a_burst_at_a_time(instance: MakeInstance) -> None:
+    """After a pause, thousands of packets are due: no round sends more than a burst."""
+    made = instance(mode="txonly", batch=4)
+    port = made.connect(0)
+    assert generate(made.live[0], 0, rate=1_000_000) == 0
+    made.step()
+    assert len(port.receive(0)) == 1
+    for _ in range(3):
+        time.sleep(0.02)
+        made.step()
+        assert len(port.receive(0)) == 4
 
 
 @pytest.mark.parametrize("changes", [{"size": 59}, {"size": 10000}, {"flows": 0}, {"flows": 20000}])

@@ -402,6 +402,19 @@ def test_retired_counters_keep_the_totals(instance: MakeInstance) -> None:
     made.check_conservation()
 
 
+def test_a_death_after_a_port_was_deleted_loses_nothing_again(instance: MakeInstance) -> None:
+    made, left, right = one_way(instance)
+    left.send(1, frame(1), b"runt")
+    left.send(0, frame(2))
+    made.settle()
+    assert len(right.receive(0)) == 2
+    made.disconnect(0)
+    made.disconnect(1)
+    for w in (0, 1):
+        made.kill(w)
+        assert made.revive(w) == 0
+
+
 def test_deleting_a_port_forgets_its_stations(instance: MakeInstance) -> None:
     made = instance(mode="bridge")
     first, second, third = (made.connect(slot) for slot in range(3))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ThreadSanitizer over what is shared without a lock: ring and pool, forwarding table, the whole loop.
 
-Processes can't be watched by it, so that threads take their part (ring_tsan.c, worker_tsan.c).
+Processes can't be watched by it, so that threads take their part (ring_tsan.c, loop_threads.c).
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ import pytest
 
 from tests.conftest import missing
 from tests.native import programs
-from tests.native.harness import NATIVE
 
 FLAGS = ("-fsanitize=thread", "-O1")
-TIMEOUT_S = 60
+TIMEOUT_S = 100
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +60,12 @@ def test_no_race_in_what_is_shared(ring_program: Path, part: str, count: int) ->
 
 
 @pytest.fixture(scope="module")
-def worker_program(tsan: Path) -> Path:
+def loop_program(tsan: Path) -> Path:
     # -Wno-tsan: it doesn't model fences. What the one fence orders (`sleeping` against tail) are atomic
     # accesses on both sides, so that there is no race to overlook.
-    sources = sorted(path.name for path in NATIVE.glob("*.c") if path.name != "privilege.c")
-    return programs.build("worker_tsan", sources, tsan, *FLAGS, "-Wno-tsan")
+    return programs.build("loop_threads", programs.DATAPATH, tsan, *FLAGS, "-Wno-tsan")
 
 
 @pytest.mark.parametrize("rx_mode", ["polling", "interrupt", "adaptive"])
-def test_no_race_in_the_loop(worker_program: Path, rx_mode: str) -> None:
-    assert_clean(execute(worker_program, rx_mode, "3000"), 3000)
+def test_no_race_in_the_loop(loop_program: Path, rx_mode: str) -> None:
+    assert_clean(execute(loop_program, rx_mode, "1000", "16"), 1000)

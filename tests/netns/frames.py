@@ -35,13 +35,11 @@ def flow_packet(flow: int, forth: bool = True) -> Packet:
     layer: Any = UDP if flow & 2 else TCP
     port = 10_000 + flow
     ports = {"sport": port, "dport": 9} if forth else {"sport": 9, "dport": port}
-    if flow & 1:
-        one, other = "fd00::1", f"fd00::1:{flow:x}"
-        return (
-            _ethernet(forth) / IPv6(src=one if forth else other, dst=other if forth else one) / layer(**ports)
-        )
-    one, other = "198.18.0.1", f"198.18.1.{flow & 0xFF}"
-    return _ethernet(forth) / IP(src=one if forth else other, dst=other if forth else one) / layer(**ports)
+    network: Any = IPv6 if flow & 1 else IP
+    here, there = ("fd00::1", f"fd00::1:{flow:x}") if flow & 1 else ("198.18.0.1", f"198.18.1.{flow}")
+    source, destination = (here, there) if forth else (there, here)
+    packet: Packet = _ethernet(forth) / network(src=source, dst=destination) / layer(**ports)
+    return packet
 
 
 def flow_frames(

@@ -23,6 +23,7 @@ COUNT = 50
 
 
 def assert_dropped(it: Instance, reason: str, count: int) -> None:
+    it.wait(lambda now: now.counters.drops[reason] >= count, f"{count} packets dropped as {reason}")
     counters = it.settled().counters
     assert (counters.drops[reason], counters.dropped_packets) == (count, count)
 
@@ -36,6 +37,7 @@ def test_a_link_that_is_down_and_comes_back(driver: str) -> None:
         ip("link", "set", "p1", "down", netns=netns)
         left.send(frames)
         assert_dropped(it, "link_down", COUNT)
+        assert "works again" not in it.log
         ip("link", "set", "p1", "up", netns=netns)
         with left.capture() as at_left, right.capture() as at_right:
             left.send(frames)
@@ -98,7 +100,6 @@ def test_what_the_kernel_drops_before_us_is_known(driver: str) -> None:
         with instance(config) as it:
             left, right = it_lab.sides
             stop_worker_and_flood(it, left, frames)
-            assert offered(left) == count
             it.wait(
                 lambda now: (
                     now.ports[0].counters.rx_packets + (now.ports[0].dropped_before_packets or 0) >= count
@@ -107,6 +108,7 @@ def test_what_the_kernel_drops_before_us_is_known(driver: str) -> None:
                 TIMEOUT_S,
             )
             it.settled()
+            assert offered(left) == count
             port = it.port("p0")
             dropped = port.dropped_before_packets or 0
             assert 0 < dropped < count

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -22,13 +23,21 @@ _SHM = Path("/dev/shm")
 _NETNS = Path("/run/netns")
 
 
-def wait_until_gone(it: Instance) -> None:
+def wait_until_gone(it: Instance, workers: Sequence[psutil.Process] = ()) -> None:
     """Every process of the instance. A dead supervisor stays a zombie until it is waited for."""
     it.process.wait(20)
     deadline = time.monotonic() + 20
-    while it.processes() and time.monotonic() < deadline:
+    while (it.processes() or any(map(lives, workers))) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert it.processes() == []
+    assert not any(map(lives, workers))
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def start_again(it: Instance, config: Path | None = None) -> str:
@@ -56,8 +65,7 @@ def test_a_killed_supervisor_takes_its_workers_and_taps_along_and_the_next_start
         assert device_exists(netns, "m0")
         workers = [psutil.Process(pid) for pid in it.worker_pids()]
         it.process.kill()
-        wait_until_gone(it)
-        assert not any(worker.is_running() for worker in workers)
+        wait_until_gone(it, workers)
         assert not device_exists(netns, "m0")
         # What the kernel doesn't take back by itself is there still, and says what happened.
         assert (_NETNS / netns).exists()

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole loop between threads, for ThreadSanitizer. Built and run by test_ring_tsan.py:
+ * The whole loop between threads. Built and run by test_ring_tsan.py (under ThreadSanitizer) and
+ * test_wakeups.py:
  *
- *   worker_tsan polling|interrupt|adaptive PACKETS
+ *   loop_threads polling|interrupt|adaptive PACKETS BURST
  *
  * Three workers steer flows between two ports whose queues are AF_UNIX datagram sockets. The main thread
- * sends, receives, reads the counters meanwhile, and stops the workers as the supervisor does.
+ * sends bursts and waits for the whole of each before the next; it stops the workers as the supervisor does.
+ * Slices are an hour, so that a wake-up that gets lost is never made good.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -26,7 +28,7 @@
 #define PORTS 2u
 #define FRAMES 256u
 #define SLOTS 32u
-#define UNDER_WAY 16u
+#define HOUR_NS 3600000000000ull
 
 static void *stats, *rings, *frames[WORKERS];
 static int doorbells[WORKERS];
@@ -46,7 +48,7 @@ static void *run(void *arg)
 {
 	struct ttf_worker *worker = workers[(uintptr_t)arg];
 
-	while (ttf_worker_run(worker, 5000000, ttf_worker_attention(worker)) != TTF_RUN_STOPPED)
+	while (ttf_worker_run(worker, HOUR_NS, ttf_worker_attention(worker)) != TTF_RUN_STOPPED)
 		;
 	return NULL;
 }
@@ -107,14 +109,15 @@ int main(int argc, char **argv)
 	static const char *const modes[] = { "polling", "interrupt", "adaptive" };
 	int inside[PORTS][WORKERS], pair[2];
 	pthread_t threads[WORKERS];
-	uint64_t packets, got = 0, counted = 0;
+	uint64_t packets, burst, random = 88172645463325252ull, got = 0, counted = 0;
 	uint32_t rx_mode = 0;
 
-	if (argc != 3)
+	if (argc != 4)
 		return 2;
 	while (rx_mode < 2 && strcmp(modes[rx_mode], argv[1]) != 0)
 		rx_mode++;
 	packets = strtoull(argv[2], NULL, 0);
+	burst = strtoull(argv[3], NULL, 0);
 	stats = zeroed(ttf_stats_bytes(WORKERS, TTF_MAX_PORTS));
 	ttf_stats_init(stats, WORKERS, TTF_MAX_PORTS, 1);
 	rings = zeroed(ttf_rings_bytes(WORKERS, SLOTS));
@@ -142,10 +145,16 @@ int main(int argc, char **argv)
 		memcpy(eth + 42, &n, sizeof(n));
 		if (send(outside[n % PORTS][n % WORKERS], eth, sizeof(eth), 0) != sizeof(eth))
 			return 2;
-		while (n + 1 - got > UNDER_WAY) {
+		while ((n + 1) % burst == 0 && got < n + 1) {
 			got += receive(0) + receive(1);
 			sched_yield();
 		}
+		/* So that the next one comes at any moment of the workers' falling asleep. */
+		random ^= random << 13;
+		random ^= random >> 7;
+		random ^= random << 17;
+		for (uint64_t spin = random % 2048; spin; spin--)
+			__asm__ volatile("");
 	}
 	while (got < packets) {
 		got += receive(0) + receive(1);

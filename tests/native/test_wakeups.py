@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A packet published while its consumer falls asleep doesn't wait for the next one (loop_threads.c)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.native import programs
+
+
+@pytest.fixture(scope="module")
+def loop_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return programs.build("loop_threads", programs.DATAPATH, tmp_path_factory.mktemp("loop"))
+
+
+@pytest.mark.parametrize(("rx_mode", "packets"), [("interrupt", 160_000), ("adaptive", 8_000)])
+def test_no_wakeup_is_lost(loop_program: Path, rx_mode: str, packets: int) -> None:
+    """Slices last an hour: a packet whose wake-up was lost would hang the program."""
+    done = programs.run([loop_program, rx_mode, str(packets), "2"], timeout_s=100)
+    assert (done.returncode, done.stdout) == (0, f"ok {packets}\n"), done.stdout + done.stderr

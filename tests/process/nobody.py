@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ttfwd` as another user, run as a script: imports first, as that user may not be able to read them."""
+
+from __future__ import annotations
+
+import encodings.utf_8_sig
+import os
+import sys
+
+import forwarder.foreground
+import forwarder.report
+import forwarder.stats_json
+import forwarder.view
+from forwarder.cli import main
+
+NOBODY = 65534
+
+if __name__ == "__main__":
+    assert encodings.utf_8_sig and forwarder.foreground and forwarder.report and forwarder.stats_json and forwarder.view
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    main(sys.argv[1:], prog_name="ttfwd")

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports of a running instance come and go. The other ports lose nothing meanwhile, nothing is left of a port
+that was deleted, and one that is refused leaves nothing and says why."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from forwarder.stats import accounting
+from tests.instance import Instance, device_exists, instance, ip, unique
+from tests.process.conftest import Recorder
+from tests.process.control_client import Client
+from tests.process.topology import Pair, quiet_namespace
+from tests.process.traffic import Sink, Source, assert_in_order
+
+ROUNDS = 200
+_NETNS = Path("/run/netns")
+_SHM = Path("/dev/shm")
+
+
+def descriptors(it: Instance) -> dict[int, int]:
+    return {process.pid: process.num_fds() for process in it.processes()}
+
+
+def namespaces() -> set[str]:
+    return {path.name for path in _NETNS.iterdir()} if _NETNS.exists() else set()
+
+
+def free_frames(it: Instance) -> list[tuple[int, int]]:
+    return [(worker.pool_free_frames, worker.pool_frames) for worker in it.stats().workers]
+
+
+@pytest.mark.timeout(180)
+def test_two_hundred_rounds_of_connect_and_delete_under_load(pair: Pair, record: Recorder) -> None:
+    made = [unique("tc") for _ in range(4)]
+    with instance(pair.config()) as it:
+        pair.lengthen_queues()
+        client = Client(it)
+        # The first round opens what is opened once (a netlink socket for the host's namespace).
+        client.call("connect", name="c0", netns=made[0])
+        client.call("delete", name="c0")
+        before = descriptors(it)
+        slowest_ms: dict[str, float] = {"connect": 0.0, "delete": 0.0}
+        began = time.monotonic()
+        with Sink(pair.right, "t1") as sink:
+            with Source(pair.left, "t0", rate=1_500, limit_s=150) as source:
+                for count in range(ROUNDS):
+                    netns = made[count % len(made)]
+                    for method, params in (
+                        ("connect", {"name": f"c{count}", "netns": netns, "queues": 1 + count % 2}),
+                        ("delete", {"name": f"c{count}"}),
+                    ):
+                        at = time.monotonic()
+                        client.call(method, **params)
+                        slowest_ms[method] = max(slowest_ms[method], 1e3 * (time.monotonic() - at))
+                        if count % 50 == 0:
+                            assert device_exists(netns, f"c{count}") is (method == "connect")
+            took_s = time.monotonic() - began
+            it.settled()
+        client.close()
+        # Nobody else was disturbed ...
+        assert source.result.refused_packets == {}
+        assert sink.received.packets == source.result.offered_packets
+        assert_in_order(sink.received.of())
+        assert [worker.restarts for worker in it.stats().workers] == [0, 0]
+        # ... and nothing is left.
+        assert [port.name for port in it.stats().ports] == ["t0", "t1"]
+        assert not namespaces() & set(made)
+        it.wait(lambda s: all(w.pool_free_frames == w.pool_frames for w in s.workers), "all frames are free")
+        after = descriptors(it)
+        assert after.keys() == before.keys()
+        assert all(after[pid] <= before[pid] for pid in before), (before, after)
+        assert len(list(_SHM.glob(f"ttfwd.{it.name}.*"))) == 4
+    record("round_ms", round(1e3 * took_s / ROUNDS, 1))
+    record("slowest_ms", {method: round(ms, 1) for method, ms in slowest_ms.items()})
+
+
+def test_traffic_of_a_port_that_is_deleted_is_accounted_for(pair: Pair) -> None:
+    """Sent into a port until it goes: what the kernel took is received, and forwarded or dropped by name."""
+    with instance(pair.config()) as it, quiet_namespace() as netns:
+        it.cli("connect", "c0", "--netns", netns)
+        with Source(netns, "c0", rate=5_000, stream=3) as source:
+            it.wait(lambda s: any(p.name == "c0" and p.counters.rx_packets > 500 for p in s.ports), "traffic")
+            it.cli("delete", "c0")
+        settled = accounting(it.settled())
+        assert source.result.refused_packets
+        assert settled.received_packets == source.result.accepted_packets
+        assert settled.dropped_packets["no_port"] + settled.dropped_packets["shutdown"] > 500
+
+
+def test_a_connected_port_forwards_to_its_peer_and_is_shown(pair: Pair) -> None:
+    with instance(pair.config(mode="xconnect")) as it, quiet_namespace() as a, quiet_namespace() as b:
+        shown = it.cli("connect", "c0", "--netns", a, "--address", "10.9.0.1/24", "--mtu", "1400").stdout
+        for part in (f"c0 in network namespace {a}: up", "MTU 1400", "10.9.0.1/24", "2 queues"):
+            assert part in shown
+        seen = json.loads(it.cli("connect", "c1", "--netns", b, "--peer", "c0", "--json").stdout)
+        assert (seen["port"], seen["peer"], seen["netns"], seen["state"]) == ("c1", "c0", b, "up")
+        assert device_exists(a, "c0")
+        assert device_exists(b, "c1")
+        with Sink(b, "c1") as sink:
+            with Source(a, "c0", rate=2_000, limit_packets=800) as source:
+                source.wait()
+            it.settled()
+        assert sink.received.packets == 800
+        assert it.cli("delete", "c0").stdout == "c0 deleted\n"
+        assert not device_exists(a, "c0")
+        assert json.loads(it.cli("delete", "c1", "--json").stdout)["port"] == "c1"
+
+
+@contextmanager
+def leaves_nothing(it: Instance) -> Iterator[None]:
+    before = (
+        descriptors(it),
+        namespaces(),
+        [(port.slot, port.name, port.peer) for port in it.stats().ports],
+        {psutil.Process(pid).create_time() for pid in it.worker_pids()},
+    )
+    yield
+    after = (
+        descriptors(it),
+        namespaces(),
+        [(port.slot, port.name, port.peer) for port in it.stats().ports],
+        {psutil.Process(pid).create_time() for pid in it.worker_pids()},
+    )
+    assert after[2:] == before[2:]
+    assert after[1] - before[1] == set()
+    assert after[0] == before[0]
+
+
+def test_a_refused_connect_names_its_reason_and_leaves_nothing(pair: Pair) -> None:
+    fresh, absent, left = unique("tn"), unique("tn"), pair.left
+    refused: list[tuple[dict[str, Any], int, str]] = [
+        ({"name": "t0"}, 2, "t0"),
+        ({"name": "t0", "netns": fresh}, 2, "t0"),
+        ({"name": "c0", "netns": fresh, "peer": "nope"}, 2, "nope"),
+        ({"name": "c0", "netns": fresh, "peer": "t0"}, 2, "t0"),
+        ({"name": "c0", "netns": fresh, "peer": "c0"}, 2, "its own peer"),
+        ({"name": "c0", "netns": fresh, "mtu": 60}, 2, "60"),
+        ({"name": "c0", "netns": fresh, "mtu": 99999}, 2, "99999"),
+        ({"name": "c0", "netns": fresh, "mtu": "1500"}, 2, "mtu"),
+        ({"name": "c0", "netns": fresh, "queues": 3}, 2, "3"),
+        ({"name": "c0", "netns": fresh, "queues": 0}, 2, "0"),
+        ({"name": "c0", "netns": fresh, "queues": True}, 2, "queues"),
+        ({"name": "c0", "netns": fresh, "driver": "dpdk"}, 2, "dpdk"),
+        ({"name": "c0", "netns": fresh, "mac": "01:00:00:00:00:01"}, 2, "01:00:00:00:00:01"),
+        ({"name": "c0", "netns": fresh, "address": ["10.0.0.999/24"]}, 2, "10.0.0.999/24"),
+        ({"name": "c0", "netns": fresh, "address": "10.0.0.1/24"}, 2, "address"),
+        ({"name": "c0", "netns": fresh, "colour": "red"}, 2, "colour"),
+        ({"name": "c0", "netns": "a/b"}, 2, "a/b"),
+        ({"name": 7, "netns": fresh}, 2, "name"),
+        ({"netns": fresh}, 2, "name"),
+        ({"name": "a-name-that-is-too-long", "netns": fresh}, 2, "a-name-that-is-too-long"),
+        ({"name": "v0", "driver": "packet", "netns": absent}, 1, absent),
+        ({"name": "v0", "driver": "packet", "netns": left}, 1, "v0"),
+        ({"name": "w0", "netns": left}, 1, "w0"),
+        ({"name": "c0", "netns": left, "address": ["fd00::1/64"]}, 1, "fd00::1/64"),
+    ]
+    ip("link", "add", "w0", "type", "veth", "peer", "name", "w1", netns=left)
+    with instance(pair.config()) as it:
+        client = Client(it)
+        client.call("status")
+        with leaves_nothing(it):
+            for params, code, says in refused:
+                error = client.ask("connect", **params)["error"]
+                assert error["data"]["exit_code"] == code, (params, error)
+                assert says in error["message"], (params, error)
+                assert not device_exists(left, "c0")
+            for method, name in (("delete", "nope"), ("delete", "T0")):
+                error = client.ask(method, name=name)["error"]
+                assert error["message"] == f'no port "{name}" (there is: t0, t1)'
+                assert error["data"]["exit_code"] == 1
+        client.close()
+        for words, code, says in (
+            (["connect", "c0", "--netns", fresh, "--mtu", "60"], 2, "60"),
+            (["connect", "c0", "--netns", fresh, "--mtu", "x"], 2, "x"),
+            (["connect", "w0", "--netns", left], 1, "w0"),
+            (["delete", "nope"], 1, 'no port "nope" (there is: t0, t1)'),
+        ):
+            done = it.cli(words[0], *words[1:], code=code)
+            assert says in done.stderr
+            assert "Traceback" not in done.stderr
+            assert done.stdout == ""
+        with Sink(pair.right, "t1") as sink:
+            with Source(left, "t0", rate=2_000, limit_packets=800) as source:
+                source.wait()
+            it.settled()
+        assert sink.received.packets == 800
+
+
+def test_a_device_that_was_removed_under_a_port(pair: Pair) -> None:
+    """`ip link del` by somebody else: the port can be deleted, others forward, and the end is clean."""
+    with instance(pair.config()) as it, quiet_namespace() as netns:
+        client = Client(it)
+        client.call("connect", name="c0", netns=netns)
+        ip("link", "del", "c0", netns=netns)
+        with Sink(pair.right, "t1") as sink:
+            with Source(pair.left, "t0", rate=2_000, limit_packets=1_600) as source:
+                source.wait()
+            it.settled()
+        assert sink.received.packets == 1_600
+        it.cli("stats", "--port", "c0")
+        client.call("delete", name="c0")
+        client.call("connect", name="c0", netns=netns)
+        client.close()
+        ip("link", "del", "c0", netns=netns)
+        ip("link", "del", "t1", netns=pair.right)
+        assert [worker.restarts for worker in it.stats().workers] == [0, 0]
+
+
+def test_the_most_ports_that_an_instance_has(pair: Pair) -> None:
+    with instance(pair.config(queues=1)) as it, quiet_namespace() as netns:
+        client = Client(it)
+        for count in range(62):
+            client.call("connect", name=f"c{count}", netns=netns)
+        before = descriptors(it)
+        reply = client.ask("connect", name="c62", netns=netns)
+        assert "64" in reply["error"]["message"]
+        assert descriptors(it) == before
+        assert not device_exists(netns, "c62")
+        client.call("delete", name="c0")
+        client.call("connect", name="c62", netns=netns)
+        client.close()
+
+
+def test_running_out_of_descriptors_refuses_the_port_and_nothing_else(pair: Pair) -> None:
+    with instance(pair.config()) as it, quiet_namespace() as netns:
+        supervisor = psutil.Process(it.process.pid)
+        client = Client(it)
+        supervisor.rlimit(psutil.RLIMIT_NOFILE, (supervisor.num_fds() + 3, 20_000))
+        reply: dict[str, Any] = {}
+        for count in range(8):
+            reply = client.ask("connect", name=f"c{count}", netns=netns)
+            if "error" in reply:
+                break
+        assert "open" in reply["error"]["message"]  # too many open files
+        assert reply["error"]["data"]["exit_code"] == 1
+        supervisor.rlimit(psutil.RLIMIT_NOFILE, (20_000, 20_000))
+        client.call("connect", name="again", netns=netns)
+        client.close()
+        with Sink(pair.right, "t1") as sink:
+            with Source(pair.left, "t0", rate=2_000, limit_packets=800) as source:
+                source.wait()
+            it.settled()
+        assert sink.received.packets == 800
+        assert it.process.poll() is None
+
+
