@@ -149,9 +149,7 @@ def delete(port: str, name: str | None, as_json: bool) -> None:
 @instance_option
 @json_option
 @click.option("--watch", is_flag=True, help="Look again every interval until Ctrl-C.")
-@click.option(
-    "--interval", type=Seconds(0.05, 3600), default=0.5, show_default=True, help="Seconds."
-)
+@click.option("--interval", type=Seconds(0.05, 3600), default=0.5, show_default=True, help="Seconds.")
 @click.option("--port", "ports", multiple=True, help="Only this port; may be given more than once.")
 @click.option("--worker", "workers", type=int, multiple=True, help="Only this worker; likewise.")
 def stats(

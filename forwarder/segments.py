@@ -149,5 +149,17 @@ class Segments:
     def reset_control(self, worker: int) -> None:
         lib.ttf_control_reset(self.rings.base, worker)
 
+    def count_abandoned(self) -> None:
+        """After the last worker's end: what rings still hold nobody will send. Count it as dropped, by name.
+
+        A drain leaves nothing there; without time for one, a worker may end before another's last burst.
+        """
+        for producer in range(self.workers):
+            for consumer in range(self.workers):
+                ring = lib.ttf_stats_ring(self.stats.base, producer, consumer)
+                waiting = ring.pushed - ring.popped
+                ring.popped += waiting
+                self.worker(consumer).orphans.drops[lib.TTF_DROP_SHUTDOWN] += waiting
+
     def waiting_packets(self) -> int:
         return int(lib.ttf_rings_waiting(self.rings.base))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.bench` (make bench): measure ttfwd against bare loops. docs/benchmarks.md says how to read it.
+"""`python -m tests.bench` (make bench): measure ttfwd against bare loops. See docs/benchmarks.md.
 
 Needs root, two CPUs and gcc. Exit codes: 0 measured (whether or not the bars are met), 1 failed, 2 usage,
 77 not permitted.
@@ -23,7 +23,7 @@ from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU
 from tests.bench.programs import ProgramError, Programs
 from tests.bench.rounds import Bench, Plan
 
-SECTIONS = ("tap", "tap-paced", "hop", "packet", "packet-paced", "ring", "start")
+SECTIONS = ("tap", "tap-sleeping", "hop", "packet", "ring", "start")
 _NOT_PERMITTED = 77
 _PLAIN_WIDTH = 120
 _OTHER_ROUNDS = 5  # of what isn't compared
@@ -44,7 +44,9 @@ def _measure(
 
 @click.command()
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write everything to FILE.")
-@click.option("--lives", type=click.IntRange(1), default=3, show_default=True, help="Starts of each forwarder.")
+@click.option(
+    "--lives", type=click.IntRange(1), default=4, show_default=True, help="Starts of each forwarder."
+)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Rounds in each life.")
 @click.option(
     "--window", "window_s", type=click.FloatRange(0.01), default=0.15, show_default=True, help="Seconds."

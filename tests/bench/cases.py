@@ -11,57 +11,62 @@ import time
 from collections.abc import Sequence
 
 from tests.bench.forwarders import Bare, Forwarder, Ttfwd, snapshot_of
-from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Aim, Generator, Load, Paced, Queued, Saturated
+from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Aim, Generator, Paced, Queued, Saturated
 from tests.bench.programs import ProgramError, Programs
 from tests.bench.rounds import Bar, Case, Variant
 
 _SIZES_BYTES = (60, 1500)
 _PACED = [Paced(size, 200_000) for size in _SIZES_BYTES]
-# What a socket's 16 MiB hold; what is well within reach of a tap.
-_QUEUED_TAP = [Queued(size, 60_000, 0.025, in_kernel=True) for size in _SIZES_BYTES]
-_QUEUED_PACKET = [Queued(60, 32_000, 0.015, in_kernel=False), Queued(1500, 12_800, 0.01, in_kernel=False)]
+_QUEUED_TAP = [Queued(size, 40_000, in_kernel=True) for size in _SIZES_BYTES]
+_QUEUED_PACKET = [
+    Queued(60, 32_000, in_kernel=False),
+    Queued(1500, 12_800, in_kernel=False),
+]  # 16 MiB hold that
+# Each worker can get as far ahead of the other as there are packets: no ring ever is full.
+_HOP_RING_SLOTS = 8192
+_QUEUED_HOP = [Queued(size, 2 * _HOP_RING_SLOTS, in_kernel=True) for size in _SIZES_BYTES]
 _PROBES = 64
 _PROBE_PACKETS = 16
 
 
 def all_cases(programs: Programs) -> list[Case]:
     one = str(FORWARDER_CPU)
-
-    def tap(key: str, how: str, rx_mode: str, loads: Sequence[Load]) -> Case:
-        idle = ["-i"] if rx_mode == "interrupt" else []
-        return Case(
-            key,
-            f"driver tap, 1 queue, {how}",
+    return [
+        Case(
+            "tap",
+            "driver tap, 1 queue, polling",
             (
-                _bare(programs, "bare", "tap_loop", *idle),
-                _bare(programs, "bare, vnet header", "tap_loop", "-v", *idle),
-                Variant("ttfwd", Ttfwd("tap", rx_mode, one).run),
+                _bare(programs, "bare", "tap_loop"),
+                _bare(programs, "bare, vnet header", "tap_loop", "-v"),
+                Variant("ttfwd", Ttfwd("tap", "polling", one).run),
             ),
-            loads,
+            [Saturated(size) for size in _SIZES_BYTES],
             Bar("ttfwd", 1.10),
-        )
-
-    def packet(key: str, how: str, rx_mode: str, loads: Sequence[Load]) -> Case:
-        idle = ["-i"] if rx_mode == "interrupt" else []
-        return Case(
-            key,
-            f"driver packet on veths, 1 queue, {how}",
+        ),
+        Case(
+            "tap-sleeping",
+            "driver tap, 1 queue, sleeping when idle",
             (
-                _bare(programs, "bare", "packet_loop", *idle),
-                _bare(programs, "bare, vnet header and auxdata", "packet_loop", "-v", *idle),
-                Variant("ttfwd", Ttfwd("packet", rx_mode, one).run),
+                _bare(programs, "bare", "tap_loop", "-i"),
+                _bare(programs, "bare, vnet header", "tap_loop", "-i", "-v"),
+                Variant("ttfwd", Ttfwd("tap", "interrupt", one).run),
             ),
-            loads,
+            [*_PACED, *_QUEUED_TAP],
+            Bar("ttfwd", 1.10),
+        ),
+        _hop(programs),
+        Case(
+            "packet",
+            "driver packet on veths, 1 queue, sleeping when idle",
+            (
+                _bare(programs, "bare", "packet_loop", "-i"),
+                _bare(programs, "bare, vnet header and auxdata", "packet_loop", "-i", "-v"),
+                Variant("ttfwd", Ttfwd("packet", "interrupt", one).run),
+            ),
+            [*_PACED, *_QUEUED_PACKET],
             Bar("ttfwd", 1.10),
             veths=True,
-        )
-
-    return [
-        tap("tap", "polling", "polling", [*map(Saturated, _SIZES_BYTES), *_QUEUED_TAP]),
-        tap("tap-paced", "sleeping when idle", "interrupt", _PACED),
-        _hop(programs),
-        packet("packet", "polling", "polling", _QUEUED_PACKET),
-        packet("packet-paced", "sleeping when idle", "interrupt", _PACED),
+        ),
     ]
 
 
@@ -74,19 +79,20 @@ def _hop(programs: Programs) -> Case:
 
     The load is queued because there is no third CPU for a generator. While the workers are stopped, a
     generator on CPU 0 fills queue 0 with a flow that worker 1 owns, and one on CPU 1 queue 1 with a flow of
-    worker 0. So both have as much to do as the other, and neither ever waits.
+    worker 0. So both have as much to do as the other.
     """
-    ttfwd = Ttfwd("tap", "polling", f"{GENERATOR_CPU},{FORWARDER_CPU}", queues=2, steering="flow", ring_slots=16384)
-    two_queues = Bare(programs, "tap_loop", FORWARDER_CPU, ("-v", "-q", 2))
+    cpus = f"{GENERATOR_CPU},{FORWARDER_CPU}"
+    ttfwd = Ttfwd("tap", "interrupt", cpus, queues=2, steering="flow", ring_slots=_HOP_RING_SLOTS)
+    two_queues = Bare(programs, "tap_loop", FORWARDER_CPU, ("-i", "-v", "-q", 2))
     return Case(
         "hop",
-        "driver tap through one ring hop, 2 queues, 2 workers on 2 CPUs, polling",
+        "driver tap through one ring hop, 2 queues, 2 workers on 2 CPUs",
         (
-            _bare(programs, "bare", "tap_loop"),
+            _bare(programs, "bare", "tap_loop", "-i"),
             Variant("bare, 2 queues, vnet header", two_queues.run, _both_queues),
             Variant("ttfwd", ttfwd.run, _handed_over, _all_handed_over),
         ),
-        _QUEUED_TAP,
+        _QUEUED_HOP,
         Bar("ttfwd", 1.35),
     )
 

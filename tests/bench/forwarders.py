@@ -27,7 +27,7 @@ _STOP_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class Forwarder:
-    """One that runs. Of all its processes the CPU time counts; `instance` is ttfwd's, None for a bare loop."""
+    """One that runs, with all the processes whose CPU time counts. A bare loop has no `instance`."""
 
     worker_pids: tuple[int, ...]
     supervisor_pid: int | None = None
@@ -48,6 +48,7 @@ class Ttfwd:
     queues: int = 1
     steering: str = "queue"
     ring_slots: int = 512
+    python: str = sys.executable  # where ttfwd is installed
 
     def _config(self, lab: Lab, devices: Devices) -> str:
         # A worker that is stopped for a while must not pass for one that hangs.
@@ -64,13 +65,13 @@ class Ttfwd:
 
     @contextmanager
     def started(self, lab: Lab, devices: Devices) -> Iterator[subprocess.Popen[bytes]]:
-        """The process that a user would start, from its exec on. Raises ProgramError if it doesn't end well."""
+        """The process that a user would start, from its exec on. Raises ProgramError if it ends badly."""
         with tempfile.TemporaryDirectory(prefix="ttfwd-bench-") as folder:
             path, log = Path(folder, "config.toml"), Path(folder, "log")
             path.write_text(self._config(lab, devices))
             with log.open("wb") as output:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "forwarder.cli", "start", "-c", str(path)],
+                    [self.python, "-P", "-m", "forwarder.cli", "start", "-c", str(path)],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Offered load: the generator (generate.c), a process of its own.
 
-    saturated   more than any forwarder takes, while it is measured: made inside the kernel
-    paced       a rate that every forwarder carries: one packet after the other, from an AF_PACKET socket
-    queued      the forwarder's queue is filled while it is stopped, and measured is how it empties it
+saturated   more than any forwarder takes, while it is measured: made inside the kernel
+paced       a rate that every forwarder carries: one packet after the other, from an AF_PACKET socket
+queued      the forwarder's queue is filled while it is stopped, and measured is how it empties it;
+            nothing else runs meanwhile
 """
 
 from __future__ import annotations
@@ -46,11 +47,10 @@ class Paced:
 
 @dataclass(frozen=True)
 class Queued:
-    """Packets that wait in the queue before the forwarder goes on; it is measured for window_s."""
+    """Packets that wait in the queue before the forwarder goes on. The forwarder must be one that sleeps."""
 
     size_bytes: int
     packets: int
-    window_s: float
     in_kernel: bool
 
     @property

@@ -65,5 +65,5 @@ class Programs:
                 ended_early = process.poll() is not None
                 process.kill()
                 process.wait(_STOP_TIMEOUT_S)
-                if ended_early:
+                if ended_early and process.stderr is not None:
                     raise ProgramError(f"{name} ended early: {process.stderr.read().decode().strip()}")

@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.ring import RingResult
 from tests.bench.load import Load, Paced
+from tests.bench.ring import RingResult
 from tests.bench.rounds import Plan, Result, Spread
 from tests.bench.start import QUEUES, StartResult
 
@@ -91,8 +91,9 @@ def _case_json(result: Result) -> JsonObject:
 
 def show(report: Report, console: Console) -> None:
     console.print(
-        f"Medians of {report.plan.rounds} alternating rounds (quartiles); CPU time of all processes that work "
-        "for a forwarder, over packets that the sink's device received.\n"
+        f"Medians of {report.plan.rounds} alternating rounds (quartiles). CPU time is of all processes that "
+        "work for a forwarder, and is divided by the packets that the sink's device received.\n",
+        highlight=False,
     )
     for result in report.results:
         console.print(_case_table(result))

@@ -25,8 +25,10 @@ from tests.bench.load import FORWARDER_CPU, Aim, Generator, Load, Paced, Queued,
 from tests.bench.programs import ProgramError, Programs
 
 _SETTLE_S = 0.05
-_QUEUED_SETTLE_S = 0.003
-_QUIET_S = 0.01
+_LOOK_S = 0.005
+_QUIET_LOOKS = 10  # without a packet: nothing is still on its way
+_WARM_UP_ROUNDS = 2  # queued packets, to touch what memory they need
+_PATIENCE_S = 5.0
 _ATTEMPTS = 5
 
 
@@ -155,15 +157,14 @@ class Bench:
         self._kernel_threads = cpu_time.softirq_threads([FORWARDER_CPU])
 
     def measure(self, case: Case, progress: Callable[[str], None]) -> Result:
-        result = Result(
-            case, {load: {variant.name: [] for variant in case.variants} for load in case.loads}
-        )
+        result = Result(case, {load: {variant.name: [] for variant in case.variants} for load in case.loads})
         for life in range(self._plan.lives):
             with ExitStack() as running:
                 subjects = [
                     self._started(case, number, variant, running)
                     for number, variant in enumerate(case.variants)
                 ]
+                self._warm_up(case, subjects)
                 for number in range(self._plan.rounds_a_life):
                     done = life * self._plan.rounds_a_life + number
                     progress(f"{case.key}: round {done + 1} of {self._plan.rounds}")
@@ -190,6 +191,12 @@ class Bench:
         _signal_all(forwarder, signal.SIGSTOP)
         return _Subject(variant, forwarder, devices, generator, aims, delivered)
 
+    def _warm_up(self, case: Case, subjects: Sequence[_Subject]) -> None:
+        for load in case.loads:
+            for subject in subjects:
+                for _ in range(_WARM_UP_ROUNDS if isinstance(load, Queued) else 0):
+                    self._sample(load, subject)
+
     def _finish(self, subject: _Subject) -> None:
         _signal_all(subject.forwarder, signal.SIGCONT)
         self._wait_until_quiet(subject)
@@ -213,42 +220,55 @@ class Bench:
         raise ProgramError(f"{subject.variant.name}, {load.name}: no measurement; source: {counters}")
 
     def _under_load(self, load: Saturated | Paced, subject: _Subject) -> Sample | None:
+        before = self._lab.delivered(subject.devices.sink)
         _signal_all(subject.forwarder, signal.SIGCONT)
         with subject.generator.offering(load):
+            self._wait_until_moving(subject, before)
             time.sleep(_SETTLE_S)
             sample = self._window(subject, self._plan.window_s)
         _signal_all(subject.forwarder, signal.SIGSTOP)
         return sample if sample.delivered_packets else None
 
     def _emptying(self, load: Queued, subject: _Subject) -> Sample | None:
+        """From a full queue to an empty one. It sleeps then, so what comes after costs nothing."""
         before = self._lab.delivered(subject.devices.sink)
         subject.generator.fill(load, subject.aims)
+        pids = (*subject.forwarder.pids, *self._kernel_threads)
+        began = self._moment(subject.devices.sink, pids)
         _signal_all(subject.forwarder, signal.SIGCONT)
-        time.sleep(_QUEUED_SETTLE_S)
-        sample = self._window(subject, load.window_s)
-        last = self._lab.delivered(subject.devices.sink)
-        self._wait_until_quiet(subject)
+        self._wait_until_moving(subject, before)
+        self._wait_until_quiet(subject, before + load.packets)
+        sample = _difference(began, self._moment(subject.devices.sink, pids))
         _signal_all(subject.forwarder, signal.SIGSTOP)
-        ran_dry = self._lab.delivered(subject.devices.sink) == last
-        return None if ran_dry or not sample.delivered_packets or last == before else sample
+        return sample if sample.delivered_packets else None
 
     def _window(self, subject: _Subject, window_s: float) -> Sample:
         pids = (*subject.forwarder.pids, *self._kernel_threads)
         began = self._moment(subject.devices.sink, pids)
         time.sleep(window_s)
-        ended = self._moment(subject.devices.sink, pids)
-        cpu_ns, delivered, wall_ns = (end - begin for begin, end in zip(began, ended, strict=True))
-        return Sample(cpu_ns, delivered, wall_ns)
+        return _difference(began, self._moment(subject.devices.sink, pids))
 
     def _moment(self, sink: str, pids: Iterable[int]) -> tuple[int, int, int]:
         return cpu_time.total_ns(pids), self._lab.delivered(sink), time.monotonic_ns()
 
-    def _wait_until_quiet(self, subject: _Subject) -> None:
-        """Nothing that was offered is still on its way."""
-        seen = -1
-        while (now := self._lab.delivered(subject.devices.sink)) != seen:
-            seen = now
-            time.sleep(_QUIET_S)
+    def _wait_until_moving(self, subject: _Subject, before: int) -> None:
+        """The forwarder was given its CPU, which a busy machine may take its time for."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while self._lab.delivered(subject.devices.sink) == before and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+
+    def _wait_until_quiet(self, subject: _Subject, expected: int | None = None) -> None:
+        """All that is expected was delivered, or nothing has come for some time."""
+        seen, unchanged = -1, 0
+        while seen != expected and unchanged < _QUIET_LOOKS:
+            time.sleep(_LOOK_S)
+            now = self._lab.delivered(subject.devices.sink)
+            seen, unchanged = now, unchanged + 1 if now == seen else 0
+
+
+def _difference(began: tuple[int, int, int], ended: tuple[int, int, int]) -> Sample:
+    cpu_ns, delivered, wall_ns = (end - begin for begin, end in zip(began, ended, strict=True))
+    return Sample(cpu_ns, delivered, wall_ns)
 
 
 def _signal_all(forwarder: Forwarder, number: signal.Signals) -> None:

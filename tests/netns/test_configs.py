@@ -8,7 +8,9 @@ must be made first. Only what would go on for long, or for ever, is given an end
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import subprocess
 import tomllib
 from pathlib import Path
@@ -104,4 +106,4 @@ def assert_counted(it: Instance, mode: str) -> None:
 
 def end_servers(netns: str) -> None:
     for pid in ip("netns", "pids", netns).split():
-        run("kill", pid)
+        os.kill(int(pid), signal.SIGKILL)

@@ -15,15 +15,18 @@ forwarder sends is received there. Nobody speaks unasked: IPv6 is off unless it 
 from __future__ import annotations
 
 import json
+import os
 import select
+import signal
 import socket
 import struct
 import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from forwarder.netns import inside
 from tests.instance import ip, run, unique
@@ -186,23 +189,17 @@ def add_namespace(stack: ExitStack, *, ipv6: bool = False) -> str:
     name = unique("ns")
     ip("netns", "add", name)
     stack.callback(_delete_namespace, name)
-    for where in ("all", "default"):
-        run(
-            "ip",
-            "netns",
-            "exec",
-            name,
-            "sysctl",
-            "-qw",
-            f"net.ipv6.conf.{where}.disable_ipv6={int(not ipv6)}",
-        )
+    with inside(name):
+        for where in ("all", "default"):
+            Path(f"/proc/sys/net/ipv6/conf/{where}/disable_ipv6").write_text(f"{int(not ipv6)}\n")
     ip("link", "set", "lo", "up", netns=name)
     return name
 
 
 def _delete_namespace(name: str) -> None:
     for pid in ip("netns", "pids", name).split():
-        run("kill", "-KILL", pid, code=None)
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
     ip("netns", "delete", name)
 
 

@@ -12,7 +12,6 @@ import pytest
 from tests.conftest import missing
 from tests.process.topology import Pair, quiet_namespace
 
-
 Recorder = Callable[[str, object], None]
 
 

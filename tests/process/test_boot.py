@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,10 +131,10 @@ def queues_held_by_another() -> Iterator[Refusal]:
     ids=lambda setting: setting.__name__,
 )
 def test_a_boot_failure_names_its_reason_and_leaves_nothing(
-    setting: Callable[[], "contextmanager[Refusal]"], monkeypatch: pytest.MonkeyPatch
+    setting: Callable[[], AbstractContextManager[Refusal]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = f"TTFWD_TEST_{os.getpid()}"
-    with setting() as refusal:  # type: ignore[attr-defined]
+    with setting() as refusal:
         monkeypatch.setenv(mark, "1")
         done = start_fails(refusal.config)
         assert done.returncode == refusal.code
@@ -164,7 +164,8 @@ def test_shared_memory_that_cannot_be_made(tmp_path: Path, mount: str, says: str
     config = tmp_path / "config.toml"
     name, netns = unique("t"), unique("tg")
     config.write_text(f'mode = "rxonly"\n[[port]]\nname = "x0"\nnetns = "{netns}"\n')
-    script = f'mount -t tmpfs -o {mount} none /dev/shm && "$0" start -c "$1" --name "$2"; e=$?; ls /dev/shm; exit $e'
+    script = f'mount -t tmpfs -o {mount} none /dev/shm || exit; "$0" start -c "$1" --name "$2"; code=$?'
+    script += "; ls /dev/shm; exit $code"
     done = run(
         "unshare", "-m", "sh", "-c", script, TTFWD, config, name, code=1, env=private_environment(tmp_path)
     )
@@ -254,10 +255,9 @@ def test_a_second_start_says_that_it_runs_already_and_disturbs_nothing(pair: Pai
     with instance(pair.config()) as it:
         before = it.stats()
         config = it.directory / "config.toml"
-        for words in ([], ["--detach"]):
-            done = run(
-                *(TTFWD, "start", "-c", config, "--name", it.name, *words), code=1, env=it.environment
-            )
+        more: list[list[str]] = [[], ["--detach"]]
+        for words in more:
+            done = run(TTFWD, "start", "-c", config, "--name", it.name, *words, code=1, env=it.environment)
             assert done.stderr.count("\n") == 1
             assert f'instance "{it.name}" runs already' in done.stderr
             assert f"process {it.process.pid}," in done.stderr

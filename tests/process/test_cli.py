@@ -8,11 +8,13 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing
 from tests.instance import TTFWD, instance, run, unique
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -118,7 +120,9 @@ def test_output_has_no_colour_where_it_is_no_terminal_or_unwanted() -> None:
         assert ESCAPE not in it.cli("stats", "--interval", "0.05").stdout
         # A terminal that doesn't want colour: NO_COLOR (no-color.org).
         script = f"stty cols 200; exec {TTFWD} stats --interval 0.05 --name {it.name}"
-        plain = run("script", "-qec", script, "/dev/null", env={**it.environment, "NO_COLOR": "1", "TERM": "xterm"})
+        plain = run(
+            "script", "-qec", script, "/dev/null", env={**it.environment, "NO_COLOR": "1", "TERM": "xterm"}
+        )
         assert it.name in plain.stdout
         assert re.search(r"\x1b\[[0-9;]*3[0-7]m", plain.stdout) is None
 
@@ -142,7 +146,26 @@ def test_completion_offers_the_commands(environment: dict[str, str]) -> None:
 def test_the_schema_is_one(environment: dict[str, str]) -> None:
     schema = json.loads(run(TTFWD, "schema", env=environment).stdout)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert {"name", "queues", "mode", "port", "txonly", "bridge"} <= schema["properties"].keys()
+    assert schema["additionalProperties"] is False
+    port = schema["$defs"][schema["properties"]["port"]["items"]["$ref"].rpartition("/")[2]]
+    for path in sorted(CONFIGS.glob("*.toml")):
+        config = tomllib.loads(path.read_text())
+        assert config.keys() <= schema["properties"].keys()
+        for table in config.get("port", []):
+            assert table.keys() <= port["properties"].keys()
+            assert set(port["required"]) <= table.keys()
+
+
+def test_a_cpu_that_was_taken_away_is_refused(tmp_path: Path, environment: dict[str, str]) -> None:
+    first, *others = sorted(os.sched_getaffinity(0))
+    if not others:
+        missing("two CPUs")
+    config = tmp_path / "c.toml"
+    config.write_text(f'mode = "rxonly"\ncpus = "{others[0]}"\n')
+    done = run("taskset", "-c", str(first), TTFWD, "start", "-c", config, code=2, env=environment)
+    assert done.stderr.startswith(f"{config}: cpus: ")
+    assert str(others[0]) in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_version_and_help(environment: dict[str, str]) -> None:
@@ -150,7 +173,17 @@ def test_version_and_help(environment: dict[str, str]) -> None:
     assert found["abi_version"] >= 1
     assert run(TTFWD, "version", env=environment).stdout.startswith(f"ttfwd {found['ttfwd']} ")
     listed = run(TTFWD, "--help", env=environment).stdout
-    for command in ("start", "stop", "connect", "delete", "stats", "check", "schema", "version", "completion"):
+    for command in (
+        "start",
+        "stop",
+        "connect",
+        "delete",
+        "stats",
+        "check",
+        "schema",
+        "version",
+        "completion",
+    ):
         assert command in listed
 
 
@@ -168,7 +201,12 @@ def test_a_reader_that_went_away_is_no_crash(environment: dict[str, str], closed
     with Path("/dev/full").open("w") as full:
         for stdout in (closed_pipe, full.fileno()):
             done = subprocess.run(
-                [TTFWD, "schema"], stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment, timeout=30
+                [TTFWD, "schema"],
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+                timeout=30,
             )
             assert "Traceback" not in done.stderr
             assert done.returncode == 1

@@ -71,7 +71,9 @@ def test_status(it: Instance, client: Client) -> None:
         (b'{"jsonrpc": "2.0", "id": 1, "method": "status", "params": "x"}', 1, -32602),
     ],
 )
-def test_a_bad_request_gets_the_protocols_error(client: Client, line: bytes, identity: object, code: int) -> None:
+def test_a_bad_request_gets_the_protocols_error(
+    client: Client, line: bytes, identity: object, code: int
+) -> None:
     client.send(line + b"\n")
     reply = client.reply()
     assert reply is not None
@@ -118,7 +120,9 @@ def test_a_notification_gets_no_reply(client: Client) -> None:
 
 
 def test_requests_in_one_piece_and_a_request_in_many(client: Client) -> None:
-    client.send(request(id=1, method="status") + request(id=2, method="nope") + request(id=3, method="status"))
+    client.send(
+        request(id=1, method="status") + request(id=2, method="nope") + request(id=3, method="status")
+    )
     assert [(client.reply() or {})["id"] for _ in range(3)] == [1, 2, 3]
     for byte in request(id=4, method="status"):
         client.send(bytes([byte]))
@@ -191,7 +195,8 @@ def open_directory(it: Instance) -> None:
 
 @pytest.mark.usefixtures("open_directory")
 @pytest.mark.parametrize(
-    "words", [["stop"], ["connect", "c0"], ["delete", "c0"], ["stats"], ["stats", "--json"], ["stats", "--watch"]]
+    "words",
+    [["stop"], ["connect", "c0"], ["delete", "c0"], ["stats"], ["stats", "--json"], ["stats", "--watch"]],
 )
 def test_another_user_is_not_permitted(it: Instance, words: list[str]) -> None:
     done = as_nobody(it, *words, "--name", it.name)

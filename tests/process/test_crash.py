@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker dies or hangs under load. The user keeps the interface and the other queues, gets the dead worker's
-queue back at once, and is told of every packet: nothing is delivered twice, nothing lost without a name."""
+"""A worker dies or hangs under load. The user keeps the interface and the other queues, gets the dead
+worker's queue back at once, and is told of every packet: nothing is delivered twice, nothing lost without a
+name."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import os
 import random
 import signal
 import time
+from functools import partial
 
 import pytest
 
@@ -19,8 +21,8 @@ from tests.process.topology import (
     is_ready,
     link,
     lost_packets,
-    quiet_namespace,
     queue_rx,
+    quiet_namespace,
     worker_times,
 )
 from tests.process.traffic import Received, Sent, Sink, Source, assert_in_order, assert_unique, longest_gap_ms
@@ -32,7 +34,8 @@ AGAIN_PACKETS = 200  # "it forwards again"
 def kill_worker(it: Instance, worker: int, number: signal.Signals = signal.SIGKILL) -> int:
     """Signal a worker that is READY. Returns its pid."""
     ready = it.wait(
-        lambda s: s.workers[worker].state == "ready" and s.workers[worker].pid > 1, f"worker {worker} is ready"
+        lambda s: s.workers[worker].state == "ready" and s.workers[worker].pid > 1,
+        f"worker {worker} is ready",
     )
     pid = ready.workers[worker].pid
     os.kill(pid, number)
@@ -43,11 +46,14 @@ def wait_forwarding(it: Instance, worker: int, port: str = "t0") -> None:
     """A worker's queue receives again, and what the instance sends keeps growing."""
     start = queue_rx(it.stats(), port, worker)
     it.wait(
-        lambda s: queue_rx(s, port, worker) >= start + AGAIN_PACKETS, f"worker {worker} forwards {AGAIN_PACKETS}"
+        lambda s: queue_rx(s, port, worker) >= start + AGAIN_PACKETS,
+        f"worker {worker} forwards {AGAIN_PACKETS}",
     )
 
 
-def assert_accounted(final: Snapshot, sent: Sent, received: Received, crashes: int, batch: int = BATCH) -> None:
+def assert_accounted(
+    final: Snapshot, sent: Sent, received: Received, crashes: int, batch: int = BATCH
+) -> None:
     """Nothing unnamed: offered = received by us, received by us = delivered or named.
 
     A crash can hide two things, each of one burst at most: that the kernel had given it a burst (not counted
@@ -73,7 +79,9 @@ def test_a_killed_worker_is_replaced_while_the_interface_stays_up(
         before = link(pair.left, "t0")
         with Sink(pair.right, "t1") as sink:
             with Source(pair.left, "t0", rate=10_000) as source:
-                it.wait(lambda s: all(queue_rx(s, "t0", q) > AGAIN_PACKETS for q in (0, 1)), "both queues busy")
+                it.wait(
+                    lambda s: all(queue_rx(s, "t0", q) > AGAIN_PACKETS for q in (0, 1)), "both queues busy"
+                )
                 pid = kill_worker(it, victim)
                 after = it.wait(lambda s: is_ready(s, victim, 1), "the worker is replaced")
                 wait_forwarding(it, victim)
@@ -139,7 +147,7 @@ def test_kills_at_random_moments_lose_a_burst_each_and_never_deliver_twice(
                     time.sleep(chance.uniform(0.0, 0.15))
                     kill_worker(it, victim)
                     restarts = victims[: count + 1].count(victim)
-                    it.wait(lambda s, w=victim, n=restarts: is_ready(s, w, n), "the worker is replaced")
+                    it.wait(partial(is_ready, worker=victim, restarts=restarts), "the worker is replaced")
                 for worker in range(workers):
                     wait_forwarding(it, worker)
             settled = it.settled()
@@ -149,7 +157,9 @@ def test_kills_at_random_moments_lose_a_burst_each_and_never_deliver_twice(
     lost = lost_packets(final)
     assert lost <= kills * BATCH
     assert 0 <= sent - closing.received_packets <= kills * BATCH
-    assert closing.sent_packets <= right.received.packets + left.received.packets <= closing.sent_packets + lost
+    assert (
+        closing.sent_packets <= right.received.packets + left.received.packets <= closing.sent_packets + lost
+    )
     if steering == "flow":
         assert sum(ring.popped_packets for ring in settled.rings) > 1000  # or rings were not tested
     for arrivals in (right.received.of(1), left.received.of(2)):
@@ -169,7 +179,7 @@ def test_a_kill_while_flooding_loses_at_most_one_burst_and_its_copies(pair: Pair
                     for kill, victim in enumerate((0, 1, 0, 1)):
                         it.wait(lambda s: all(queue_rx(s, "t0", q) > 100 for q in (0, 1)), "both queues busy")
                         kill_worker(it, victim)
-                        it.wait(lambda s, w=victim, n=kill // 2 + 1: is_ready(s, w, n), "it is replaced")
+                        it.wait(partial(is_ready, worker=victim, restarts=kill // 2 + 1), "it is replaced")
                         wait_forwarding(it, victim)
                 it.settled()
             final = it.stop()
@@ -178,7 +188,9 @@ def test_a_kill_while_flooding_loses_at_most_one_burst_and_its_copies(pair: Pair
     assert closing.copied_packets > 1000
     lost = lost_packets(final)
     assert 0 <= lost <= 4 * 2 * BATCH
-    assert closing.sent_packets <= one.received.packets + other.received.packets <= closing.sent_packets + lost
+    assert (
+        closing.sent_packets <= one.received.packets + other.received.packets <= closing.sent_packets + lost
+    )
     for arrivals in (one.received.of(), other.received.of()):
         assert_unique(arrivals)
         assert_in_order(arrivals)
@@ -195,7 +207,7 @@ def test_a_worker_that_dies_too_often_backs_off_and_others_take_its_packets(
                 it.wait(lambda s: all(queue_rx(s, "t0", q) > 100 for q in (0, 1)), "both queues busy")
                 for kill in range(5):  # what the bucket holds: each is replaced at once
                     kill_worker(it, 0)
-                    it.wait(lambda s, n=kill + 1: is_ready(s, 0, n), f"replacement {kill + 1}")
+                    it.wait(partial(is_ready, worker=0, restarts=kill + 1), f"replacement {kill + 1}")
                 wait_forwarding(it, 0)
                 # The last one hangs, so that its queue holds much when it is detached: that is lost by name.
                 kill_worker(it, 0, signal.SIGSTOP)
@@ -204,7 +216,9 @@ def test_a_worker_that_dies_too_often_backs_off_and_others_take_its_packets(
                 away = queue_rx(it.stats(), "t0", 0)
                 start = it.stats()
                 # Steered to the other queue: what it gets is what the source sends, and nothing is dropped.
-                it.wait(lambda s: queue_rx(s, "t0", 1) > queue_rx(start, "t0", 1) + 4_000, "the other takes all")
+                it.wait(
+                    lambda s: queue_rx(s, "t0", 1) > queue_rx(start, "t0", 1) + 4_000, "the other takes all"
+                )
                 assert queue_rx(it.stats(), "t0", 0) == away
                 assert it.stats().workers[0].state == "backoff"
                 assert it.stats().workers[1].restarts == 0

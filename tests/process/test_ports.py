@@ -251,5 +251,3 @@ def test_running_out_of_descriptors_refuses_the_port_and_nothing_else(pair: Pair
             it.settled()
         assert sink.received.packets == 800
         assert it.process.poll() is None
-
-

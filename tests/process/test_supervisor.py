@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
+import pytest
 
 from forwarder.stats import accounting
 from tests.instance import TTFWD, Instance, device_exists, instance, ip, run, unique
-from tests.process.topology import Pair, link, quiet_namespace, queue_rx
+from tests.process.topology import Pair, link, queue_rx, quiet_namespace
 from tests.process.traffic import Sink, Source, assert_in_order
 
 _SHM = Path("/dev/shm")
@@ -134,24 +135,23 @@ def test_a_link_that_a_dead_instance_raised_is_set_down_again(tmp_path: Path) ->
 
 
 def test_packets_flow_and_stats_answer_while_the_supervisor_hangs(pair: Pair) -> None:
-    with instance(pair.config()) as it:
-        with Sink(pair.right, "t1") as sink:
-            with Source(pair.left, "t0", rate=2_000) as source:
-                it.wait(lambda s: all(queue_rx(s, "t0", q) > 50 for q in (0, 1)), "traffic")
-                os.kill(it.process.pid, signal.SIGSTOP)
-                try:
-                    before = it.stats().counters.tx_packets
-                    it.wait(lambda s: s.counters.tx_packets > before + 2_000, "workers go on alone")
-                    shown = it.cli("stats", "--interval", "0.1").stdout
-                    assert it.name in shown
-                    assert "every packet is accounted for" in shown or "in flight" in shown
-                    found = it.stats_json()
-                    assert found["instance"]["supervisor_pid_exists"] is True
-                    assert found["total"]["tx_packets_per_s"] > 0
-                    assert_watch_follows(it)
-                finally:
-                    os.kill(it.process.pid, signal.SIGCONT)
-            it.settled()
+    with instance(pair.config()) as it, Sink(pair.right, "t1") as sink:
+        with Source(pair.left, "t0", rate=2_000) as source:
+            it.wait(lambda s: all(queue_rx(s, "t0", q) > 50 for q in (0, 1)), "traffic")
+            os.kill(it.process.pid, signal.SIGSTOP)
+            try:
+                before = it.stats().counters.tx_packets
+                it.wait(lambda s: s.counters.tx_packets > before + 2_000, "workers go on alone")
+                shown = it.cli("stats", "--interval", "0.1").stdout
+                assert it.name in shown
+                assert "every packet is accounted for" in shown or "in flight" in shown
+                found = it.stats_json()
+                assert found["instance"]["supervisor_pid_exists"] is True
+                assert found["total"]["tx_packets_per_s"] > 0
+                assert_watch_follows(it)
+            finally:
+                os.kill(it.process.pid, signal.SIGCONT)
+        it.settled()
     assert sink.received.packets == source.result.accepted_packets == source.result.offered_packets
     assert_in_order(sink.received.of())
 
@@ -173,8 +173,12 @@ def assert_watch_follows(it: Instance) -> None:
     assert (watching.returncode, said) == (0, "")
 
 
-def test_a_stop_with_a_hung_worker_ends_in_time_and_names_what_its_queue_held(pair: Pair) -> None:
-    with instance(pair.config(drain_timeout_ms=300, heartbeat_timeout_ms=60_000)) as it:
+@pytest.mark.parametrize("steering", ["queue", "flow"])
+def test_a_stop_with_a_hung_worker_ends_in_time_and_names_what_its_queue_held(
+    pair: Pair, steering: str
+) -> None:
+    config = pair.config(steering=steering, drain_timeout_ms=300, heartbeat_timeout_ms=60_000)
+    with instance(config) as it:
         pair.lengthen_queues()
         with Sink(pair.right, "t1") as sink:
             with Source(pair.left, "t0", rate=4_000) as source:
@@ -186,7 +190,10 @@ def test_a_stop_with_a_hung_worker_ends_in_time_and_names_what_its_queue_held(pa
         assert it.process.returncode == 0
     closing = accounting(final)
     assert closing.closes
+    assert closing.waiting_packets == 0  # nobody will send what rings to the hung worker held
     assert closing.dropped_packets["shutdown"] > 0
+    if steering == "flow":
+        assert sum(worker.orphans.drops["shutdown"] for worker in final.workers) > 0
     # A burst that the hung worker had taken and not yet counted is all that may be missing.
     assert 0 <= source.result.accepted_packets - closing.received_packets <= 64
     lost = sum(worker.lost_in_crash_packets for worker in final.workers)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ttfwd start` on a terminal: the plan, the live view, and an end that is always clean: by Ctrl-C, by a signal,
-with the window closed, or with its output stopped."""
+"""`ttfwd start` on a terminal: the plan, the live view, and an end that is always clean: by Ctrl-C, by a
+signal, with the window closed, or with its output stopped."""
 
 from __future__ import annotations
 
@@ -43,7 +43,11 @@ class Setting:
 def setting(pair: Pair, tmp_path: Path) -> Iterator[Setting]:
     config = tmp_path / "config.toml"
     config.write_text(pair.config())
-    yield Setting(unique("t"), pair, config, {**os.environ, "TTFWD_RUNTIME_DIR": str(tmp_path / "run")})
+    environment = {**os.environ, "TTFWD_RUNTIME_DIR": str(tmp_path / "run")}
+    found = Setting(unique("t"), pair, config, environment)
+    yield found
+    for path in _SHM.glob(f"ttfwd.{found.name}.*"):  # after a test that failed
+        path.unlink(missing_ok=True)
 
 
 def test_it_shows_the_plan_and_a_live_view_and_ctrl_c_drains(setting: Setting) -> None:
@@ -81,7 +85,16 @@ def test_it_shows_the_plan_and_a_live_view_and_ctrl_c_drains(setting: Setting) -
 def test_log_lines_are_shown_in_the_live_view(setting: Setting) -> None:
     with setting.start() as terminal:
         terminal.wait_for("heartbeat")
-        run(TTFWD, "connect", "t7", "--netns", setting.pair.left, "--name", setting.name, env=setting.environment)
+        run(
+            TTFWD,
+            "connect",
+            "t7",
+            "--netns",
+            setting.pair.left,
+            "--name",
+            setting.name,
+            env=setting.environment,
+        )
         terminal.wait_for("port t7 connected")
         terminal.type(CTRL_C)
         assert terminal.wait() == 0
@@ -128,8 +141,16 @@ def test_a_terminal_that_takes_no_output_holds_nothing_up(setting: Setting) -> N
     with setting.start() as terminal:
         terminal.wait_for("heartbeat")
         time.sleep(3)  # a few pictures fill what the pty holds; nobody reads from here on
-        status = [TTFWD, "connect", "t7", "--netns", setting.pair.left, "--name", setting.name]
-        run(*status, env=setting.environment)
+        command: list[str | Path] = [
+            TTFWD,
+            "connect",
+            "t7",
+            "--netns",
+            setting.pair.left,
+            "--name",
+            setting.name,
+        ]
+        run(*command, env=setting.environment)
         terminal.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + 30
         while list(_SHM.glob(f"ttfwd.{setting.name}.*")) and time.monotonic() < deadline:
@@ -142,7 +163,7 @@ def test_a_terminal_that_takes_no_output_holds_nothing_up(setting: Setting) -> N
 def test_stats_watch_on_a_terminal_follows_and_ends_with_ctrl_c(setting: Setting) -> None:
     with setting.start() as first:
         first.wait_for("heartbeat")
-        command = [TTFWD, "stats", "--watch", "--interval", "0.1", "--name", setting.name]
+        command: list[str | Path] = [TTFWD, "stats", "--watch", "--interval", "0.1", "--name", setting.name]
         with Terminal(command, setting.environment) as watching:
             watching.wait_for("heartbeat")
             with Source(setting.pair.left, "t0", rate=4_000, limit_packets=1_600) as source:

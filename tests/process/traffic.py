@@ -18,6 +18,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -88,7 +89,7 @@ def assert_in_order(arrivals: list[Arrival]) -> None:
     """No flow was reordered (nor anything delivered twice)."""
     for flow, packets in by_flow(arrivals).items():
         numbers = [packet.number for packet in packets]
-        for before, after in zip(numbers, numbers[1:], strict=False):
+        for before, after in pairwise(numbers):
             assert before < after, f"flow {flow}: packet {after} arrived after packet {before}"
 
 
@@ -97,7 +98,7 @@ def longest_gap_ms(arrivals: list[Arrival], since_ns: int = 0) -> float:
     longest = 0
     for packets in by_flow(arrivals).values():
         times = [packet.received_ns for packet in packets if packet.received_ns >= since_ns]
-        for before, after in zip(times, times[1:], strict=False):
+        for before, after in pairwise(times):
             longest = max(longest, after - before)
     return longest / 1e6
 

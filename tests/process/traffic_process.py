@@ -72,7 +72,7 @@ def enter(netns: str | None) -> None:
 
 
 def _checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -119,7 +119,8 @@ def source(settings: dict[str, Any], stop: _Stop) -> dict[str, Any]:
         messages[i].iov_count = 1
     sizes = ctypes.sizeof(_MMsgHdr)
     numbers = struct.Struct("!QQ")
-    accepted, refused, number = 0, {}, 0
+    accepted = number = 0
+    refused: dict[str, int] = {}
     accepted_of = [0] * flows
     print("ready", flush=True)
     began = due = time.monotonic()
