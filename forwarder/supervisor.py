@@ -105,6 +105,7 @@ class Supervisor:
         self._stopping = False
         self._drain_timeout_ms = config.drain_timeout_ms
         self._counters_at_ns = 0
+        self._watched: tuple[tuple[int, int], ...] = ()
 
     def run(
         self, on_running: Callable[[Running], None], on_stopping: Callable[[], None] = lambda: None
@@ -188,14 +189,8 @@ class Supervisor:
 
     def _turn(self) -> None:
         """Sleep until something happens, then: signals, reap, heartbeats, reconcile, requests."""
-        watched = self._workers.pidfds() + self._workers.channels()
-        for fd in watched:
-            self._selector.register(fd, selectors.EVENT_READ, None)
-        try:
-            events = self._selector.select(TICK_S)
-        finally:
-            for fd in watched:
-                self._selector.unregister(fd)
+        self._watch_processes()
+        events = self._selector.select(TICK_S)
         if self._signals.take() & {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}:
             self._stopping = True
         self._workers.receive()
@@ -210,6 +205,17 @@ class Supervisor:
         if now_ns - self._counters_at_ns >= COUNTERS_EVERY_NS:
             self._counters_at_ns = now_ns
             self._ports.update_all_counters()
+
+    def _watch_processes(self) -> None:
+        """Keep the selector on the processes that there are; while none dies nothing is registered anew."""
+        fds = self._workers.fds()
+        if fds == self._watched:
+            return
+        for fd, _ in self._watched:
+            self._selector.unregister(fd)
+        for fd, _ in fds:
+            self._selector.register(fd, selectors.EVENT_READ, None)
+        self._watched = fds
 
     def _handle(self, method: str, params: dict[str, Any]) -> Any:
         match method:

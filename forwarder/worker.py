@@ -16,6 +16,7 @@ nothing per packet or per burst; between slices it only looks for messages.
 import faulthandler
 import gc
 import os
+import select
 import signal
 import socket
 import sys
@@ -69,9 +70,6 @@ class Worker:
 
     def handle(self, message: Message) -> None:
         body = message.body
-        if message.op == "go":
-            self._channel.send("ready")
-            return
         try:
             match message.op:
                 case "attach":
@@ -110,6 +108,10 @@ class Worker:
 
     def run(self) -> None:
         """Forward until told to stop. Raises ChannelClosed when the supervisor is gone."""
+        # Not before go: a packet for a port that is yet to be attached would have nowhere to go.
+        while (early := _next_message(self._channel)).op != "go":
+            self.handle(early)
+        self._channel.send("ready")
         while True:
             attention = lib.ttf_worker_attention(self._worker)  # before the look, see native/worker.h
             while (message := self._channel.receive()) is not None:
@@ -126,12 +128,10 @@ class Worker:
                 self._channel.send("queue_error", slot=slot, error=os.strerror(error) if error else None)
 
 
-def _first_message(channel: Channel) -> Message:
-    channel.socket.setblocking(True)
-    message = channel.receive()
-    channel.socket.setblocking(False)
-    if message is None or message.op != "hello":
-        raise ChannelClosed("no hello")
+def _next_message(channel: Channel) -> Message:
+    """Wait for a message."""
+    while (message := channel.receive()) is None:
+        select.select([channel.socket], [], [])
     return message
 
 
@@ -149,7 +149,7 @@ def main() -> int:
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     parent = os.getppid()
     try:
-        hello = _first_message(channel)
+        hello = _next_message(channel)
         try:
             worker = Worker(channel, hello)
             _give_up_privileges()

@@ -328,11 +328,14 @@ class Workers:
         for fd in self._doorbells:
             os.close(fd)
 
-    def pidfds(self) -> list[int]:
-        return [child.process.pidfd for child in self.children if child.process is not None]
-
-    def channels(self) -> list[int]:
-        return [c.process.channel.socket.fileno() for c in self.children if c.process is not None]
+    def fds(self) -> tuple[tuple[int, int], ...]:
+        """What tells of deaths and messages, each with its process: a number is used again after a death."""
+        return tuple(
+            (fd, process.popen.pid)
+            for process in (child.process for child in self.children)
+            if process is not None
+            for fd in (process.pidfd, process.channel.socket.fileno())
+        )
 
     def _enter(self, child: Child, state: State) -> None:
         child.state = state

@@ -60,7 +60,7 @@ def all_cases(programs: Programs) -> list[Case]:
             "driver packet on veths, 1 queue, sleeping when idle",
             (
                 _bare(programs, "bare", "packet_loop", "-i"),
-                _bare(programs, "bare, vnet header and auxdata", "packet_loop", "-i", "-v"),
+                _bare(programs, "bare, vnet header and auxdata", "packet_loop", "-i", "-v", "-x"),
                 Variant("ttfwd", Ttfwd("packet", "interrupt", one).run),
             ),
             [*_PACED, *_QUEUED_PACKET],

@@ -3,9 +3,9 @@
  * The bare loop that driver `packet` is measured against: recvmmsg() a burst from one AF_PACKET socket,
  * sendmmsg() it from the other, and back.
  *
- *   packet_loop -n NETNS -a DEVICE -b DEVICE -c CPU [-v] [-i]
+ *   packet_loop -n NETNS -a DEVICE -b DEVICE -c CPU [-v] [-x] [-i]
  *
- * -v: PACKET_VNET_HDR and PACKET_AUXDATA, as ttfwd has them. -i: sleep in poll() when a round found nothing.
+ * -v: PACKET_VNET_HDR, -x: PACKET_AUXDATA, as ttfwd has them. -i: sleep in poll() when a round found nothing.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -28,7 +28,7 @@ static void set(int fd, int level, int name, int value)
 	check(setsockopt(fd, level, name, &value, sizeof(value)), "setsockopt");
 }
 
-static int open_device(const char *name, int vnet)
+static int open_device(const char *name, int vnet, int auxdata)
 {
 	int fd = check(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
 	struct sockaddr_ll address = { .sll_family = AF_PACKET,
@@ -36,10 +36,10 @@ static int open_device(const char *name, int vnet)
 				       .sll_ifindex = (int)if_nametoindex(name) };
 	struct packet_mreq promiscuous = { .mr_ifindex = address.sll_ifindex, .mr_type = PACKET_MR_PROMISC };
 
-	if (vnet) {
+	if (vnet)
 		set(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
+	if (auxdata)
 		set(fd, SOL_PACKET, PACKET_AUXDATA, 1);
-	}
 	set(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
 	set(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
 	set(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BYTES);
@@ -49,14 +49,14 @@ static int open_device(const char *name, int vnet)
 	return fd;
 }
 
-static int move_burst(int from, int to, int vnet)
+static int move_burst(int from, int to, int auxdata)
 {
 	int count, done = 0;
 
 	for (uint32_t i = 0; i < BENCH_BATCH; i++) {
 		vectors[i].iov_len = BENCH_BUFFER;
-		messages[i].msg_hdr.msg_control = vnet ? controls[i] : NULL;
-		messages[i].msg_hdr.msg_controllen = vnet ? sizeof(controls[i]) : 0;
+		messages[i].msg_hdr.msg_control = auxdata ? controls[i] : NULL;
+		messages[i].msg_hdr.msg_controllen = auxdata ? sizeof(controls[i]) : 0;
 	}
 	count = recvmmsg(from, messages, BENCH_BATCH, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < count; i++) {
@@ -75,10 +75,10 @@ static int move_burst(int from, int to, int vnet)
 int main(int argc, char **argv)
 {
 	const char *names[2] = { NULL, NULL }, *namespace = NULL;
-	int vnet = 0, cpu = 0, sleeps = 0, option;
+	int vnet = 0, auxdata = 0, cpu = 0, sleeps = 0, option;
 	struct pollfd polls[2];
 
-	while ((option = getopt(argc, argv, "n:a:b:c:vi")) != -1) {
+	while ((option = getopt(argc, argv, "n:a:b:c:vxi")) != -1) {
 		switch (option) {
 		case 'n':
 			namespace
@@ -95,6 +95,9 @@ int main(int argc, char **argv)
 			break;
 		case 'v':
 			vnet = 1;
+			break;
+		case 'x':
+			auxdata = 1;
 			break;
 		case 'i':
 			sleeps = 1;
@@ -113,12 +116,13 @@ int main(int argc, char **argv)
 		messages[i].msg_hdr.msg_iovlen = 1;
 	}
 	for (int port = 0; port < 2; port++)
-		polls[port] = (struct pollfd){ .fd = open_device(names[port], vnet), .events = POLLIN };
+		polls[port] =
+			(struct pollfd){ .fd = open_device(names[port], vnet, auxdata), .events = POLLIN };
 	say_ready();
 	for (;;) {
-		int moved = move_burst(polls[0].fd, polls[1].fd, vnet) > 0;
+		int moved = move_burst(polls[0].fd, polls[1].fd, auxdata) > 0;
 
-		moved |= move_burst(polls[1].fd, polls[0].fd, vnet) > 0;
+		moved |= move_burst(polls[1].fd, polls[0].fd, auxdata) > 0;
 		if (!moved && sleeps)
 			poll(polls, 2, -1);
 	}
