@@ -132,6 +132,8 @@ def connect(port: str, name: str | None, as_json: bool, address: Sequence[str], 
         f"  driver {seen['driver']} ({seen['driver_note']}), {seen['queues']} queues, MTU {seen['mtu']}"
     )
     click.echo(f"  peer {seen['peer'] or 'none'}, addresses {', '.join(seen['addresses']) or 'none'}")
+    if seen["warning"]:
+        click.echo(f"warning: {seen['warning']}", err=True)
 
 
 @main.command()

@@ -265,7 +265,7 @@ class Config(_Table):
         default=512, description="packets that may wait between two workers; a power of two"
     )
     heartbeat_timeout_ms: int = Field(
-        default=2000, ge=500, le=60000, description="a worker silent for this long is replaced"
+        default=2000, ge=1000, le=60000, description="a worker silent for this long is replaced"
     )
     drain_timeout_ms: int = Field(
         default=1000, ge=0, le=60000, description="how long a stop waits for packets that are under way"

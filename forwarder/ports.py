@@ -81,7 +81,7 @@ class Ports:
             "mtu": port.mtu,
             "peer": held.peer,
             "io": port.driver.io,
-            "header_bytes": port.driver.header_bytes,
+            "header_bytes": port.header_bytes,
             "generate": _generate(txonly, port) if txonly is not None else None,
         }
 
@@ -147,6 +147,9 @@ class Ports:
             workers.broadcast("peer", lambda _: (), {"slot": peer, "peer": slot})
         port = self.slots[slot].port
         log.info("port %s connected: %s, %d queues, %s", port.name, port.driver.name, port.queues, port.note)
+        warning = self._devices.warning(port)
+        if warning:
+            log.warning("port %s: %s", port.name, warning)
         return {
             "port": port.name,
             "slot": slot,
@@ -154,6 +157,7 @@ class Ports:
             "driver_note": port.note,
             "netns": port.config.netns,
             "peer": config.peer,
+            "warning": warning,
             **self._devices.seen(port),
         }
 

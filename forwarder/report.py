@@ -45,7 +45,7 @@ DROP_MEANINGS = {
     "hairpin": "its destination is on the port that it came from",
     "rx_only": "received and dropped, as the mode asks",
     "offload": "an offload that the output port can't take",
-    "shutdown": "still in the kernel's queue at the stop",
+    "shutdown": "nobody was left to forward it",
     "bad_desc": "a ring descriptor with wrong bounds",
 }
 

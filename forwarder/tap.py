@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tap queues: open, detach, attach, and exchange for a socket where turbotap.ko is loaded.
 
-Called by forwarder.device. The ioctls are those of linux/if_tun.h; every queue has a virtio_net_hdr of 10
-bytes in front of each frame, so that what a sender left to offload arrives as it was sent.
+Called by forwarder.device. The ioctls are those of linux/if_tun.h. With an offload header, a queue has a
+virtio_net_hdr of 10 bytes in front of each frame: what a sender left to offload arrives as it was sent.
 """
 
 import errno
@@ -28,7 +28,6 @@ _IFF_DETACH_QUEUE = 0x0400
 _IFF_NO_PI = 0x1000
 _IFF_VNET_HDR = 0x4000
 
-VNET_HDR_BYTES = 10
 DISCARD_NS = 500_000_000  # enough for a long queue; a flood must not hold the supervisor up for ever
 
 
@@ -49,7 +48,7 @@ def _failure(name: str, error: OSError) -> TtfwdError:
     return DeviceError(f'tap device "{name}": {reason}')
 
 
-def open_queue(name: str, netns: str | None) -> int:
+def open_queue(name: str, netns: str | None, offload_header: bool) -> int:
     """One queue of the tap `name` in a namespace, made with its first queue; a non-blocking fd."""
     try:
         with inside(netns):
@@ -57,7 +56,8 @@ def open_queue(name: str, netns: str | None) -> int:
     except OSError as error:
         raise _failure(name, error) from None
     try:
-        fcntl.ioctl(fd, _TUNSETIFF, _ifreq(name, _IFF_TAP | _IFF_NO_PI | _IFF_MULTI_QUEUE | _IFF_VNET_HDR))
+        flags = _IFF_TAP | _IFF_NO_PI | _IFF_MULTI_QUEUE | (_IFF_VNET_HDR if offload_header else 0)
+        fcntl.ioctl(fd, _TUNSETIFF, _ifreq(name, flags))
     except OSError as error:
         os.close(fd)
         raise _failure(name, error) from None
@@ -69,7 +69,7 @@ def set_attached(fd: int, attached: bool) -> None:
     fcntl.ioctl(fd, _TUNSETQUEUE, _ifreq("", _IFF_ATTACH_QUEUE if attached else _IFF_DETACH_QUEUE))
 
 
-def discard(fd: int, limit_ns: int = DISCARD_NS) -> tuple[int, int]:
+def discard(fd: int, header_bytes: int, limit_ns: int = DISCARD_NS) -> tuple[int, int]:
     """Read a queue that nobody serves until it is empty, or for as long as the limit. Returns packets, bytes.
 
     Detaching a queue, and closing it, drops what it holds without counting it anywhere.
@@ -83,7 +83,7 @@ def discard(fd: int, limit_ns: int = DISCARD_NS) -> tuple[int, int]:
         except OSError:  # empty (EAGAIN), detached already or gone (EBADFD)
             break
         packets += 1
-        read_bytes += got - VNET_HDR_BYTES
+        read_bytes += got - header_bytes
     return packets, read_bytes
 
 

@@ -58,7 +58,7 @@ enum ttf_drop {
 	TTF_DROP_HAIRPIN,   /* bridge: the destination is on the port that it came from */
 	TTF_DROP_RX_ONLY,   /* modes rxonly and txonly: received, counted, dropped, as asked */
 	TTF_DROP_OFFLOAD,   /* an offload request that the output port can't take (see docs/drivers.md) */
-	TTF_DROP_SHUTDOWN,  /* still in the kernel's queue when the instance stopped */
+	TTF_DROP_SHUTDOWN,  /* nobody was left to forward it: at the stop, or its worker is away */
 	TTF_DROP_BAD_DESC,  /* a ring descriptor whose bounds are wrong: memory was corrupted */
 	TTF_DROP_COUNT
 };
@@ -231,7 +231,8 @@ struct ttf_control_words {
 };
 static_assert(sizeof(struct ttf_control_words) == 256, "two line pairs");
 
-#define TTF_DESC_FLOOD 0x1u /* to every port that the consumer owns for the key in out_generation */
+#define TTF_DESC_FLOOD 0x1u   /* to every port that the consumer owns for the key in out_generation */
+#define TTF_DESC_OFFLOAD 0x2u /* the frame's offload header asks for something: it must be looked at */
 
 /* What crosses a ring: 16 bytes that name a frame of the producer's pool. */
 struct ttf_desc {
@@ -284,7 +285,8 @@ static_assert(sizeof(struct ttf_fdb_entry) * TTF_FDB_WAYS == TTF_CACHE_LINE, "a 
 
 /*
  * A frame: [pad][virtio_net_hdr][Ethernet ...]. The offload header ends where the Ethernet header
- * begins, on a line of its own; it is all zero where the port that received the frame has none.
+ * begins, on a line of its own. It is meant only where a flag beside the frame says so (TTF_DESC_OFFLOAD,
+ * struct port_frame): most frames ask for nothing, and a line that isn't read needn't travel between cores.
  * The largest frame is a 64 KiB segment. Memory that is never touched is never resident; the stride is
  * an odd number of line pairs, so that the first lines of successive frames fall into different sets.
  */

@@ -149,7 +149,8 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 		.queue = { .driver = drivers[config->io],
 			   .scratch = &worker->scratch,
 			   .fd = config->fd,
-			   .header_bytes = config->header_bytes },
+			   .header_bytes = config->header_bytes,
+			   .shared = worker->workers > 1 },
 	};
 	worker->table.peer[config->slot] = (int16_t)config->peer;
 	set_ports_high(worker);

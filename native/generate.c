@@ -98,5 +98,6 @@ void generator_fill(struct generator *generator, struct port_frame *frames, uint
 		generator->next_flow = flow + 1 == generator->config.flows ? 0 : flow + 1;
 		frames[i].eth = generator->frames + (size_t)flow * generator->stride + TTF_FRAME_HEADROOM;
 		frames[i].length = generator->config.size;
+		frames[i].offload = 0; /* and the header in front is zero */
 	}
 }

@@ -35,6 +35,13 @@ static inline struct offload_header offload_of(const uint8_t *eth)
 	return header;
 }
 
+static inline int offload_asks(const uint8_t *eth)
+{
+	struct offload_header header = offload_of(eth);
+
+	return header.flags || header.gso_type;
+}
+
 static inline int offload_is_segment(const uint8_t *eth)
 {
 	return offload_of(eth).gso_type != 0;

@@ -12,17 +12,21 @@
 
 /* --------------------------------------------------------------------------------------- ports */
 
-void queue_frame(struct worker_port *port, uint8_t *eth, uint32_t length)
+void queue_frame(struct worker_port *port, struct port_frame view)
 {
-	if (!offload_is_segment(eth) && ttf_oversize(eth, length, port->mtu)) {
+	int segment = view.offload && offload_is_segment(view.eth);
+
+	if (!segment && ttf_oversize(view.eth, view.length, port->mtu)) {
 		drop(port->stats, TTF_DROP_OVERSIZE, 1);
 		return;
 	}
-	if (!port->queue.header_bytes && offload_complete(eth, length) < 0) {
+	if (port->queue.header_bytes && !view.offload)
+		offload_clear(view.eth);
+	if (!port->queue.header_bytes && view.offload && offload_complete(view.eth, view.length) < 0) {
 		drop(port->stats, TTF_DROP_OFFLOAD, 1);
 		return;
 	}
-	port->frames[port->out++] = (struct port_frame){ eth, length };
+	port->frames[port->out++] = view;
 }
 
 /* The first unsent frame can't be sent: which name, and does the error concern it alone? */
@@ -156,6 +160,11 @@ void flush(struct ttf_worker *worker)
 
 /* ------------------------------------------------------------------------------------- steering */
 
+static uint16_t desc_offload(struct port_frame view)
+{
+	return view.offload ? TTF_DESC_OFFLOAD : 0;
+}
+
 static uint32_t steering_key(const struct ttf_worker *worker, const uint8_t *eth, uint32_t length)
 {
 	return worker->steering == TTF_STEERING_FLOW ? ttf_flow_hash(eth, length) >> 16 : worker->id;
@@ -173,8 +182,8 @@ static uint32_t owner_of(const struct ttf_worker *worker, uint32_t key, const st
 	return key % queues;
 }
 
-int send_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, uint32_t frame, uint8_t *eth,
-	       uint32_t length)
+int send_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, uint32_t frame,
+	       struct port_frame view)
 {
 	struct worker_port *in = &worker->ports[in_port], *out = &worker->ports[out_port];
 	uint32_t owner;
@@ -183,16 +192,17 @@ int send_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, u
 		drop(in->stats, TTF_DROP_NO_PORT, 1);
 		return 0;
 	}
-	owner = owner_of(worker, steering_key(worker, eth, length), in, out);
+	owner = owner_of(worker, steering_key(worker, view.eth, view.length), in, out);
 	if (owner == worker->id) {
-		queue_frame(out, eth, length);
+		queue_frame(out, view);
 		return 0;
 	}
 	return hand_over(worker, owner,
 			 (struct ttf_desc){ .frame = frame,
-					    .length = length,
+					    .length = view.length,
 					    .in_port = (uint8_t)in_port,
 					    .out_port = (uint8_t)out_port,
+					    .flags = desc_offload(view),
 					    .in_generation = (uint16_t)in->generation,
 					    .out_generation = (uint16_t)out->generation });
 }
@@ -223,8 +233,7 @@ static void count_outputs(struct ttf_worker *worker, uint32_t outputs, struct tt
 		drop(otherwise, TTF_DROP_NO_PORT, 1);
 }
 
-static void flood_here(struct ttf_worker *worker, uint32_t key, uint32_t in_port, uint8_t *eth,
-		       uint32_t length)
+static void flood_here(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct port_frame view)
 {
 	const struct worker_port *in = &worker->ports[in_port];
 
@@ -232,18 +241,18 @@ static void flood_here(struct ttf_worker *worker, uint32_t key, uint32_t in_port
 		struct worker_port *port = &worker->ports[p];
 
 		if (port->used && p != in_port && owner_of(worker, key, in, port) == worker->id)
-			queue_frame(port, eth, length);
+			queue_frame(port, view);
 	}
 }
 
-void flood_handed(struct ttf_worker *worker, uint32_t key, uint32_t in_port, uint8_t *eth, uint32_t length)
+void flood_handed(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct port_frame view)
 {
 	count_outputs(worker, flood_outputs(worker, key, in_port, worker->id), &worker->stats->orphans);
-	flood_here(worker, key, in_port, eth, length);
+	flood_here(worker, key, in_port, view);
 }
 
 /* A frame in a pool has one reader, so each further worker gets a copy. Returns it, or UINT32_MAX. */
-static uint32_t copy_frame(struct ttf_worker *worker, const uint8_t *eth, uint32_t length)
+static uint32_t copy_frame(struct ttf_worker *worker, struct port_frame view)
 {
 	struct pool *pool = &worker->pool;
 	uint32_t frame;
@@ -254,15 +263,15 @@ static uint32_t copy_frame(struct ttf_worker *worker, const uint8_t *eth, uint32
 		return UINT32_MAX;
 	frame = pool_peek(pool, 0);
 	pool_take(pool, 1);
-	memcpy(pool_eth(pool, frame) - TTF_VNET_HDR_BYTES, eth - TTF_VNET_HDR_BYTES,
-	       length + TTF_VNET_HDR_BYTES);
+	memcpy(pool_eth(pool, frame) - TTF_VNET_HDR_BYTES, view.eth - TTF_VNET_HDR_BYTES,
+	       view.length + TTF_VNET_HDR_BYTES);
 	return frame;
 }
 
-int flood_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame, uint8_t *eth, uint32_t length)
+int flood_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame, struct port_frame view)
 {
 	const struct worker_port *in = &worker->ports[in_port];
-	uint32_t key = steering_key(worker, eth, length);
+	uint32_t key = steering_key(worker, view.eth, view.length);
 	uint32_t here = flood_outputs(worker, key, in_port, worker->id);
 	uint32_t outputs = here;
 	int handed = 0;
@@ -276,16 +285,16 @@ int flood_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame, uin
 		if (to == worker->id || !flood_outputs(worker, key, in_port, to))
 			continue;
 		if (handed || here)
-			copy = copy_frame(worker, eth, length);
+			copy = copy_frame(worker, view);
 		if (copy == UINT32_MAX) {
 			drop(in->stats, TTF_DROP_NO_FRAME, 1);
 			continue;
 		}
 		if (!hand_over(worker, to,
 			       (struct ttf_desc){ .frame = copy,
-						  .length = length,
+						  .length = view.length,
 						  .in_port = (uint8_t)in_port,
-						  .flags = TTF_DESC_FLOOD,
+						  .flags = TTF_DESC_FLOOD | desc_offload(view),
 						  .in_generation = (uint16_t)in->generation,
 						  .out_generation = (uint16_t)key })) {
 			if (copy != frame)
@@ -294,6 +303,6 @@ int flood_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame, uin
 			handed = 1;
 		}
 	}
-	flood_here(worker, key, in_port, eth, length);
+	flood_here(worker, key, in_port, view);
 	return handed;
 }

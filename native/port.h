@@ -19,6 +19,7 @@
 struct port_frame {
 	uint8_t *eth;
 	uint32_t length;
+	uint32_t offload; /* the offload header in front asks for something; else its bytes mean nothing */
 };
 
 /* What a driver needs while one call lasts; one a worker, shared by its ports. */
@@ -35,19 +36,21 @@ struct port_queue {
 	struct port_scratch *scratch;
 	int fd;		       /* borrowed: the caller of ttf_worker_attach() owns it */
 	uint32_t header_bytes; /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
+	uint32_t shared;       /* frames go on to other workers, and their cache lines with them */
+	uint32_t last_length;  /* of the last frame received: a guess at the next one's */
 };
 
 struct port_driver {
 	/*
-	 * Receive up to count frames into frames[].eth, setting length; a frame that did not fit has
-	 * length UINT32_MAX. Returns how many, or -errno if none; -EAGAIN when the queue is empty. Adds
-	 * the system calls made to *calls. Never blocks.
+	 * Receive up to count frames into frames[].eth, setting length and offload; a frame that did not
+	 * fit has length UINT32_MAX. Returns how many, or -errno if none; -EAGAIN when the queue is empty.
+	 * Adds the system calls made to *calls. Never blocks.
 	 */
 	int (*rx)(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls);
 
 	/*
-	 * Send up to count frames in order. Returns how many the kernel took, or -errno for what befell
-	 * the first. Never blocks.
+	 * Send up to count frames in order; where header_bytes isn't 0 their offload headers are valid.
+	 * Returns how many the kernel took, or -errno for what befell the first. Never blocks.
 	 */
 	int (*tx)(struct port_queue *queue, const struct port_frame *frames, uint32_t count, uint64_t *calls);
 };

@@ -41,8 +41,7 @@ static int receive(struct port_queue *queue, struct port_frame *frames, uint32_t
 			frames[i].length = UINT32_MAX;
 		else
 			frames[i].length = length > header ? length - header : 0;
-		if (!header)
-			offload_clear(frames[i].eth);
+		frames[i].offload = header && offload_asks(frames[i].eth);
 	}
 	return got;
 }
@@ -72,7 +71,6 @@ static int mmsg_tx(struct port_queue *queue, const struct port_frame *frames, ui
  */
 static void restore_vlan(struct port_frame *frame, const struct tpacket_auxdata *aux)
 {
-	struct offload_header offload = offload_of(frame->eth);
 	uint32_t tpid = aux->tp_status & TP_STATUS_VLAN_TPID_VALID ? aux->tp_vlan_tpid : 0x8100;
 	uint8_t *tag = frame->eth + 12;
 
@@ -88,6 +86,10 @@ static void restore_vlan(struct port_frame *frame, const struct tpacket_auxdata 
 	tag[2] = (uint8_t)(aux->tp_vlan_tci >> 8);
 	tag[3] = (uint8_t)aux->tp_vlan_tci;
 	frame->length += TTF_VLAN_HLEN;
+	if (!frame->offload)
+		return;
+	struct offload_header offload = offload_of(frame->eth);
+
 	if (offload.flags & OFFLOAD_NEEDS_CSUM)
 		offload.csum_start += TTF_VLAN_HLEN;
 	if (offload.gso_type)

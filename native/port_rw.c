@@ -5,6 +5,7 @@
 
 #include "offload.h"
 #include "port.h"
+#include "prefetch.h"
 
 static int rw_rx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
 {
@@ -14,8 +15,10 @@ static int rw_rx(struct port_queue *queue, struct port_frame *frames, uint32_t c
 
 	while (n < count) {
 		uint8_t *eth = frames[n].eth;
-		ssize_t got = read(queue->fd, eth - header, room);
+		ssize_t got;
 
+		prefetch_ahead_write(queue, frames, n, count);
+		got = read(queue->fd, eth - header, room);
 		++*calls;
 		if (got < 0)
 			return n ? (int)n : -errno;
@@ -24,8 +27,8 @@ static int rw_rx(struct port_queue *queue, struct port_frame *frames, uint32_t c
 			frames[n].length = UINT32_MAX;
 		else
 			frames[n].length = (uint32_t)got > header ? (uint32_t)got - header : 0;
-		if (!header)
-			offload_clear(eth);
+		frames[n].offload = header && offload_asks(eth);
+		queue->last_length = frames[n].length;
 		n++;
 	}
 	return (int)n;
@@ -37,6 +40,7 @@ static int rw_tx(struct port_queue *queue, const struct port_frame *frames, uint
 	uint32_t n = 0;
 
 	while (n < count) {
+		prefetch_ahead_read(queue, frames, n, count);
 		++*calls;
 		if (write(queue->fd, frames[n].eth - header, frames[n].length + header) < 0)
 			return n ? (int)n : -errno;

@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "flow.h"
+#include "prefetch.h"
 #include "worker_internal.h"
 
 #define DRAIN_NS 50000000ull /* a busy queue is not waited for; the rest is dropped by name */
@@ -38,22 +39,21 @@ static void count_received(struct ttf_counters *stats, const struct port_frame *
 }
 
 /* Returns 1 when a ring holds the frame now. */
-static int forward_frame(struct ttf_worker *worker, uint32_t slot, uint32_t frame, uint8_t *eth,
-			 uint32_t length)
+static int forward_frame(struct ttf_worker *worker, uint32_t slot, uint32_t frame, struct port_frame view)
 {
 	struct ttf_counters *stats = worker->ports[slot].stats;
 	struct forward_verdict verdict;
 
-	if (length == UINT32_MAX) {
+	if (view.length == UINT32_MAX) {
 		drop(stats, TTF_DROP_OVERSIZE, 1);
 		return 0;
 	}
-	verdict = forward(&worker->table, slot, eth, length, worker->now_ns);
+	verdict = forward(&worker->table, slot, view.eth, view.length, worker->now_ns);
 	switch (verdict.kind) {
 	case TTF_VERDICT_PORT:
-		return send_frame(worker, slot, verdict.value, frame, eth, length);
+		return send_frame(worker, slot, verdict.value, frame, view);
 	case TTF_VERDICT_FLOOD:
-		return flood_frame(worker, slot, frame, eth, length);
+		return flood_frame(worker, slot, frame, view);
 	default:
 		drop(stats, verdict.value, 1);
 		return 0;
@@ -74,6 +74,8 @@ int receive_burst(struct ttf_worker *worker, uint32_t slot, int discard)
 	for (uint32_t i = 0; i < room; i++) {
 		frames[i] = pool_peek(pool, i);
 		worker->rx[i].eth = pool_eth(pool, frames[i]);
+		if (port->queue.shared)
+			prefetch_write(worker->rx[i].eth);
 	}
 	count = port->queue.driver->rx(&port->queue, worker->rx, room, &calls);
 	if (count <= 0) {
@@ -87,8 +89,7 @@ int receive_burst(struct ttf_worker *worker, uint32_t slot, int discard)
 	}
 	pool_take(pool, (uint32_t)count);
 	for (int i = 0; i < count; i++)
-		worker->handed[i] = (uint8_t)forward_frame(worker, slot, frames[i], worker->rx[i].eth,
-							   worker->rx[i].length);
+		worker->handed[i] = (uint8_t)forward_frame(worker, slot, frames[i], worker->rx[i]);
 	flush(worker);
 	for (int i = count; i-- > 0;)
 		if (!worker->handed[i])
@@ -104,7 +105,7 @@ static void consume_desc(struct ttf_worker *worker, struct ring_in *in, const st
 	struct ttf_counters *orphans = &worker->stats->orphans;
 	const struct worker_port *in_port;
 	struct worker_port *out_port;
-	uint8_t *eth;
+	struct port_frame view;
 
 	if (desc.frame >= in->pool.frames || desc.length < TTF_ETH_HLEN ||
 	    desc.length > TTF_FRAME_MAX_BYTES || desc.in_port >= TTF_MAX_PORTS ||
@@ -113,20 +114,22 @@ static void consume_desc(struct ttf_worker *worker, struct ring_in *in, const st
 		drop(orphans, TTF_DROP_BAD_DESC, 1);
 		return;
 	}
-	eth = pool_eth(&in->pool, desc.frame);
+	view = (struct port_frame){ .eth = pool_eth(&in->pool, desc.frame),
+				    .length = desc.length,
+				    .offload = desc.flags & TTF_DESC_OFFLOAD };
 	if (desc.flags & TTF_DESC_FLOOD) {
 		in_port = &worker->ports[desc.in_port];
 		if (!in_port->used || (uint16_t)in_port->generation != desc.in_generation)
 			drop(orphans, TTF_DROP_NO_PORT, 1);
 		else
-			flood_handed(worker, desc.out_generation, desc.in_port, eth, desc.length);
+			flood_handed(worker, desc.out_generation, desc.in_port, view);
 		return;
 	}
 	out_port = &worker->ports[desc.out_port];
 	if (!out_port->used || !out_port->serves || (uint16_t)out_port->generation != desc.out_generation)
 		drop(orphans, TTF_DROP_NO_PORT, 1);
 	else
-		queue_frame(out_port, eth, desc.length);
+		queue_frame(out_port, view);
 }
 
 /* One burst from a ring: claim, send straight from the producer's pool, complete. */
@@ -136,6 +139,8 @@ static uint32_t consume_burst(struct ttf_worker *worker, struct ring_in *in)
 
 	if (!count)
 		return 0;
+	for (uint32_t i = 0; i < count; i++)
+		prefetch_read(pool_eth(&in->pool, ring_at(in->ring, i)->frame));
 	for (uint32_t i = 0; i < count; i++)
 		consume_desc(worker, in, ring_at(in->ring, i));
 	flush(worker);

@@ -82,16 +82,16 @@ static inline void drop(struct ttf_counters *counters, uint32_t reason, uint64_t
  * flow or the output queue. Returns 1 when a ring holds the frame now, else 0. Nothing leaves before
  * flush().
  */
-int send_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, uint32_t frame, uint8_t *eth,
-	       uint32_t length);
+int send_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, uint32_t frame,
+	       struct port_frame view);
 /* The same for every port but in_port. Each further worker that must send gets a copy. */
-int flood_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame, uint8_t *eth, uint32_t length);
+int flood_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame, struct port_frame view);
 
 /* Queue a frame on a port that this worker serves, or drop it by name if the port can't carry it. */
-void queue_frame(struct worker_port *port, uint8_t *eth, uint32_t length);
+void queue_frame(struct worker_port *port, struct port_frame view);
 
 /* A frame that another worker flooded with this steering key: to the ports that this worker owns for it. */
-void flood_handed(struct ttf_worker *worker, uint32_t key, uint32_t in_port, uint8_t *eth, uint32_t length);
+void flood_handed(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct port_frame view);
 
 /* Send what is queued, publish the rings, ring doorbells of sleepers. */
 void flush(struct ttf_worker *worker);

@@ -102,7 +102,7 @@ def test_every_key_is_taken_as_written() -> None:
         rx_mode = "polling"
         spin_us = 0
         ring_slots = 65536
-        heartbeat_timeout_ms = 500
+        heartbeat_timeout_ms = 1000
         drain_timeout_ms = 0
         [[port]]
         name = "turbotap0"
@@ -119,7 +119,7 @@ def test_every_key_is_taken_as_written() -> None:
         """)
     assert (config.name, config.queues, config.cpus, config.batch) == ("lab", 4, "7,2-4", 256)
     assert (config.steering, config.rx_mode, config.spin_us) == ("flow", "polling", 0)
-    assert (config.ring_slots, config.heartbeat_timeout_ms, config.drain_timeout_ms) == (65536, 500, 0)
+    assert (config.ring_slots, config.heartbeat_timeout_ms, config.drain_timeout_ms) == (65536, 1000, 0)
     first, second = config.ports
     assert first == PortConfig(
         name="turbotap0",
@@ -278,7 +278,7 @@ def test_limits_are_those_of_the_datapath() -> None:
         ("ring_slots = 500", "ring_slots", "500 is no power of two: 256 and 512 are the next ones"),
         ("ring_slots = 131072", "ring_slots", "131072 is too large: 64 to 65536"),
         ("ring_slots = 0", "ring_slots", "0 is too small: 64 to 65536"),
-        ("heartbeat_timeout_ms = 499", "heartbeat_timeout_ms", "499 is too small: 500 to 60000"),
+        ("heartbeat_timeout_ms = 999", "heartbeat_timeout_ms", "999 is too small: 1000 to 60000"),
         ("drain_timeout_ms = 60001", "drain_timeout_ms", "60001 is too large: 0 to 60000"),
         (
             'mode = "xconect"',
