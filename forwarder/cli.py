@@ -164,8 +164,9 @@ def stats(
 ) -> None:
     """Show counters and rates, read from shared memory alone."""
     from forwarder.report import make_console, stats_tables
-    from forwarder.stats import StatsReader, rates, running_instances
+    from forwarder.stats import rates
     from forwarder.stats_json import stats_json
+    from forwarder.stats_reader import StatsReader, running_instances
     from forwarder.view import LiveView
 
     instance = runtime.the_instance(name, running_instances())

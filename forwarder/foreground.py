@@ -20,7 +20,8 @@ from forwarder import logs, plan, runtime
 from forwarder.config import Config
 from forwarder.errors import ExitCode, TtfwdError
 from forwarder.report import accounting_table, headline, make_console
-from forwarder.stats import Snapshot, StatsReader
+from forwarder.stats import Snapshot
+from forwarder.stats_reader import StatsReader
 from forwarder.supervisor import Running, Supervisor
 from forwarder.view import LiveView
 

@@ -21,7 +21,8 @@ from rich.live import Live
 from rich.text import Text
 
 from forwarder.report import make_console, stats_tables
-from forwarder.stats import Rates, Snapshot, StatsError, StatsReader, rates
+from forwarder.stats import Rates, Snapshot, StatsError, rates
+from forwarder.stats_reader import StatsReader
 
 STOP_TIMEOUT_S = 1.0
 

@@ -36,7 +36,8 @@ from typing import Any
 
 import psutil
 
-from forwarder.stats import Port, Snapshot, StatsReader, accounting
+from forwarder.stats import Port, Snapshot, accounting
+from forwarder.stats_reader import StatsReader
 
 TTFWD = Path(sysconfig.get_path("scripts"), "ttfwd")
 START_TIMEOUT_S = 40.0

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forwarder.stats import Snapshot, StatsError, StatsReader, accounting
+from forwarder.stats import Snapshot, StatsError, accounting
+from forwarder.stats_reader import StatsReader
 from tests.bench.lab import Devices, Lab
 from tests.bench.programs import ProgramError, Programs
 

@@ -29,14 +29,7 @@ from forwarder.report import (
     stats_tables,
 )
 from forwarder.shm import stats_name
-from forwarder.stats import (
-    NotRunningError,
-    Rates,
-    Snapshot,
-    UnknownNameError,
-    drop_reasons,
-    rates,
-)
+from forwarder.stats import NotRunningError, Rates, Snapshot, UnknownNameError, drop_reasons, rates
 from forwarder.stats_json import stats_json
 from forwarder.view import LiveView
 from tests.unit.stats_segment import FakeSegment

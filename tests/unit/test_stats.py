@@ -21,15 +21,14 @@ from forwarder.stats import (
     NotRunningError,
     Snapshot,
     StatsError,
-    StatsReader,
     UnknownNameError,
     accounting,
     drop_reasons,
     rates,
-    running_instances,
     select_ports,
     select_workers,
 )
+from forwarder.stats_reader import StatsReader, running_instances
 from tests.unit.stats_segment import FakeSegment
 
 
