@@ -7,8 +7,6 @@
 #include "layout.h"
 #include "worker_internal.h"
 
-#define DETACH_ROUNDS 64 /* bursts that a deleted port's queue may still hold */
-
 static void set_ports_high(struct ttf_worker *worker)
 {
 	worker->ports_high = 0;
@@ -83,6 +81,7 @@ struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 		worker->table.peer[slot] = -1;
 		worker->ports[slot].stats = ttf_stats_queue(config->stats, slot, worker->id);
 	}
+	port_scratch_init(&worker->scratch);
 	worker->control = ttf_rings_control(config->rings, worker->id);
 	worker->stats = ttf_stats_worker(config->stats, worker->id);
 	worker->doorbell = config->doorbells[worker->id];
@@ -183,14 +182,19 @@ int ttf_worker_generate(struct ttf_worker *worker, uint32_t slot, const struct t
 int ttf_worker_detach(struct ttf_worker *worker, uint32_t slot)
 {
 	struct worker_port *port;
+	uint32_t total = 0;
 
 	if (slot >= TTF_MAX_PORTS || !worker->ports[slot].used)
 		return -ENOENT;
 	port = &worker->ports[slot];
-	for (int rounds = 0; port->serves && rounds < DETACH_ROUNDS; rounds++) {
+	while (port->serves && total < LAST_PACKETS) {
+		int count;
+
 		reclaim(worker); /* what consumers are done with is room to receive */
-		if (receive_burst(worker, slot, 0) <= 0)
+		count = receive_burst(worker, slot, 0);
+		if (count <= 0)
 			break;
+		total += (uint32_t)count;
 	}
 	read_kernel_drops(port);
 	generator_free(port->generator);

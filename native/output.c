@@ -101,8 +101,10 @@ void reclaim(struct ttf_worker *worker)
 			if (frame < pool->frames && pool->free < pool->frames)
 				pool_put(pool, frame);
 		}
-		if (count)
+		if (count) {
 			ring_reclaim(ring, count);
+			worker->rx_ready = 0;
+		}
 	}
 }
 
@@ -263,6 +265,7 @@ static uint32_t copy_frame(struct ttf_worker *worker, struct port_frame view)
 		return UINT32_MAX;
 	frame = pool_peek(pool, 0);
 	pool_take(pool, 1);
+	worker->rx_ready = 0;
 	memcpy(pool_eth(pool, frame) - TTF_VNET_HDR_BYTES, view.eth - TTF_VNET_HDR_BYTES,
 	       view.length + TTF_VNET_HDR_BYTES);
 	return frame;

@@ -22,14 +22,25 @@ struct port_frame {
 	uint32_t offload; /* the offload header in front asks for something; else its bytes mean nothing */
 };
 
-/* What a driver needs while one call lasts; one a worker, shared by its ports. */
+/*
+ * The message arrays of the socket drivers; one a worker, shared by its ports. What is received into is the
+ * same from call to call for as long as nothing is handed over, so rx_messages are filled once and kept:
+ * whoever changes the frames that the next rx() gets sets rx_filled to 0.
+ */
 struct port_scratch {
-	struct mmsghdr messages[TTF_MAX_BATCH];
-	struct iovec vectors[TTF_MAX_BATCH];
+	uint32_t rx_filled; /* rx_messages[0..rx_filled) are ready for a call with these two: */
+	uint32_t rx_header_bytes;
+	uint32_t rx_control;
+	struct mmsghdr rx_messages[TTF_MAX_BATCH];
+	struct iovec rx_vectors[TTF_MAX_BATCH];
+	struct mmsghdr tx_messages[TTF_MAX_BATCH];
+	struct iovec tx_vectors[TTF_MAX_BATCH];
 	struct port_control {
 		_Alignas(struct cmsghdr) uint8_t bytes[64]; /* CMSG_SPACE(sizeof(struct tpacket_auxdata)) */
 	} controls[TTF_MAX_BATCH];
 };
+
+void port_scratch_init(struct port_scratch *scratch);
 
 struct port_queue {
 	const struct port_driver *driver;

@@ -10,10 +10,38 @@
 
 static_assert(CMSG_SPACE(sizeof(struct tpacket_auxdata)) <= sizeof(struct port_control), "auxdata fits");
 
-static inline void set_message(struct port_scratch *scratch, uint32_t i, uint8_t *base, size_t bytes)
+void port_scratch_init(struct port_scratch *scratch)
 {
-	scratch->vectors[i] = (struct iovec){ .iov_base = base, .iov_len = bytes };
-	scratch->messages[i].msg_hdr = (struct msghdr){ .msg_iov = &scratch->vectors[i], .msg_iovlen = 1 };
+	/* Never any control data on the way out: tun's own sendmsg takes it for a kernel pointer. */
+	for (uint32_t i = 0; i < TTF_MAX_BATCH; i++) {
+		scratch->rx_messages[i].msg_hdr =
+			(struct msghdr){ .msg_iov = &scratch->rx_vectors[i], .msg_iovlen = 1 };
+		scratch->tx_messages[i].msg_hdr =
+			(struct msghdr){ .msg_iov = &scratch->tx_vectors[i], .msg_iovlen = 1 };
+	}
+	scratch->rx_filled = 0;
+}
+
+/* The kernel tells how much control data there was in the field that said how much there may be. */
+static inline void offer_control(struct port_scratch *scratch, uint32_t i, int control)
+{
+	struct msghdr *header = &scratch->rx_messages[i].msg_hdr;
+
+	header->msg_control = control ? scratch->controls[i].bytes : NULL;
+	header->msg_controllen = control ? sizeof(scratch->controls[i].bytes) : 0;
+}
+
+static void fill_rx(struct port_scratch *scratch, const struct port_frame *frames, uint32_t count,
+		    uint32_t header_bytes, int control)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		scratch->rx_vectors[i] = (struct iovec){ .iov_base = frames[i].eth - header_bytes,
+							 .iov_len = TTF_FRAME_MAX_BYTES + header_bytes };
+		offer_control(scratch, i, control);
+	}
+	scratch->rx_filled = count;
+	scratch->rx_header_bytes = header_bytes;
+	scratch->rx_control = (uint32_t)control;
 }
 
 static int receive(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls,
@@ -23,21 +51,17 @@ static int receive(struct port_queue *queue, struct port_frame *frames, uint32_t
 	struct port_scratch *scratch = queue->scratch;
 	int got;
 
-	for (uint32_t i = 0; i < count; i++) {
-		set_message(scratch, i, frames[i].eth - header, TTF_FRAME_MAX_BYTES + header);
-		if (control) {
-			scratch->messages[i].msg_hdr.msg_control = scratch->controls[i].bytes;
-			scratch->messages[i].msg_hdr.msg_controllen = sizeof(scratch->controls[i].bytes);
-		}
-	}
+	if (scratch->rx_filled < count || scratch->rx_header_bytes != header ||
+	    scratch->rx_control != (uint32_t)control)
+		fill_rx(scratch, frames, count, header, control);
 	++*calls;
-	got = recvmmsg(queue->fd, scratch->messages, count, MSG_DONTWAIT, NULL);
+	got = recvmmsg(queue->fd, scratch->rx_messages, count, MSG_DONTWAIT, NULL);
 	if (got < 0)
 		return -errno;
 	for (int i = 0; i < got; i++) {
-		uint32_t length = scratch->messages[i].msg_len;
+		uint32_t length = scratch->rx_messages[i].msg_len;
 
-		if (scratch->messages[i].msg_hdr.msg_flags & MSG_TRUNC)
+		if (scratch->rx_messages[i].msg_hdr.msg_flags & MSG_TRUNC)
 			frames[i].length = UINT32_MAX;
 		else
 			frames[i].length = length > header ? length - header : 0;
@@ -57,11 +81,11 @@ static int mmsg_tx(struct port_queue *queue, const struct port_frame *frames, ui
 	struct port_scratch *scratch = queue->scratch;
 	int sent;
 
-	/* Never any control data: tun's own sendmsg takes it for a kernel pointer. */
 	for (uint32_t i = 0; i < count; i++)
-		set_message(scratch, i, frames[i].eth - header, frames[i].length + header);
+		scratch->tx_vectors[i] = (struct iovec){ .iov_base = frames[i].eth - header,
+							 .iov_len = frames[i].length + header };
 	++*calls;
-	sent = sendmmsg(queue->fd, scratch->messages, count, MSG_DONTWAIT);
+	sent = sendmmsg(queue->fd, scratch->tx_messages, count, MSG_DONTWAIT);
 	return sent < 0 ? -errno : sent;
 }
 
@@ -102,9 +126,10 @@ static int packet_rx(struct port_queue *queue, struct port_frame *frames, uint32
 	int got = receive(queue, frames, count, calls, 1);
 
 	for (int i = 0; i < got; i++) {
-		struct msghdr *header = &queue->scratch->messages[i].msg_hdr;
-		const struct cmsghdr *cmsg = CMSG_FIRSTHDR(header);
+		const struct cmsghdr *cmsg = CMSG_FIRSTHDR(&queue->scratch->rx_messages[i].msg_hdr);
 		struct tpacket_auxdata aux;
+
+		offer_control(queue->scratch, (uint32_t)i, 1); /* for the next call; cmsg is found already */
 
 		if (!cmsg || cmsg->cmsg_level != SOL_PACKET || cmsg->cmsg_type != PACKET_AUXDATA ||
 		    frames[i].length == UINT32_MAX)

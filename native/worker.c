@@ -60,23 +60,30 @@ static int forward_frame(struct ttf_worker *worker, uint32_t slot, uint32_t fram
 	}
 }
 
+static void ready_frames(struct ttf_worker *worker, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		worker->rx_frames[i] = pool_peek(&worker->pool, i);
+		worker->rx[i].eth = pool_eth(&worker->pool, worker->rx_frames[i]);
+		if (worker->workers > 1)
+			prefetch_write(worker->rx[i].eth);
+	}
+	worker->rx_ready = count;
+	worker->scratch.rx_filled = 0;
+}
+
 int receive_burst(struct ttf_worker *worker, uint32_t slot, int discard)
 {
 	struct worker_port *port = &worker->ports[slot];
 	struct pool *pool = &worker->pool;
-	uint32_t frames[TTF_MAX_BATCH];
 	uint32_t room = pool->free < worker->batch ? pool->free : worker->batch;
 	uint64_t calls = 0;
 	int count;
 
 	if (!room)
 		return -ENOBUFS;
-	for (uint32_t i = 0; i < room; i++) {
-		frames[i] = pool_peek(pool, i);
-		worker->rx[i].eth = pool_eth(pool, frames[i]);
-		if (port->queue.shared)
-			prefetch_write(worker->rx[i].eth);
-	}
+	if (worker->rx_ready < room)
+		ready_frames(worker, room);
 	count = port->queue.driver->rx(&port->queue, worker->rx, room, &calls);
 	if (count <= 0) {
 		count_add(&port->stats->rx_empty_calls, calls);
@@ -89,11 +96,14 @@ int receive_burst(struct ttf_worker *worker, uint32_t slot, int discard)
 	}
 	pool_take(pool, (uint32_t)count);
 	for (int i = 0; i < count; i++)
-		worker->handed[i] = (uint8_t)forward_frame(worker, slot, frames[i], worker->rx[i]);
+		worker->handed[i] = (uint8_t)forward_frame(worker, slot, worker->rx_frames[i], worker->rx[i]);
 	flush(worker);
-	for (int i = count; i-- > 0;)
-		if (!worker->handed[i])
-			pool_put(pool, frames[i]);
+	for (int i = count; i-- > 0;) {
+		if (worker->handed[i])
+			worker->rx_ready = 0;
+		else
+			pool_put(pool, worker->rx_frames[i]);
+	}
 	return count;
 }
 
@@ -324,9 +334,10 @@ static uint32_t run_round(struct ttf_worker *worker, uint32_t control)
 
 static void discard_rest(struct ttf_worker *worker)
 {
-	/* Bounded: a device that isn't ours stays up and may never run dry. */
-	for (int rounds = 0; rounds < 256 && receive_ports(worker, 1); rounds++)
-		;
+	uint32_t moved, total = 0;
+
+	while (total < LAST_PACKETS && (moved = receive_ports(worker, 1)) > 0)
+		total += moved;
 }
 
 void read_kernel_drops(struct worker_port *port)

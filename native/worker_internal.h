@@ -66,6 +66,13 @@ struct ttf_worker {
 	struct pollfd *polls; /* [1 + TTF_MAX_PORTS] */
 
 	struct port_scratch scratch;
+	/*
+	 * What the next burst is received into: the first rx_ready frames of the pool's stack. They stay the
+	 * same while frames go back to where they came from; whatever else moves the stack sets rx_ready to
+	 * 0.
+	 */
+	uint32_t rx_ready;
+	uint32_t rx_frames[TTF_MAX_BATCH];
 	struct port_frame rx[TTF_MAX_BATCH];
 	uint8_t handed[TTF_MAX_BATCH]; /* frames of the burst that a ring holds now */
 };
@@ -98,6 +105,12 @@ void flush(struct ttf_worker *worker);
 
 /* Take back the frames that consumers are done with. */
 void reclaim(struct ttf_worker *worker);
+
+/*
+ * How much of a queue that is about to go is read at most: more than any queue length in use, and an end
+ * where a device that isn't ours stays up and never runs dry.
+ */
+#define LAST_PACKETS 65536u
 
 /* worker.c */
 

@@ -83,13 +83,13 @@ def _hop(programs: Programs) -> Case:
     """
     cpus = f"{GENERATOR_CPU},{FORWARDER_CPU}"
     ttfwd = Ttfwd("tap", "interrupt", cpus, queues=2, steering="flow", ring_slots=_HOP_RING_SLOTS)
-    two_queues = Bare(programs, "tap_loop", FORWARDER_CPU, ("-i", "-v", "-q", 2))
+    two_queues = Bare(programs, "tap_loop", FORWARDER_CPU, ("-i", "-q", 2))
     return Case(
         "hop",
         "driver tap through one ring hop, 2 queues, 2 workers on 2 CPUs",
         (
             _bare(programs, "bare", "tap_loop", "-i"),
-            Variant("bare, 2 queues, vnet header", two_queues.run, _both_queues),
+            Variant("bare, 2 queues", two_queues.run, _both_queues),
             Variant("ttfwd", ttfwd.run, _handed_over, _all_handed_over),
         ),
         _QUEUED_HOP,
