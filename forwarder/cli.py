@@ -9,6 +9,7 @@ import select
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -170,30 +171,25 @@ def stats(
     from forwarder.view import LiveView
 
     instance = runtime.the_instance(name, running_instances())
-    if watch and not as_json:
-        with LiveView(instance, sys.stdout, interval, ports, workers) as view:
-            try:
+    # Ctrl-C is how a watch ends; anything else that it ends was cut short.
+    with suppress(KeyboardInterrupt) if watch else nullcontext():
+        if watch and not as_json:
+            with LiveView(instance, sys.stdout, interval, ports, workers) as view:
                 view.wait()
-            except KeyboardInterrupt:
-                return
-        return
-    with StatsReader.attach(instance) as reader:
-        before = reader.snapshot()
-        while True:
-            # The rates are of the time between two looks.
-            try:
-                time.sleep(interval)
-            except KeyboardInterrupt:
-                return
-            after = reader.snapshot()
-            found = rates(before, after)
-            if as_json:
-                click.echo(json.dumps(stats_json(after, found, interval, ports, workers)))
-            else:
-                make_console().print(*stats_tables(after, found, ports, workers), sep="\n")
-            if not watch or after.instance.state == "stopped":
-                return
-            before = after
+            return
+        with StatsReader.attach(instance) as reader:
+            before = reader.snapshot()
+            while True:
+                time.sleep(interval)  # the rates are of the time between two looks
+                after = reader.snapshot()
+                found = rates(before, after)
+                if as_json:
+                    click.echo(json.dumps(stats_json(after, found, interval, ports, workers)))
+                else:
+                    make_console().print(*stats_tables(after, found, ports, workers), sep="\n")
+                if not watch or after.instance.state == "stopped":
+                    return
+                before = after
 
 
 @main.command()

@@ -7,6 +7,7 @@ later step fails. The drivers and why one was chosen: docs/drivers.md.
 
 import errno
 import os
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from forwarder.netns import Netlink
 from forwarder.runtime import Journal
 
 TAP_MTU = 1500
+_CRASH_GRACE_S = 2.0
 _IFF_UP = 1
 _IFA_F_NODAD = 0x02
 
@@ -102,8 +104,12 @@ class Port:
 class Devices:
     """Makes and removes ports, and the namespaces that they needed."""
 
-    def __init__(self, journal: Journal, offload_headers: bool) -> None:
-        """`offload_headers`: whether taps carry them; packet sockets always do."""
+    def __init__(self, journal: Journal, offload_headers: bool, after_crash: bool) -> None:
+        """`offload_headers`: whether taps carry them; packet sockets always do.
+
+        `after_crash`: the last incarnation of this instance left something behind.
+        """
+        self._after_crash = after_crash
         self._journal = journal
         self._offload_headers = offload_headers
         self._netlink = Netlink()
@@ -182,7 +188,7 @@ class Devices:
 
     def _open_tap(self, port: Port) -> None:
         config = port.config
-        found = self._netlink.link(config.netns, config.name)
+        found = self._settled_link(config)
         if found is not None and _kind(found) != "tun":
             raise DeviceError(f'port "{config.name}": a device of that name exists and is no tap')
         if found is not None and _queues_held(found):
@@ -226,6 +232,15 @@ class Devices:
             self._netlink.of(config.netns).link("set", index=link["index"], state="up")
         port.queue_fds = packet.open_queues(config.name, config.netns, port.queues)
         self._read_back(port)
+
+    def _settled_link(self, config: PortConfig) -> Any | None:
+        """The device of that name, if there is one. After a crash its last holders may still be exiting."""
+        deadline = time.monotonic() + (_CRASH_GRACE_S if self._after_crash else 0.0)
+        while True:
+            found = self._netlink.link(config.netns, config.name)
+            if found is None or not _queues_held(found) or time.monotonic() >= deadline:
+                return found
+            time.sleep(0.01)
 
     def _device(self, port: Port) -> Any:
         link = self._netlink.link(port.config.netns, port.name)

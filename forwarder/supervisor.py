@@ -120,8 +120,7 @@ class Supervisor:
             stack.enter_context(self._signals.installed())
             stack.enter_context(self._selector)
             stack.enter_context(runtime.hold(self._config.name))
-            self._sweep()
-            self._boot(stack)
+            self._boot(stack, after_crash=self._sweep())
             on_running(
                 Running(
                     self._config,
@@ -137,21 +136,23 @@ class Supervisor:
 
     # -------------------------------------------------------------------------------------- boot
 
-    def _sweep(self) -> None:
-        for name in shm.sweep(self._config.name):
-            log.warning("left over from a crash, removed: shared memory %s", name)
+    def _sweep(self) -> bool:
+        """Remove what a crash left behind. Returns whether there was anything."""
         left_over = Journal.left_over(self._config.name)
-        for what in device.sweep(left_over):
+        swept = [f"shared memory {name}" for name in shm.sweep(self._config.name)]
+        swept += device.sweep(left_over)
+        for what in swept:
             log.warning("left over from a crash, removed: %s", what)
         left_over.remove()
+        return bool(swept)
 
-    def _boot(self, stack: ExitStack) -> None:
+    def _boot(self, stack: ExitStack, after_crash: bool) -> None:
         config = self._config
         self._cpus = affinity.assign(config.queues, config.cpus, affinity.allowed_cpus())
         self._segments = stack.enter_context(Segments(config, self._cpus))
         journal = Journal(config.name)
         stack.callback(journal.remove)
-        devices = Devices(journal, device.wants_offload_headers(config.ports))
+        devices = Devices(journal, device.wants_offload_headers(config.ports), after_crash)
         stack.callback(devices.shutdown)
         self._ports = Ports(config, self._segments, devices)
         stack.callback(self._ports.close)
