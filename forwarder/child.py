@@ -6,8 +6,8 @@ STARTING -> (boot fails)     it died, or said `failed`, before the instance ran
 READY    -> DRAINING         the instance drains
 DRAINING -> EXITED           it saw the drain through and left
 READY, STARTING -> STARTING  it died; the leaky bucket admits a restart at once
-READY, STARTING -> BACKOFF   it died, and the bucket is full: its queues are detached
-BACKOFF  -> STARTING         the bucket has leaked
+READY, STARTING -> BACKOFF   it died; the bucket is full, or no process can be had: queues detached
+BACKOFF  -> STARTING         the time is over
 STARTING -> FAILED           too many starts in a row never got READY: its queues stay detached
 """
 
@@ -58,7 +58,12 @@ class Process:
             )
         finally:
             theirs.close()
-        return cls(popen, os.pidfd_open(popen.pid), channel)
+        try:
+            return cls(popen, os.pidfd_open(popen.pid), channel)
+        except OSError:  # out of descriptors: a process that can't be watched must not run
+            popen.kill()
+            popen.wait()
+            raise
 
     def signal(self, number: signal.Signals) -> None:
         try:

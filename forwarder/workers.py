@@ -24,6 +24,7 @@ from forwarder.segments import Segments
 ACK_TIMEOUT_NS = 2_000_000_000
 ABORT_GRACE_NS = 500_000_000
 START_TIMEOUT_NS = 20_000_000_000
+START_RETRY_NS = 1_000_000_000
 MAX_FAILED_STARTS = 5
 
 log = logging.getLogger("ttfwd")
@@ -240,17 +241,28 @@ class Workers:
             self._enter(child, State.FAILED)
             log.error("worker %d: %d starts failed, giving it up", child.index, child.starts_failed)
         elif child.bucket.admit(now_ns):
-            self.start(child)
-            self.go(child)
+            self._restart(child, now_ns)
         else:
-            child.restart_at_ns = child.bucket.next_admission_ns(now_ns)
-            self._set_attached(child.index, False)
-            self._enter(child, State.BACKOFF)
-            log.error(
-                "worker %d dies too often: next start in %.1f s, its queues are detached meanwhile",
-                child.index,
-                (child.restart_at_ns - now_ns) / 1e9,
-            )
+            self._back_off(child, "dies too often", now_ns, child.bucket.next_admission_ns(now_ns))
+
+    def _restart(self, child: Child, now_ns: int) -> None:
+        try:
+            self.start(child)
+        except OSError as error:  # out of processes, descriptors or memory: others may give some back
+            self._back_off(child, f"can't be started: {error.strerror}", now_ns, now_ns + START_RETRY_NS)
+        else:
+            self.go(child)
+
+    def _back_off(self, child: Child, why: str, now_ns: int, until_ns: int) -> None:
+        child.restart_at_ns = until_ns
+        self._set_attached(child.index, False)
+        self._enter(child, State.BACKOFF)
+        log.error(
+            "worker %d %s: next start in %.1f s, its queues are detached meanwhile",
+            child.index,
+            why,
+            (until_ns - now_ns) / 1e9,
+        )
 
     def watch(self, now_ns: int) -> None:
         """Heartbeats: SIGABRT for a worker that stopped beating, SIGKILL if that doesn't end it."""
@@ -273,8 +285,7 @@ class Workers:
         for child in self.children:
             if child.state is State.BACKOFF and now_ns >= child.restart_at_ns:
                 child.bucket.admit(now_ns)
-                self.start(child)
-                self.go(child)
+                self._restart(child, now_ns)
 
     # ------------------------------------------------------------------------------------- drain
 
