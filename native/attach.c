@@ -58,6 +58,7 @@ static int config_valid(const struct ttf_worker_config *config)
 struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 {
 	struct ttf_worker *worker;
+	uint32_t out_at_most;
 	int error = -ENOMEM;
 
 	if (!config_valid(config)) {
@@ -97,7 +98,10 @@ struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 		errno = -error;
 		return NULL;
 	}
-	worker->reclaim_below = worker->pool.frames / 4;
+	/* Long before the pool is empty: the sooner a frame comes back, the warmer it is. */
+	out_at_most =
+		worker->pool.frames / 4 < 4 * worker->batch ? worker->pool.frames / 4 : 4 * worker->batch;
+	worker->reclaim_below = worker->pool.frames - out_at_most;
 	worker->cpu_base_ns = worker->stats->cpu_ns;
 	worker->last_work_ns = now_precise_ns();
 	store_relaxed(&worker->stats->pool_frames, worker->pool.frames);
