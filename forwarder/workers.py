@@ -50,6 +50,8 @@ class Workers:
         self._seq = 0
         self.booting = True
         self.draining = False
+        self._standby: Process | None = None
+        self._standby_at_ns = 0
         self.children = [Child(index, cpu) for index, cpu in enumerate(cpus)]
 
     # ------------------------------------------------------------------------------------- start
@@ -57,7 +59,7 @@ class Workers:
     def start(self, child: Child) -> None:
         self._segments.reset_control(child.index)
         self._enter(child, State.STARTING)  # before the pid: nobody sees a new process as READY
-        process = child.process = Process.start()
+        process = child.process = self._take_process()
         stats = self._segments.worker(child.index)
         stats.pid = process.popen.pid
         stats.started_ns = stats.heartbeat_ns = time.monotonic_ns()
@@ -77,6 +79,31 @@ class Workers:
             )
         except ChannelClosed as error:
             process.last_error = str(error)
+
+    def _take_process(self) -> Process:
+        """The standby, which has its interpreter's start behind it, or else a new process."""
+        standby, self._standby = self._standby, None
+        if standby is None:
+            return Process.start()
+        if standby.reap() is None:
+            return standby
+        standby.close()
+        return Process.start()
+
+    def _keep_standby(self, now_ns: int) -> None:
+        """Have one process ready for the next death, once nobody is starting any more."""
+        if self._standby is not None and self._standby.reap() is not None:
+            self._standby.close()
+            self._standby = None
+            self._standby_at_ns = now_ns + START_RETRY_NS
+        starting = any(child.state is State.STARTING for child in self.children)
+        if self._standby is not None or starting or now_ns < self._standby_at_ns:
+            return
+        try:
+            self._standby = Process.start()
+        except OSError as error:
+            log.debug("no standby: %s", error.strerror)
+            self._standby_at_ns = now_ns + START_RETRY_NS
 
     def start_all(self) -> None:
         for child in self.children:
@@ -281,11 +308,12 @@ class Workers:
                 process.signal(signal.SIGABRT)
 
     def reconcile(self, now_ns: int) -> None:
-        """Start again what has backed off for long enough."""
+        """Start again what has backed off for long enough, and keep a standby."""
         for child in self.children:
             if child.state is State.BACKOFF and now_ns >= child.restart_at_ns:
                 child.bucket.admit(now_ns)
                 self._restart(child, now_ns)
+        self._keep_standby(now_ns)
 
     # ------------------------------------------------------------------------------------- drain
 
@@ -330,12 +358,14 @@ class Workers:
 
     def close(self) -> None:
         """Let go of everything; what still runs (a boot that failed) is killed."""
+        for process in (self._standby, *(child.process for child in self.children)):
+            if process is not None:
+                process.signal(signal.SIGKILL)
+                process.popen.wait()
+                process.close()
+        self._standby = None
         for child in self.children:
-            if child.process is not None:
-                child.process.signal(signal.SIGKILL)
-                child.process.popen.wait()
-                child.process.close()
-                child.process = None
+            child.process = None
         for fd in self._doorbells:
             os.close(fd)
 

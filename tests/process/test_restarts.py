@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +17,7 @@ from forwarder.child import Process, State
 from forwarder.config import Config
 from forwarder.segments import Segments
 from forwarder.workers import Workers
-from tests.instance import unique
+from tests.instance import Instance, instance, unique
 
 SIGKILLED = -9
 
@@ -27,11 +29,14 @@ class FakeProcess:
         self.code = code
         self.last_error = None
         self.abort_sent_ns = 0
-        self.popen = SimpleNamespace(pid=12345)
+        self.popen = SimpleNamespace(pid=12345, wait=lambda: None)
         self.channel = SimpleNamespace(send=lambda *_, **__: None, receive=lambda: None)
 
     def reap(self) -> int | None:
         return self.code
+
+    def signal(self, number: int) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -51,7 +56,6 @@ def workers(attached: list[tuple[int, bool]]) -> Iterator[Workers]:
         )
         found.booting = False
         yield found
-        found.children[0].process = None
         found.close()
 
 
@@ -92,3 +96,20 @@ def test_a_worker_that_never_gets_ready_is_given_up_and_its_queues_stay_detached
     assert child.state is State.FAILED
     assert child.process is None
     assert attached[-1] == (0, False)
+
+
+def standby_of(it: Instance) -> int | None:
+    """The process that is neither the supervisor nor a worker, if there is just one."""
+    others = {process.pid for process in it.processes()} - {it.process.pid, *it.worker_pids()}
+    return others.pop() if len(others) == 1 else None
+
+
+def test_a_dead_worker_is_replaced_by_the_standby_and_another_is_kept() -> None:
+    with instance('mode = "rxonly"\nqueues = 2\n') as it:
+        it.wait(lambda _: standby_of(it) is not None, "a standby")
+        standby = standby_of(it)
+        dead = it.worker_pids()[0]
+        os.kill(dead, signal.SIGKILL)
+        it.wait(lambda s: s.workers[0].pid not in (0, dead) and s.workers[0].state == "ready", "a new worker")
+        assert it.worker_pids()[0] == standby
+        it.wait(lambda _: standby_of(it) is not None, "another standby")
