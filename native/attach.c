@@ -17,6 +17,7 @@ static void set_ports_high(struct ttf_worker *worker)
 
 static int map_rings(struct ttf_worker *worker, const struct ttf_worker_config *config)
 {
+	const uint32_t slots = ((const struct ttf_header *)config->rings)->ports; /* see layout.c */
 	struct ttf_ring **outward = calloc(worker->workers, sizeof(struct ttf_ring *));
 	int error = 0;
 
@@ -35,8 +36,11 @@ static int map_rings(struct ttf_worker *worker, const struct ttf_worker_config *
 		in->ring = ttf_rings_ring(config->rings, w, worker->id);
 		in->stats = ttf_stats_ring(config->stats, w, worker->id);
 		pool_init(&in->pool, config->frames[w], 0);
+		if (out->ring->slots != slots || in->ring->slots != slots)
+			error = -EINVAL;
 	}
-	error = pool_rebuild(&worker->pool, outward, worker->workers);
+	if (!error)
+		error = pool_rebuild(&worker->pool, outward, worker->workers);
 	free(outward);
 	return error;
 }

@@ -696,3 +696,17 @@ def test_worker_refuses_frames_of_another_start(instance: MakeInstance, w: int) 
     lib.ttf_worker_free(worker)
     stale.close()
     assert refused
+
+
+@pytest.mark.parametrize(("producer", "consumer"), [(0, 1), (1, 0)])
+def test_worker_refuses_a_ring_whose_size_lies(instance: MakeInstance, producer: int, consumer: int) -> None:
+    made = instance(2)
+    ring = lib.ttf_rings_ring(made.rings, producer, consumer)
+    slots = ring.slots
+    ring.slots = 2 * slots
+    config, _alive = made.config(0)
+    worker = lib.ttf_worker_new(config)
+    refused = worker == ffi.NULL
+    lib.ttf_worker_free(worker)
+    ring.slots = slots
+    assert refused
