@@ -181,6 +181,7 @@ class Supervisor:
         instance.boot_ns = time.monotonic_ns() - self._began_ns
         instance.heartbeat_ns = time.monotonic_ns()
         instance.state = lib.TTF_INSTANCE_RUNNING
+        self._watch_processes()
 
     def _check_interrupted(self) -> None:
         if self._signals.take() & {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}:
@@ -190,7 +191,6 @@ class Supervisor:
 
     def _turn(self) -> None:
         """Sleep until something happens, then: signals, reap, heartbeats, reconcile, requests."""
-        self._watch_processes()
         events = self._selector.select(TICK_S)
         if self._signals.take() & {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}:
             self._stopping = True
@@ -200,6 +200,7 @@ class Supervisor:
         self._segments.instance.heartbeat_ns = now_ns
         self._workers.watch(now_ns)
         self._workers.reconcile(now_ns)
+        self._watch_processes()  # before a new client gets the number of a dead process' fd
         for key, _ in events:
             if key.data is not None:
                 key.data()

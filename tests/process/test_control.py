@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from forwarder.stats import Snapshot
 from tests.instance import Instance, instance, run
 from tests.process.control_client import Client
 
@@ -175,6 +178,30 @@ def test_many_clients_at_once(it: Instance) -> None:
     for client in clients:
         client.close()
     it.wait(lambda _: psutil.Process(it.process.pid).num_fds() <= before, "its sockets are closed")
+
+
+def replaced(dead: Sequence[int], snapshot: Snapshot) -> bool:
+    return all(worker.state == "ready" and worker.pid not in dead for worker in snapshot.workers)
+
+
+def test_clients_that_come_while_workers_die() -> None:
+    """The numbers of the fds that a dead worker leaves go to whoever comes next."""
+    with instance('queues = 2\nmode = "rxonly"\n') as it:
+        clients: list[Client] = []
+        for _ in range(4):
+            dead = it.worker_pids()
+            for pid in dead:
+                os.kill(pid, signal.SIGKILL)
+            clients += [Client(it) for _ in range(10)]
+            for client in clients:
+                client.call("status")
+            it.wait(partial(replaced, dead), "new workers")
+            for client in clients[::2]:
+                client.close()
+            clients = clients[1::2]
+        for client in clients:
+            client.call("status")
+            client.close()
 
 
 def test_the_socket_is_the_owners_alone(it: Instance) -> None:
