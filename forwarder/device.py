@@ -22,7 +22,6 @@ from forwarder.native import lib
 from forwarder.netns import Netlink
 from forwarder.runtime import Journal
 
-TAP_MTU = 1500
 _CRASH_GRACE_S = 2.0
 _IFF_UP = 1
 _IFA_F_NODAD = 0x02
@@ -204,7 +203,7 @@ class Devices:
             port.queue_fds = list(port.tap_fds)
         netlink = self._netlink.of(config.netns)
         index = self._device(port)["index"]
-        settings: dict[str, Any] = {"mtu": config.mtu or TAP_MTU}
+        settings: dict[str, Any] = {"mtu": config.effective_mtu}
         if config.mac is not None:
             settings["address"] = config.mac
         netlink.link("set", index=index, **settings)

@@ -176,6 +176,9 @@ class Ports:
         port = self.slots[slot].port
         self._devices.link_down(port)
         workers.broadcast("detach", lambda _: (), {"slot": slot})
+        # What a worker that is away, or out of frames, could not forward is named before it goes.
+        for worker in range(port.queues):
+            self._segments.count_discarded(slot, worker, *port.discard(worker))
         del self.slots[slot]
         for other, held in self.slots.items():
             if held.peer == slot:
