@@ -5,6 +5,8 @@ that was deleted, and one that is refused leaves nothing and says why."""
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -213,6 +215,19 @@ def test_a_device_that_was_removed_under_a_port(pair: Pair) -> None:
         ip("link", "del", "c0", netns=netns)
         ip("link", "del", "t1", netns=pair.right)
         assert [worker.restarts for worker in it.stats().workers] == [0, 0]
+
+
+def test_what_a_hung_workers_queue_holds_is_named_when_its_port_goes(pair: Pair) -> None:
+    with instance(pair.config(heartbeat_timeout_ms=60_000)) as it:
+        for pid in it.worker_pids():
+            os.kill(pid, signal.SIGSTOP)
+        with Source(pair.left, "t0", rate=2_000, limit_packets=160) as source:
+            source.wait()
+        it.cli("delete", "t0")
+        counters = it.stats().counters
+        assert counters.rx_packets == 160
+        assert counters.drops["shutdown"] == 160
+        it.wait(lambda s: all(worker.state == "ready" for worker in s.workers), "replacements")
 
 
 def test_the_most_ports_that_an_instance_has(pair: Pair) -> None:
