@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Frames that wait to be injected together by tun's TUN_MSG_PTR, the entry that
+ * vhost-net uses: one call for up to TT_MAX_BATCH frames.
+ *
+ * That entry reports no errors of single frames, doesn't look whether the
+ * device is up, and charges nobody's send buffer. So it gets only what would
+ * pass those checks; the rest goes through tun's ordinary sendmsg, frame by
+ * frame, and fails there with the right error.
+ *
+ * No frame stays here for long: what no later call injects, a timer does, after
+ * one to two jiffies.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_tun.h>
+#include <linux/poll.h>
+#include <linux/skbuff.h>
+
+#include "trace.h"
+#include "turbotap.h"
+
+#define TT_LATE_JIFFIES	1
+
+static bool device_takes_frames(const struct turbotap_sock *ts)
+{
+	return vfs_poll(ts->tun_file, NULL) & EPOLLOUT;
+}
+
+/* Does the header ask for nothing? Then it needs no check that tun skips. */
+static bool header_is_plain(const struct virtio_net_hdr *header)
+{
+	return header->gso_type == VIRTIO_NET_HDR_GSO_NONE &&
+	       !(header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) &&
+	       !header->hdr_len;
+}
+
+static int batch_begin(struct turbotap_sock *ts)
+{
+	if (!device_takes_frames(ts))
+		return -EOPNOTSUPP;
+	ts->batch.since = jiffies;
+	if (!delayed_work_pending(&ts->late))
+		schedule_delayed_work(&ts->late, TT_LATE_JIFFIES);
+	return 0;
+}
+
+/* Copy a frame of length bytes, and the header in front of it, to a buffer. */
+static int copy_frame(const struct turbotap_sock *ts, struct tt_chunk *chunk,
+		      unsigned int pad, unsigned int length,
+		      unsigned int bytes, struct iov_iter *from)
+{
+	void *buffer = page_address(chunk->page) + chunk->used;
+	struct virtio_net_hdr *header = tt_buffer_init(buffer, bytes);
+
+	if (!ts->vnet_hdr_size) {
+		memset(header, 0, sizeof(*header));
+	} else {
+		if (!copy_from_iter_full(header, sizeof(*header), from))
+			return -EFAULT;
+		if (!header_is_plain(header))
+			return -EOPNOTSUPP;
+		iov_iter_advance(from, ts->vnet_hdr_size - sizeof(*header));
+	}
+	if (copy_page_from_iter(chunk->page, chunk->used + pad, length,
+				from) != length)
+		return -EFAULT;
+	return 0;
+}
+
+static struct tt_chunk *chunk_for(struct turbotap_sock *ts, unsigned int bytes)
+{
+	struct tt_chunk *chunk = tt_chunk_get(&ts->batch, bytes);
+
+	if (chunk || !ts->batch.count)
+		return chunk;
+	if (tt_batch_flush(ts))
+		return NULL;
+	return tt_chunk_get(&ts->batch, bytes);
+}
+
+int tt_batch_add(struct turbotap_sock *ts, struct iov_iter *from)
+{
+	const struct sock *tun_sk = ts->tun_sock->sk;
+	unsigned int pad = NET_SKB_PAD + NET_IP_ALIGN;
+	size_t length = iov_iter_count(from);
+	struct tt_batch *batch = &ts->batch;
+	struct iov_iter iter = *from;
+	struct tt_chunk *chunk;
+	struct xdp_buff *xdp;
+	size_t bytes;
+	int err;
+
+	/* A send buffer with a limit is tun's to charge. */
+	if (!ts->batches || READ_ONCE(tun_sk->sk_sndbuf) != INT_MAX)
+		return -EOPNOTSUPP;
+	if (length < ts->vnet_hdr_size + ETH_HLEN)
+		return -EINVAL;
+	length -= ts->vnet_hdr_size;
+	if (sock_flag(tun_sk, SOCK_XDP))
+		pad += XDP_PACKET_HEADROOM;
+	bytes = SKB_DATA_ALIGN(pad + length) +
+		SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	if (bytes > PAGE_SIZE)
+		return -EOPNOTSUPP;
+
+	chunk = chunk_for(ts, bytes);
+	if (!chunk)
+		return -EOPNOTSUPP;
+	if (!batch->count) {
+		err = batch_begin(ts);
+		if (err)
+			return err;
+	}
+	err = copy_frame(ts, chunk, pad, length, bytes, &iter);
+	if (err)
+		return err;
+
+	xdp = &batch->xdp[batch->count++];
+	xdp_init_buff(xdp, bytes, NULL);
+	xdp_prepare_buff(xdp, page_address(chunk->page) + chunk->used, pad,
+			 length, true);
+	chunk->used += bytes;
+	chunk->frames++;
+	*from = iter;
+	return batch->count == TT_MAX_BATCH ? tt_batch_flush(ts) : 0;
+}
+
+static int batch_inject(struct turbotap_sock *ts)
+{
+	struct tun_msg_ctl ctl = {
+		.type = TUN_MSG_PTR,
+		.num = ts->batch.count,
+		.ptr = ts->batch.xdp,
+	};
+	struct msghdr msg = {
+		.msg_control = &ctl,
+		.msg_controllen = sizeof(ctl),
+	};
+	int err;
+
+	/* Success leaves every reference to the stack, an error none. */
+	tt_chunks_hold(&ts->batch);
+	err = ts->tun_sock->ops->sendmsg(ts->tun_sock, &msg, 0);
+	if (err < 0)
+		tt_chunks_unhold(&ts->batch);
+	return min(err, 0);
+}
+
+static void batch_end(struct turbotap_sock *ts, int err)
+{
+	unsigned int count = ts->batch.count;
+
+	if (err) {
+		trace_turbotap_drop(sock_i_ino(&ts->sk), count, err);
+		ts->tx.dropped += count;
+	} else {
+		trace_turbotap_flush(sock_i_ino(&ts->sk), count);
+		ts->tx.frames += count;
+		ts->tx.batched += count;
+		ts->tx.batches++;
+	}
+	ts->batch.count = 0;
+	tt_chunks_settle(&ts->batch);
+}
+
+int tt_batch_flush(struct turbotap_sock *ts)
+{
+	int err;
+
+	if (!ts->batch.count)
+		return 0;
+	err = batch_inject(ts);
+	batch_end(ts, err);
+	return err;
+}
+
+/* What no call came for. The device may have gone down since it was taken. */
+static void flush_late(struct turbotap_sock *ts)
+{
+	if (!ts->batch.count)
+		return;
+	trace_turbotap_late_flush(sock_i_ino(&ts->sk), ts->batch.count);
+	ts->tx.late_batches++;
+	batch_end(ts, device_takes_frames(ts) ? batch_inject(ts) : -EIO);
+}
+
+static void late_work(struct work_struct *work)
+{
+	struct turbotap_sock *ts = container_of(to_delayed_work(work),
+						struct turbotap_sock, late);
+
+	/*
+	 * Don't wait for the lock: its holder may sleep for as long as user
+	 * space likes, in a page fault. Nor for the batch of a call that is
+	 * still under way, which is a young one.
+	 */
+	if (mutex_trylock(&ts->tx_lock)) {
+		if (ts->batch.since != jiffies)
+			flush_late(ts);
+		if (!ts->batch.count) {
+			mutex_unlock(&ts->tx_lock);
+			return;
+		}
+		mutex_unlock(&ts->tx_lock);
+	}
+	schedule_delayed_work(&ts->late, TT_LATE_JIFFIES);
+}
+
+void tt_batch_init(struct turbotap_sock *ts)
+{
+	INIT_DELAYED_WORK(&ts->late, late_work);
+}
+
+/* The last reference to the socket's file is gone: nobody sends any more. */
+void tt_batch_exit(struct turbotap_sock *ts)
+{
+	cancel_delayed_work_sync(&ts->late);
+	mutex_lock(&ts->tx_lock);
+	flush_late(ts);
+	tt_chunks_free(&ts->batch);
+	mutex_unlock(&ts->tx_lock);
+}

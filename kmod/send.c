@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * sendmsg: one frame, or, with TURBOTAP_BURST, one frame from each iovec.
+ *
+ * Nothing of the caller's message reaches tun but its data: tun takes control
+ * data for a pointer of the kernel's.
+ */
+#include <linux/if_ether.h>
+#include <linux/socket.h>
+#include <linux/uio.h>
+
+#include "turbotap.h"
+
+#define TT_SEND_FLAGS	(MSG_DONTWAIT | MSG_MORE | MSG_NOSIGNAL | MSG_EOR | \
+			 MSG_CMSG_COMPAT | MSG_BATCH)
+
+static int send_check(const struct msghdr *m)
+{
+	if (m->msg_flags & ~TT_SEND_FLAGS)
+		return -EOPNOTSUPP;
+	/* Fixed buffers, pages of a pipe: tun reads iovecs. */
+	if (!user_backed_iter(&m->msg_iter) || m->msg_ubuf)
+		return -EOPNOTSUPP;
+	if (m->msg_controllen)
+		return -EINVAL;
+	if (m->msg_name)
+		return -EISCONN;
+	return 0;
+}
+
+/* MSG_MORE isn't passed on: tun would keep the frame until the next one. */
+static int send_alone(struct turbotap_sock *ts, struct iov_iter *from,
+		      int flags)
+{
+	struct msghdr msg = {
+		.msg_iter = *from,
+		.msg_flags = flags & MSG_DONTWAIT,
+	};
+	int ret;
+
+	ret = ts->tun_sock->ops->sendmsg(ts->tun_sock, &msg,
+					 iov_iter_count(from));
+	*from = msg.msg_iter;
+	if (ret < 0)
+		return ret;
+	ts->tx.frames++;
+	return 0;
+}
+
+/*
+ * Take one frame. A frame without company isn't worth a batch; with `more` to
+ * come it is.
+ */
+static int send_frame(struct turbotap_sock *ts, struct iov_iter *from,
+		      int flags, bool more)
+{
+	int err;
+
+	if (iov_iter_count(from) > ts->max_message)
+		return -EMSGSIZE;
+	if (more || ts->batch.count) {
+		err = tt_batch_add(ts, from);
+		if (err != -EOPNOTSUPP)
+			return err;
+		tt_batch_flush(ts);
+	}
+	return send_alone(ts, from, flags);
+}
+
+static int send_message(struct turbotap_sock *ts, struct msghdr *m, size_t size)
+{
+	bool more = m->msg_flags & MSG_BATCH;
+	int err = send_frame(ts, &m->msg_iter, m->msg_flags, more);
+	int flush_err = 0;
+
+	if (err || !more)
+		flush_err = tt_batch_flush(ts);
+	return err ?: flush_err ?: size;
+}
+
+/* What is taken is injected before the call returns, and then counted. */
+static int send_burst(struct turbotap_sock *ts, struct msghdr *m)
+{
+	unsigned int segments = tt_segments(&m->msg_iter);
+	unsigned int i, frames = min_t(unsigned int, segments, TT_MAX_BURST);
+	unsigned long before;
+	unsigned int taken;
+	int flush_err, err = 0;
+
+	tt_batch_flush(ts);	/* what sendmmsg() left before */
+	before = ts->tx.frames;
+	for (i = 0; i < frames && !err; i++) {
+		struct iov_iter frame;
+
+		tt_segment(&m->msg_iter, i, ITER_SOURCE, &frame);
+		err = send_frame(ts, &frame, m->msg_flags, frames > 1);
+	}
+	flush_err = tt_batch_flush(ts);
+	taken = ts->tx.frames - before;
+	/* sendmmsg() goes on to the next message if this one has no rest. */
+	if (taken == segments)
+		iov_iter_truncate(&m->msg_iter, 0);
+	return taken ?: err ?: flush_err;
+}
+
+int tt_sendmsg(struct socket *sock, struct msghdr *m, size_t size)
+{
+	struct turbotap_sock *ts = tt_sk(sock);
+	int ret = send_check(m);
+
+	if (ret)
+		return ret;
+	if (mutex_lock_interruptible(&ts->tx_lock))
+		return -EINTR;
+	ts->tx.calls++;
+	ret = READ_ONCE(ts->burst) ? send_burst(ts, m) :
+				     send_message(ts, m, size);
+	mutex_unlock(&ts->tx_lock);
+	return ret;
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A socket's life: made in front of a tun queue, released with its last fd.
+ *
+ * It holds the queue's file, so tun's socket and ring live as long as it does,
+ * whichever fd is closed first. It holds the module twice, by its operations
+ * and by its protocol, and the network namespace as every socket of user space
+ * does. It holds no net device: tun does, for the time of a call.
+ */
+#include <linux/errno.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/if_ether.h>
+#include <linux/if_tun.h>
+#include <linux/module.h>
+#include <linux/net.h>
+#include <linux/poll.h>
+#include <linux/ptr_ring.h>
+#include <linux/security.h>
+#include <linux/seq_file.h>
+#include <linux/skbuff.h>
+#include <linux/sockptr.h>
+#include <net/sock.h>
+
+#include "turbotap.h"
+
+static struct proto tt_proto = {
+	.name = "turbotap",
+	.owner = THIS_MODULE,
+	.obj_size = sizeof(struct turbotap_sock),
+};
+
+static int tt_release(struct socket *sock)
+{
+	struct turbotap_sock *ts = tt_sk(sock);
+
+	tt_batch_exit(ts);
+	fput(ts->tun_file);
+	sock_orphan(&ts->sk);
+	sock->sk = NULL;
+	sock_put(&ts->sk);
+	return 0;
+}
+
+/* tun's wait queue is the only one: whoever waits here waits there. */
+static __poll_t tt_poll(struct file *file, struct socket *sock,
+			struct poll_table_struct *wait)
+{
+	return vfs_poll(tt_sk(sock)->tun_file, wait);
+}
+
+static int tt_setsockopt(struct socket *sock, int level, int optname,
+			 sockptr_t optval, unsigned int optlen)
+{
+	int on;
+
+	if (level != SOL_TURBOTAP || optname != TURBOTAP_BURST)
+		return -ENOPROTOOPT;
+	if (optlen < sizeof(on))
+		return -EINVAL;
+	if (copy_from_sockptr(&on, optval, sizeof(on)))
+		return -EFAULT;
+	if (on != 0 && on != 1)
+		return -EINVAL;
+	WRITE_ONCE(tt_sk(sock)->burst, on);
+	return 0;
+}
+
+static int tt_getsockopt(struct socket *sock, int level, int optname,
+			 char __user *optval, int __user *optlen)
+{
+	int on = READ_ONCE(tt_sk(sock)->burst);
+	int length;
+
+	if (level != SOL_TURBOTAP || optname != TURBOTAP_BURST)
+		return -ENOPROTOOPT;
+	if (get_user(length, optlen))
+		return -EFAULT;
+	if (length < 0)
+		return -EINVAL;
+	length = min_t(int, length, sizeof(on));
+	if (put_user(length, optlen) || copy_to_user(optval, &on, length))
+		return -EFAULT;
+	return 0;
+}
+
+static void tt_show_fdinfo(struct seq_file *m, struct socket *sock)
+{
+	struct turbotap_sock *ts = tt_sk(sock);
+
+#define TT_SHOW(name, value) \
+	seq_printf(m, "turbotap-" name ":\t%lu\n", (unsigned long)(value))
+
+	if (ts->tun_file->f_op->show_fdinfo)
+		ts->tun_file->f_op->show_fdinfo(m, ts->tun_file);
+	TT_SHOW("rx-frames", atomic_long_read(&ts->rx_frames));
+	TT_SHOW("rx-calls", atomic_long_read(&ts->rx_calls));
+	TT_SHOW("rx-faulted", atomic_long_read(&ts->rx_faulted));
+	TT_SHOW("tx-frames", READ_ONCE(ts->tx.frames));
+	TT_SHOW("tx-calls", READ_ONCE(ts->tx.calls));
+	TT_SHOW("tx-batched", READ_ONCE(ts->tx.batched));
+	TT_SHOW("tx-batches", READ_ONCE(ts->tx.batches));
+	TT_SHOW("tx-late-batches", READ_ONCE(ts->tx.late_batches));
+	TT_SHOW("tx-dropped", READ_ONCE(ts->tx.dropped));
+#undef TT_SHOW
+}
+
+/* The core calls most of these without a look whether they are there. */
+static const struct proto_ops tt_ops = {
+	.family = PF_UNSPEC,
+	.owner = THIS_MODULE,
+	.release = tt_release,
+	.bind = sock_no_bind,
+	.connect = sock_no_connect,
+	.socketpair = sock_no_socketpair,
+	.accept = sock_no_accept,
+	.getname = sock_no_getname,
+	.poll = tt_poll,
+	.ioctl = sock_no_ioctl,
+	.listen = sock_no_listen,
+	.shutdown = sock_no_shutdown,
+	.setsockopt = tt_setsockopt,
+	.getsockopt = tt_getsockopt,
+	.show_fdinfo = tt_show_fdinfo,
+	.sendmsg = tt_sendmsg,
+	.recvmsg = tt_recvmsg,
+	.mmap = sock_no_mmap,
+	TT_PROTO_OPS_SENDPAGE
+};
+
+/*
+ * tun has no function that tells other modules what a queue is. TUNGETFILTER
+ * is for IFF_TAP alone: with no place to put the answer it says EBADFD of a
+ * queue without a device, EINVAL of an IFF_TUN, and EFAULT of an IFF_TAP.
+ */
+static int queue_kind(struct file *tun_file)
+{
+	return vfs_ioctl(tun_file, TUNGETFILTER, 0);
+}
+
+/*
+ * A header that the queue doesn't have would let its holder ask for offloads
+ * that the tun fd doesn't give him. tun refuses to copy a frame out when there
+ * is no room for the queue's header, and before it counts the frame: offer it
+ * a frame, and a byte too few.
+ */
+static int check_vnet_hdr(struct socket *tun_sock, unsigned int size)
+{
+	u8 buffer[TT_MAX_HEADERS];
+	struct kvec vec = { .iov_base = buffer, .iov_len = size - 1 };
+	struct msghdr msg = {};
+	struct sk_buff *skb;
+	int ret;
+
+	if (size < sizeof(struct virtio_net_hdr) || size > sizeof(buffer))
+		return -EINVAL;
+	skb = alloc_skb(ETH_HLEN, GFP_KERNEL);
+	if (!skb)
+		return -ENOMEM;
+	skb_put_zero(skb, ETH_HLEN);
+	iov_iter_kvec(&msg.msg_iter, ITER_DEST, &vec, 1, vec.iov_len);
+	msg.msg_control = skb;	/* tun's from here on */
+	ret = tun_sock->ops->recvmsg(tun_sock, &msg, vec.iov_len, MSG_DONTWAIT);
+	if (ret == -EINVAL)
+		return 0;
+	return ret < 0 ? ret : -EINVAL;
+}
+
+static int check_queue(struct file *tun_file, struct socket *tun_sock,
+		       u32 flags, u32 vnet_hdr_size)
+{
+	int kind = queue_kind(tun_file);
+
+	if (kind == -EBADFD)
+		return -EBADFD;
+	if (!(flags & TURBOTAP_ATTACH_BATCH))
+		return vnet_hdr_size ? -EINVAL : 0;
+	if (kind == -EINVAL)
+		return -EINVAL;
+	return vnet_hdr_size ? check_vnet_hdr(tun_sock, vnet_hdr_size) : 0;
+}
+
+static struct turbotap_sock *sock_make(struct socket *sock,
+				       struct socket *tun_sock)
+{
+	struct turbotap_sock *ts;
+	struct sock *sk;
+
+	sk = sk_alloc(sock_net(tun_sock->sk), PF_UNSPEC, GFP_KERNEL, &tt_proto,
+		      0);
+	if (!sk)
+		return NULL;
+	sock_init_data(sock, sk);
+	security_sk_clone(tun_sock->sk, sk);
+
+	ts = container_of(sk, struct turbotap_sock, sk);
+	mutex_init(&ts->rx_lock);
+	mutex_init(&ts->tx_lock);
+	tt_batch_init(ts);
+	return ts;
+}
+
+/* A socket, with the reference to tun_file that it was given, or an error. */
+static struct file *socket_file(struct file *tun_file, struct socket *tun_sock,
+				u32 flags, u32 vnet_hdr_size)
+{
+	struct turbotap_sock *ts;
+	struct socket *sock;
+
+	sock = sock_alloc();
+	if (!sock)
+		return ERR_PTR(-ENFILE);
+	sock->type = SOCK_DGRAM;
+	sock->state = SS_CONNECTED;
+	ts = sock_make(sock, tun_sock);
+	if (!ts) {
+		sock_release(sock);
+		return ERR_PTR(-ENOMEM);
+	}
+	ts->tun_file = get_file(tun_file);
+	ts->tun_sock = tun_sock;
+	ts->ring = tun_get_tx_ring(tun_file);
+	ts->batches = flags & TURBOTAP_ATTACH_BATCH;
+	ts->vnet_hdr_size = vnet_hdr_size;
+	ts->max_message = TT_MAX_FRAME +
+		(ts->batches ? vnet_hdr_size : TT_MAX_HEADERS);
+
+	/* sock_release() puts what the operations hold. */
+	__module_get(THIS_MODULE);
+	sock->ops = &tt_ops;
+	return sock_alloc_file(sock,
+			       flags & TURBOTAP_ATTACH_NONBLOCK ? O_NONBLOCK : 0,
+			       NULL);
+}
+
+int tt_socket_open(int tun_fd, u32 flags, u32 vnet_hdr_size)
+{
+	struct file *tun_file, *file;
+	struct socket *tun_sock;
+	int fd, err;
+
+	tun_file = fget(tun_fd);
+	if (!tun_file)
+		return -EBADF;
+	err = -ENOTSOCK;
+	tun_sock = tun_get_socket(tun_file);
+	if (IS_ERR(tun_sock))
+		goto out;
+	err = -EACCES;
+	if ((tun_file->f_mode & (FMODE_READ | FMODE_WRITE)) !=
+	    (FMODE_READ | FMODE_WRITE))
+		goto out;
+	err = check_queue(tun_file, tun_sock, flags, vnet_hdr_size);
+	if (err)
+		goto out;
+
+	fd = get_unused_fd_flags(flags & TURBOTAP_ATTACH_CLOEXEC ? O_CLOEXEC : 0);
+	err = fd;
+	if (fd < 0)
+		goto out;
+	file = socket_file(tun_file, tun_sock, flags, vnet_hdr_size);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		err = PTR_ERR(file);
+		goto out;
+	}
+	fd_install(fd, file);
+out:
+	fput(tun_file);
+	return err;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the module's parts share.
+ *
+ *	main.c		the device node and its ioctls
+ *	socket.c	a socket's life, options and operations
+ *	receive.c	recvmsg: a frame, or a burst of them
+ *	send.c		sendmsg: a frame, or a burst of them
+ *	batch.c		frames that wait to be injected together
+ *	pages.c		the memory that they wait in
+ *
+ * tun keeps doing what it does: every frame passes through its own sendmsg and
+ * recvmsg, which know about queues, framing, XDP, filters and statistics.
+ */
+#ifndef TURBOTAP_H
+#define TURBOTAP_H
+
+#include <linux/atomic.h>
+#include <linux/mutex.h>
+#include <linux/workqueue.h>
+#include <net/sock.h>
+#include <net/xdp.h>
+
+#include "compat.h"
+#include "uapi/turbotap.h"
+
+#define TT_MAX_BURST	256	/* frames of a burst message */
+#define TT_MAX_BATCH	64	/* frames of one TUN_MSG_PTR */
+#define TT_MAX_FRAME	(65535 + ETH_HLEN + 2 * 4)	/* two VLAN tags */
+#define TT_MAX_HEADERS	128	/* of a framing that wasn't declared */
+#define TT_CHUNKS	8
+
+/* Physically contiguous memory that several frames lie in. */
+struct tt_chunk {
+	struct page *page;
+	unsigned int bytes;
+	unsigned int used;
+	unsigned int frames;	/* of the batch that isn't injected yet */
+};
+
+/* Under turbotap_sock.tx_lock. */
+struct tt_batch {
+	unsigned int count;
+	unsigned long since;	/* jiffies when the first frame came */
+	struct xdp_buff xdp[TT_MAX_BATCH];
+	unsigned int current_chunk;
+	struct tt_chunk chunks[TT_CHUNKS];
+};
+
+/* Read by fdinfo without a lock. */
+struct tt_tx_counters {
+	unsigned long frames;
+	unsigned long calls;
+	unsigned long batched;
+	unsigned long batches;
+	unsigned long late_batches;
+	unsigned long dropped;
+};
+
+struct turbotap_sock {
+	struct sock sk;		/* first: sk_alloc() makes the whole */
+
+	/* Constant from attach to release. */
+	struct file *tun_file;	/* held; keeps tun_sock and ring alive */
+	struct socket *tun_sock;
+	struct ptr_ring *ring;	/* what the device transmitted */
+	bool batches;		/* TURBOTAP_ATTACH_BATCH */
+	unsigned int vnet_hdr_size;
+	size_t max_message;
+
+	int burst;		/* TURBOTAP_BURST */
+
+	atomic_long_t rx_frames;
+	atomic_long_t rx_calls;
+	atomic_long_t rx_faulted;
+	struct mutex rx_lock;	/* of a burst being received */
+	void *rx_ptrs[TT_MAX_BATCH];
+	u32 rx_lengths[TT_MAX_BURST];
+
+	/*
+	 * Held from a frame's copy to its injection, so that no frame
+	 * overtakes another.
+	 */
+	struct mutex tx_lock;
+	struct tt_tx_counters tx;
+	struct tt_batch batch;
+	struct delayed_work late;	/* injects what no call came for */
+};
+
+static inline struct turbotap_sock *tt_sk(const struct socket *sock)
+{
+	return container_of(sock->sk, struct turbotap_sock, sk);
+}
+
+/* main.c calls; takes nothing but the fd, gives a new one or -errno. */
+int tt_socket_open(int tun_fd, u32 flags, u32 vnet_hdr_size);
+
+int tt_recvmsg(struct socket *sock, struct msghdr *m, size_t size, int flags);
+int tt_sendmsg(struct socket *sock, struct msghdr *m, size_t size);
+
+/* batch.c; all under tx_lock but for tt_batch_init() and tt_batch_exit(). */
+void tt_batch_init(struct turbotap_sock *ts);
+void tt_batch_exit(struct turbotap_sock *ts);
+
+/*
+ * Copy a frame into the batch, and inject the batch when it is full.
+ * -EOPNOTSUPP when this frame must go by itself, after tt_batch_flush().
+ */
+int tt_batch_add(struct turbotap_sock *ts, struct iov_iter *from);
+
+/*
+ * Inject what waits. An error means that the device is gone: the frames are
+ * dropped, and counted in tx.dropped.
+ */
+int tt_batch_flush(struct turbotap_sock *ts);
+
+/* pages.c; all under tx_lock. */
+struct tt_chunk *tt_chunk_get(struct tt_batch *batch, unsigned int bytes);
+void tt_chunks_hold(struct tt_batch *batch);
+void tt_chunks_unhold(struct tt_batch *batch);
+void tt_chunks_settle(struct tt_batch *batch);
+void tt_chunks_free(struct tt_batch *batch);
+
+/* The user buffers of a message: in burst mode each is a frame. */
+static inline unsigned int tt_segments(const struct iov_iter *iter)
+{
+	return iter_is_iovec(iter) ? iter->nr_segs : 1;
+}
+
+/* An iterator over the i-th. */
+static inline void tt_segment(const struct iov_iter *iter, unsigned int i,
+			      unsigned int direction, struct iov_iter *segment)
+{
+	const struct iovec *vec;
+
+	if (!iter_is_iovec(iter)) {
+		*segment = *iter;
+		return;
+	}
+	vec = tt_iovec(iter) + i;
+	iov_iter_ubuf(segment, direction, vec->iov_base, vec->iov_len);
+}
+
+#endif
