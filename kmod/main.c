@@ -10,7 +10,7 @@
 #include <linux/module.h>
 #include <linux/uaccess.h>
 
-#include "turbotap.h"
+#include "internal.h"
 
 /* The sizes of the first version: whoever knows less knows nothing. */
 #define TT_INFO_SIZE_MIN	offsetofend(struct turbotap_info, abi_version)

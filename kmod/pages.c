@@ -13,7 +13,7 @@
 #include <linux/mm.h>
 #include <linux/sizes.h>
 
-#include "turbotap.h"
+#include "internal.h"
 
 #define TT_CHUNK_ORDER	get_order(SZ_32K)
 #define TT_CHUNK_GFP	(GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_NOMEMALLOC)

@@ -15,7 +15,7 @@
 #include <linux/uio.h>
 #include <net/compat.h>
 
-#include "turbotap.h"
+#include "internal.h"
 
 #define TT_RECV_FLAGS	(MSG_DONTWAIT | MSG_TRUNC | MSG_WAITALL | \
 			 MSG_NOSIGNAL | MSG_CMSG_COMPAT | MSG_CMSG_CLOEXEC | \

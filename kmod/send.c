@@ -9,7 +9,7 @@
 #include <linux/socket.h>
 #include <linux/uio.h>
 
-#include "turbotap.h"
+#include "internal.h"
 
 #define TT_SEND_FLAGS	(MSG_DONTWAIT | MSG_MORE | MSG_NOSIGNAL | MSG_EOR | \
 			 MSG_CMSG_COMPAT | MSG_BATCH)

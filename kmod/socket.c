@@ -22,7 +22,7 @@
 #include <linux/sockptr.h>
 #include <net/sock.h>
 
-#include "turbotap.h"
+#include "internal.h"
 
 static struct proto tt_proto = {
 	.name = "turbotap",

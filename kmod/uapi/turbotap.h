@@ -30,8 +30,8 @@
 #define TURBOTAP_IOC_MAGIC	0xBD
 
 /* Bits of turbotap_info.features */
-#define TURBOTAP_FEATURE_BATCH	(1 << 0)	/* TURBOTAP_ATTACH_BATCH */
-#define TURBOTAP_FEATURE_BURST	(1 << 1)	/* SOL_TURBOTAP, TURBOTAP_BURST */
+#define TURBOTAP_FEATURE_BATCH	0x1	/* TURBOTAP_ATTACH_BATCH */
+#define TURBOTAP_FEATURE_BURST	0x2	/* SOL_TURBOTAP, TURBOTAP_BURST */
 
 /**
  * struct turbotap_info - what this module is
@@ -56,14 +56,14 @@ struct turbotap_info {
 };
 
 /* Bits of turbotap_attach.flags */
-#define TURBOTAP_ATTACH_CLOEXEC		(1 << 0)
-#define TURBOTAP_ATTACH_NONBLOCK	(1 << 1)
+#define TURBOTAP_ATTACH_CLOEXEC		0x1
+#define TURBOTAP_ATTACH_NONBLOCK	0x2
 /*
  * The queue is IFF_TAP | IFF_NO_PI and its frames begin with a virtio_net_hdr
  * of vnet_hdr_size bytes (0: IFF_VNET_HDR is off). With this declared, frames
  * are injected a batch at a time; without, one by one.
  */
-#define TURBOTAP_ATTACH_BATCH		(1 << 2)
+#define TURBOTAP_ATTACH_BATCH		0x4
 
 /**
  * struct turbotap_attach - make a socket for a tun queue; returned as an fd

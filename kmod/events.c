@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Where the tracepoints' code goes. */
 #define CREATE_TRACE_POINTS
-#include "trace.h"
+#include "events.h"

@@ -6,14 +6,14 @@
  *	socket.c	a socket's life, options and operations
  *	receive.c	recvmsg: a frame, or a burst of them
  *	send.c		sendmsg: a frame, or a burst of them
- *	batch.c		frames that wait to be injected together
+ *	inject.c	frames that wait to be injected together
  *	pages.c		the memory that they wait in
  *
  * tun keeps doing what it does: every frame passes through its own sendmsg and
  * recvmsg, which know about queues, framing, XDP, filters and statistics.
  */
-#ifndef TURBOTAP_H
-#define TURBOTAP_H
+#ifndef TURBOTAP_INTERNAL_H
+#define TURBOTAP_INTERNAL_H
 
 #include <linux/atomic.h>
 #include <linux/mutex.h>
@@ -98,7 +98,7 @@ int tt_socket_open(int tun_fd, u32 flags, u32 vnet_hdr_size);
 int tt_recvmsg(struct socket *sock, struct msghdr *m, size_t size, int flags);
 int tt_sendmsg(struct socket *sock, struct msghdr *m, size_t size);
 
-/* batch.c; all under tx_lock but for tt_batch_init() and tt_batch_exit(). */
+/* inject.c; all under tx_lock but for tt_batch_init() and tt_batch_exit(). */
 void tt_batch_init(struct turbotap_sock *ts);
 void tt_batch_exit(struct turbotap_sock *ts);
 

@@ -16,8 +16,8 @@
 #include <linux/poll.h>
 #include <linux/skbuff.h>
 
-#include "trace.h"
-#include "turbotap.h"
+#include "events.h"
+#include "internal.h"
 
 #define TT_LATE_JIFFIES	1
 
@@ -195,7 +195,7 @@ static void late_work(struct work_struct *work)
 	 * still under way, which is a young one.
 	 */
 	if (mutex_trylock(&ts->tx_lock)) {
-		if (ts->batch.since != jiffies)
+		if (time_after(jiffies, ts->batch.since))
 			flush_late(ts);
 		if (!ts->batch.count) {
 			mutex_unlock(&ts->tx_lock);
