@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Forward frames from one tap to another in several ways, and measure each: run by `make bench-kmod` in a guest.
+ *
+ *   forward -w WAY,WAY... [-s SIZE] [-b BATCH] [-p PACKETS] [-r ROUNDS] [-d] [-x PART] [-f CPU] [-c CPU]
+ *           [-e CONTROL,ACK]
+ *
+ * Each round measures each way once, in an order that turns; the first round warms up and isn't reported. The
+ * source's queue is filled on CPU -f before the time begins, and emptied on CPU -c. -d: frames are delivered
+ * to a UDP socket, rather than dropped by the stack. PART: forward, or receive or send alone.
+ * -e: two fifos of `perf record --control`, told to sample what is measured only.
+ *
+ * A line of JSON for each measurement. Each ends the program unless every frame has got to the sink's device,
+ * and to the socket, once.
+ */
+#include <string.h>
+
+#include "../bench.h"
+#include "load.h"
+#include "way.h"
+
+#define MAX_WAYS 4
+#define CALIBRATION 10000000u
+
+uint64_t system_calls;
+
+static const struct way *const all_ways[MAX_WAYS] = { &way_rw, &way_uring, &way_mmsg, &way_burst };
+
+enum part { FORWARD, RECEIVE, SEND };
+
+static const char *const part_names[] = { "forward", "receive", "send" };
+
+struct plan {
+	uint32_t size, batch, packets, rounds;
+	enum fate fate;
+	enum part part;
+	int fill_cpu, forward_cpu;
+	int perf_control, perf_ack;
+	const struct way *ways[MAX_WAYS];
+	uint32_t way_count;
+};
+
+struct slots slots_make(uint32_t stride)
+{
+	struct slots slots = { .stride = stride, .memory = aligned_alloc(4096, MAX_BATCH * LARGE_BUFFER) };
+
+	if (!slots.memory)
+		die("aligned_alloc");
+	memset(slots.memory, 1, MAX_BATCH * LARGE_BUFFER); /* no page fault later */
+	return slots;
+}
+
+/* How long an instruction takes: 1 ns exactly where time is counted in instructions. */
+static double instruction_ns(void)
+{
+	uint64_t start = now_ns(), left = CALIBRATION / 2;
+
+	__asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(left));
+	return (double)(now_ns() - start) / CALIBRATION;
+}
+
+static void sampling(const struct plan *plan, const char *command)
+{
+	char answer[8];
+
+	if (plan->perf_control < 0)
+		return;
+	check((int)write(plan->perf_control, command, strlen(command)), "perf control");
+	check((int)read(plan->perf_ack, answer, sizeof(answer)), "perf acknowledgement");
+}
+
+/* The loop. Returns how many frames it moved. */
+static uint32_t move(const struct plan *plan, const struct way *way, struct slots *slots)
+{
+	uint32_t moved = 0;
+
+	while (moved < plan->packets) {
+		uint32_t count = plan->batch < plan->packets - moved ? plan->batch : plan->packets - moved;
+
+		if (plan->part != SEND)
+			count = way->receive(slots, count);
+		if (!count)
+			break;
+		if (plan->part != RECEIVE)
+			way->send(slots, count);
+		if (plan->part == SEND && way->finish)
+			way->finish();
+		moved += count;
+	}
+	if (way->finish)
+		way->finish();
+	return moved;
+}
+
+static void expect(const char *what, uint64_t expected, uint64_t found)
+{
+	if (found == expected)
+		return;
+	fprintf(stderr, "%s: %llu frames instead of %llu\n", what, (unsigned long long)found,
+		(unsigned long long)expected);
+	exit(1);
+}
+
+static void measure(const struct plan *plan, const struct taps *taps, const struct way *way,
+		    struct slots *slots, uint32_t round)
+{
+	uint32_t sent = plan->part == RECEIVE ? 0 : plan->packets, moved;
+	uint64_t before = load_received(taps), start, ns;
+
+	if (plan->part != SEND) {
+		pin(plan->fill_cpu);
+		load_fill(taps, plan->size, plan->packets, plan->fate);
+	}
+	pin(plan->forward_cpu);
+	sampling(plan, "enable\n");
+	system_calls = 0;
+	start = now_ns();
+	moved = move(plan, way, slots);
+	ns = now_ns() - start;
+	sampling(plan, "disable\n");
+
+	expect(way->name, plan->packets, moved);
+	expect("the sink's device", sent, load_received(taps) - before);
+	expect("the UDP socket", plan->fate == DELIVERED ? sent : 0, load_delivered());
+	if (!round)
+		return;
+	printf("{\"way\": \"%s\", \"part\": \"%s\", \"size_bytes\": %u, \"batch_packets\": %u, "
+	       "\"delivered\": %s, \"round\": %u, \"packets\": %u, \"ns\": %llu, \"system_calls\": %llu}\n",
+	       way->name, part_names[plan->part], plan->size, plan->batch,
+	       plan->fate == DELIVERED ? "true" : "false", round, plan->packets, (unsigned long long)ns,
+	       (unsigned long long)system_calls);
+}
+
+static void add_ways(struct plan *plan, char *list)
+{
+	for (char *name = strtok(list, ","); name; name = strtok(NULL, ",")) {
+		uint32_t i = 0;
+
+		while (i < MAX_WAYS && strcmp(name, all_ways[i]->name))
+			i++;
+		if (i == MAX_WAYS || plan->way_count == MAX_WAYS)
+			exit(2);
+		plan->ways[plan->way_count++] = all_ways[i];
+	}
+}
+
+static enum part part_named(const char *name)
+{
+	for (enum part part = FORWARD; part <= SEND; part++)
+		if (!strcmp(name, part_names[part]))
+			return part;
+	exit(2);
+}
+
+static void open_perf(struct plan *plan, char *fifos)
+{
+	char *ack = strchr(fifos, ',');
+
+	if (!ack)
+		exit(2);
+	*ack++ = 0;
+	plan->perf_control = check(open(fifos, O_WRONLY | O_CLOEXEC), fifos);
+	plan->perf_ack = check(open(ack, O_RDONLY | O_CLOEXEC), ack);
+}
+
+static struct plan parse(int argc, char **argv)
+{
+	struct plan plan = { .size = 60, .batch = 64, .packets = 1024, .rounds = 5, .perf_control = -1 };
+	int option;
+
+	while ((option = getopt(argc, argv, "w:s:b:p:r:x:f:c:e:d")) != -1) {
+		switch (option) {
+		case 'w':
+			add_ways(&plan, optarg);
+			break;
+		case 's':
+			plan.size = (uint32_t)atoi(optarg);
+			break;
+		case 'b':
+			plan.batch = (uint32_t)atoi(optarg);
+			break;
+		case 'p':
+			plan.packets = (uint32_t)atoi(optarg);
+			break;
+		case 'r':
+			plan.rounds = (uint32_t)atoi(optarg);
+			break;
+		case 'x':
+			plan.part = part_named(optarg);
+			break;
+		case 'f':
+			plan.fill_cpu = atoi(optarg);
+			break;
+		case 'c':
+			plan.forward_cpu = atoi(optarg);
+			break;
+		case 'e':
+			open_perf(&plan, optarg);
+			break;
+		case 'd':
+			plan.fate = DELIVERED;
+			break;
+		default:
+			exit(2);
+		}
+	}
+	if (!plan.way_count || plan.size < 60 || plan.size > LARGE_BUFFER || !plan.batch ||
+	    plan.batch > MAX_BATCH || !plan.packets)
+		exit(2);
+	return plan;
+}
+
+int main(int argc, char **argv)
+{
+	struct plan plan = parse(argc, argv);
+	struct taps taps = load_taps(plan.size, plan.packets);
+	struct slots slots = slots_make(plan.size > SMALL_BUFFER ? LARGE_BUFFER : SMALL_BUFFER);
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (uint32_t i = 0; i < MAX_BATCH; i++) {
+		load_frame(slot(&slots, i), plan.size, plan.fate);
+		slots.lengths[i] = plan.size;
+	}
+	for (uint32_t i = 0; i < plan.way_count; i++)
+		plan.ways[i]->open(&taps, slots.stride);
+	printf("{\"instruction_ns\": %.4f}\n", instruction_ns());
+	for (uint32_t round = 0; round <= plan.rounds; round++)
+		for (uint32_t i = 0; i < plan.way_count; i++)
+			measure(&plan, &taps, plan.ways[(round + i) % plan.way_count], &slots, round);
+	return 0;
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Sockets of turbotap.ko for the taps; each way that needs some has its own, beside the tap's fd. */
+#include <sys/ioctl.h>
+
+#include "../bench.h"
+#include "turbotap.h"
+#include "way.h"
+
+static int attach(int tun_fd, int burst)
+{
+	struct turbotap_attach request = {
+		.size = sizeof(request),
+		.tun_fd = tun_fd,
+		.flags = TURBOTAP_ATTACH_CLOEXEC | TURBOTAP_ATTACH_NONBLOCK | TURBOTAP_ATTACH_BATCH,
+	};
+	int node = check(open(TURBOTAP_DEVICE, O_RDWR | O_CLOEXEC), TURBOTAP_DEVICE);
+	int fd = check(ioctl(node, TURBOTAP_ATTACH, &request), "TURBOTAP_ATTACH");
+
+	check(setsockopt(fd, SOL_TURBOTAP, TURBOTAP_BURST, &burst, sizeof(burst)), "TURBOTAP_BURST");
+	close(node);
+	return fd;
+}
+
+void turbotap_sockets(const struct taps *taps, int burst, int *source, int *sink)
+{
+	*source = attach(taps->source_fd, burst);
+	*sink = attach(taps->sink_fd, burst);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A way to move frames from one tap to another: what a forwarder's loop calls, and nothing else of one.
+ * forward.c calls them all in the same manner, so that they differ in how they enter the kernel only.
+ *
+ * A way counts each system call that it makes in `system_calls`. What would make a measurement void, a frame
+ * that isn't taken, say, ends the program.
+ */
+#ifndef TTF_BENCH_WAY_H
+#define TTF_BENCH_WAY_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define MAX_BATCH 256u
+#define SMALL_BUFFER 2048u /* up to MTU 1500 */
+#define LARGE_BUFFER 10240u
+
+struct taps {
+	const char *source, *sink;
+	int source_fd, sink_fd;
+};
+
+/* One slot for each frame of a batch. */
+struct slots {
+	uint32_t stride;
+	uint8_t *memory;
+	uint32_t lengths[MAX_BATCH];
+};
+
+struct way {
+	const char *name;
+	void (*open)(const struct taps *taps, uint32_t stride);
+	/* Take up to `most` frames from the source. Returns how many there were. */
+	uint32_t (*receive)(struct slots *slots, uint32_t most);
+	/* Give the first `count` frames to the sink. */
+	void (*send)(struct slots *slots, uint32_t count);
+	/* Wait for what a send() left to be done later; NULL for a way that leaves nothing. */
+	void (*finish)(void);
+};
+
+extern const struct way way_rw, way_uring, way_mmsg, way_burst;
+extern uint64_t system_calls;
+
+struct slots slots_make(uint32_t stride);
+
+static inline uint8_t *slot(const struct slots *slots, uint32_t index)
+{
+	return slots->memory + (size_t)index * slots->stride;
+}
+
+/* Turbotap sockets for both taps, with TURBOTAP_BURST or without. Only the two ways that need the module ask. */
+void turbotap_sockets(const struct taps *taps, int burst, int *source, int *sink);
+
+#endif
