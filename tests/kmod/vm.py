@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a command on another kernel: in a guest that virtme-ng boots with this machine's files, read-only.
+
+Used by the tests of this folder and by the benchmark of the module, as no machine that tests should have to
+load a module into the kernel it runs on. The guest is emulated by software, also where there is KVM: it takes
+half a minute to boot and Python is some 20 times slower in it, but it is the same everywhere. The guest may
+write below /tmp, /etc, /usr and /var, and forgets that when it ends. What should stay goes into `writable`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conftest import missing
+from tests.kmod.kernel_log import faults
+from tests.kmod.kernels import ROOT, Kernel
+
+_VNG = Path(sys.executable).with_name("vng")
+
+# Drivers of hardware that the guest has and nobody here needs: without them it boots a minute earlier.
+_UNUSED = (
+    "aesni_intel,ahci,ccp,cdrom,crc32_pclmul,evdev,ghash_clmulni_intel,i2c_i801,i6300esb,iTCO_wdt,kvm,kvm_amd,"
+    "kvm_intel,libata,lpc_ich,pcspkr,powernow_k8,psmouse,qemu_fw_cfg,serio_raw,sg,sha1_ssse3,sha256_ssse3,"
+    "sha512_ssse3,sr_mod"
+)
+# A busy machine may stop an emulated CPU for seconds, which is no lockup. A real one ends in the timeout.
+_PATIENT = "nowatchdog rcupdate.rcu_cpu_stall_suppress=1"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command in a guest ended: exit status, what it printed on stdout and stderr, kernel log."""
+
+    status: int
+    output: str
+    log: str
+
+    @property
+    def faults(self) -> list[str]:
+        """The lines of the kernel's log that report a fault; empty for a healthy kernel."""
+        return faults(self.log)
+
+    def check(self) -> Result:
+        """This result, of a command that succeeded on a kernel that logged no fault. Else AssertionError."""
+        assert self.faults == [], self.log
+        assert self.status == 0, f"exit status {self.status}\n{self.output}\n{self.log[-4000:]}"
+        return self
+
+
+def run(
+    kernel: Kernel,
+    command: str,
+    *,
+    cpus: int = 2,
+    memory: str = "2G",
+    icount: bool = False,
+    timeout: float = 600,
+    writable: Path | None = None,
+    cwd: Path = ROOT,
+) -> Result:
+    """Boot `kernel` and run `command`, a line for sh, as root and in `cwd`.
+
+    icount: the guest's clock counts instructions, one a nanosecond; needs cpus == 1.
+    timeout: seconds after which the guest is ended; raises AssertionError, with what it had printed.
+    writable: a folder of the host that the guest can write to, at the same path.
+    """
+    if not _VNG.is_file():
+        missing("virtme-ng")
+    assert cpus == 1 or not icount, "a clock that counts instructions counts those of one CPU"
+    line: list[str | Path] = [_VNG, "-r", kernel.image, "--verbose", "--disable-kvm", "--cpus", str(cpus)]
+    line += ["--memory", memory, "--cwd", cwd, "--append", f"module_blacklist={_UNUSED} {_PATIENT}"]
+    if writable:
+        line += ["--rwdir", writable]
+    if icount:
+        line += ["--qemu-opts=-icount shift=0,sleep=off"]
+    # The kernel logs to the console, which is virtme-ng's standard error: keep the command out of it.
+    line += ["--", f"exec 2>&1; {command}"]
+    guest = subprocess.Popen(
+        line,
+        env=os.environ | {"PATH": f"{_VNG.parent}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        output, log = guest.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(guest.pid, signal.SIGKILL)
+        output, log = guest.communicate()
+        raise AssertionError(f"no end after {timeout} s: {command}\n{output}\n{log[-8000:]}") from None
+    finally:
+        # virtme-ng and qemu are one session: none of it may outlive an interrupted test.
+        if guest.poll() is None:
+            os.killpg(guest.pid, signal.SIGKILL)
+            guest.wait()
+    return Result(guest.returncode, output, log)
