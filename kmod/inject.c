@@ -34,36 +34,42 @@ static bool header_is_plain(const struct virtio_net_hdr *header)
 	       !header->hdr_len;
 }
 
+/*
+ * What holds for a whole batch. A send buffer with a limit is tun's to charge,
+ * and so is the error of a device that is down.
+ */
 static int batch_begin(struct turbotap_sock *ts)
 {
-	if (!device_takes_frames(ts))
+	const struct sock *tun_sk = ts->tun_sock->sk;
+	struct tt_batch *batch = &ts->batch;
+
+	if (!ts->batches || READ_ONCE(tun_sk->sk_sndbuf) != INT_MAX ||
+	    !device_takes_frames(ts))
 		return -EOPNOTSUPP;
-	ts->batch.since = jiffies;
+	batch->pad = NET_SKB_PAD + NET_IP_ALIGN;
+	if (sock_flag(tun_sk, SOCK_XDP))
+		batch->pad += XDP_PACKET_HEADROOM;
+	batch->since = jiffies;
 	if (!delayed_work_pending(&ts->late))
 		schedule_delayed_work(&ts->late, TT_LATE_JIFFIES);
 	return 0;
 }
 
-/* Copy a frame of length bytes, and the header in front of it, to a buffer. */
-static int copy_frame(const struct turbotap_sock *ts, struct tt_chunk *chunk,
-		      unsigned int pad, unsigned int length,
-		      unsigned int bytes, struct iov_iter *from)
+/* The header in front of a frame, which isn't part of it here. */
+static int copy_header(const struct turbotap_sock *ts,
+		       struct virtio_net_hdr *header, struct iov_iter *from)
 {
-	void *buffer = page_address(chunk->page) + chunk->used;
-	struct virtio_net_hdr *header = tt_buffer_init(buffer, bytes);
+	struct iov_iter iter = *from;
 
 	if (!ts->vnet_hdr_size) {
 		memset(header, 0, sizeof(*header));
-	} else {
-		if (!copy_from_iter_full(header, sizeof(*header), from))
-			return -EFAULT;
-		if (!header_is_plain(header))
-			return -EOPNOTSUPP;
-		iov_iter_advance(from, ts->vnet_hdr_size - sizeof(*header));
+		return 0;
 	}
-	if (copy_page_from_iter(chunk->page, chunk->used + pad, length,
-				from) != length)
+	if (!copy_from_iter_full(header, sizeof(*header), &iter))
 		return -EFAULT;
+	if (!header_is_plain(header))
+		return -EOPNOTSUPP;
+	iov_iter_advance(from, ts->vnet_hdr_size);
 	return 0;
 }
 
@@ -73,55 +79,49 @@ static struct tt_chunk *chunk_for(struct turbotap_sock *ts, unsigned int bytes)
 
 	if (chunk || !ts->batch.count)
 		return chunk;
-	if (tt_batch_flush(ts))
+	if (tt_batch_flush(ts) || batch_begin(ts))
 		return NULL;
 	return tt_chunk_get(&ts->batch, bytes);
 }
 
 int tt_batch_add(struct turbotap_sock *ts, struct iov_iter *from)
 {
-	const struct sock *tun_sk = ts->tun_sock->sk;
-	unsigned int pad = NET_SKB_PAD + NET_IP_ALIGN;
 	size_t length = iov_iter_count(from);
 	struct tt_batch *batch = &ts->batch;
-	struct iov_iter iter = *from;
 	struct tt_chunk *chunk;
 	struct xdp_buff *xdp;
 	size_t bytes;
+	void *buffer;
 	int err;
 
-	/* A send buffer with a limit is tun's to charge. */
-	if (!ts->batches || READ_ONCE(tun_sk->sk_sndbuf) != INT_MAX)
-		return -EOPNOTSUPP;
-	if (length < ts->vnet_hdr_size + ETH_HLEN)
-		return -EINVAL;
-	length -= ts->vnet_hdr_size;
-	if (sock_flag(tun_sk, SOCK_XDP))
-		pad += XDP_PACKET_HEADROOM;
-	bytes = SKB_DATA_ALIGN(pad + length) +
-		SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
-	if (bytes > PAGE_SIZE)
-		return -EOPNOTSUPP;
-
-	chunk = chunk_for(ts, bytes);
-	if (!chunk)
-		return -EOPNOTSUPP;
 	if (!batch->count) {
 		err = batch_begin(ts);
 		if (err)
 			return err;
 	}
-	err = copy_frame(ts, chunk, pad, length, bytes, &iter);
+	if (length < ts->vnet_hdr_size + ETH_HLEN)
+		return -EINVAL;
+	length -= ts->vnet_hdr_size;
+	bytes = SKB_DATA_ALIGN(batch->pad + length) +
+		SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	if (bytes > PAGE_SIZE)
+		return -EOPNOTSUPP;
+	chunk = chunk_for(ts, bytes);
+	if (!chunk)
+		return -EOPNOTSUPP;
+	buffer = page_address(chunk->page) + chunk->used;
+	err = copy_header(ts, tt_buffer_init(buffer, bytes), from);
 	if (err)
 		return err;
+	/* As copy_page_from_iter(): no slab object to check the bounds of. */
+	if (_copy_from_iter(buffer + batch->pad, length, from) != length)
+		return -EFAULT;
 
 	xdp = &batch->xdp[batch->count++];
 	xdp_init_buff(xdp, bytes, NULL);
-	xdp_prepare_buff(xdp, page_address(chunk->page) + chunk->used, pad,
-			 length, true);
+	xdp_prepare_buff(xdp, buffer, batch->pad, length, true);
 	chunk->used += bytes;
 	chunk->frames++;
-	*from = iter;
 	return batch->count == TT_MAX_BATCH ? tt_batch_flush(ts) : 0;
 }
 

@@ -4,7 +4,8 @@
  *
  *	main.c		the device node and its ioctls
  *	socket.c	a socket's life, options and operations
- *	receive.c	recvmsg: a frame, or a burst of them
+ *	receive.c	recvmsg: a frame
+ *	receive_burst.c	recvmsg: a burst of them
  *	send.c		sendmsg: a frame, or a burst of them
  *	inject.c	frames that wait to be injected together
  *	pages.c		the memory that they wait in
@@ -41,6 +42,7 @@ struct tt_chunk {
 /* Under turbotap_sock.tx_lock. */
 struct tt_batch {
 	unsigned int count;
+	unsigned int pad;	/* in front of each frame */
 	unsigned long since;	/* jiffies when the first frame came */
 	struct xdp_buff xdp[TT_MAX_BATCH];
 	unsigned int current_chunk;
@@ -96,6 +98,10 @@ static inline struct turbotap_sock *tt_sk(const struct socket *sock)
 int tt_socket_open(int tun_fd, u32 flags, u32 vnet_hdr_size);
 
 int tt_recvmsg(struct socket *sock, struct msghdr *m, size_t size, int flags);
+int tt_recv_burst(struct turbotap_sock *ts, struct msghdr *m, int flags);
+int tt_recv_frame(struct turbotap_sock *ts, void *ptr, struct iov_iter *to,
+		  int *msg_flags);
+bool tt_device_gone(const struct turbotap_sock *ts);
 int tt_sendmsg(struct socket *sock, struct msghdr *m, size_t size);
 
 /* inject.c; all under tx_lock but for tt_batch_init() and tt_batch_exit(). */
@@ -127,18 +133,15 @@ static inline unsigned int tt_segments(const struct iov_iter *iter)
 	return iter_is_iovec(iter) ? iter->nr_segs : 1;
 }
 
-/* An iterator over the i-th. */
-static inline void tt_segment(const struct iov_iter *iter, unsigned int i,
-			      unsigned int direction, struct iov_iter *segment)
+static inline struct iovec tt_segment(const struct iov_iter *iter,
+				      unsigned int i)
 {
-	const struct iovec *vec;
-
-	if (!iter_is_iovec(iter)) {
-		*segment = *iter;
-		return;
-	}
-	vec = tt_iovec(iter) + i;
-	iov_iter_ubuf(segment, direction, vec->iov_base, vec->iov_len);
+	if (iter_is_iovec(iter))
+		return tt_iovec(iter)[i];
+	return (struct iovec){
+		.iov_base = iter->ubuf + iter->iov_offset,
+		.iov_len = iov_iter_count(iter),
+	};
 }
 
 #endif

@@ -90,9 +90,10 @@ static int send_burst(struct turbotap_sock *ts, struct msghdr *m)
 	tt_batch_flush(ts);	/* what sendmmsg() left before */
 	before = ts->tx.frames;
 	for (i = 0; i < frames && !err; i++) {
+		struct iovec from = tt_segment(&m->msg_iter, i);
 		struct iov_iter frame;
 
-		tt_segment(&m->msg_iter, i, ITER_SOURCE, &frame);
+		iov_iter_ubuf(&frame, ITER_SOURCE, from.iov_base, from.iov_len);
 		err = send_frame(ts, &frame, m->msg_flags, frames > 1);
 	}
 	flush_err = tt_batch_flush(ts);
