@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TTF_ABI_VERSION 1u
+#define TTF_ABI_VERSION 2u
 #define TTF_MAGIC_STATS 0x5453444657465454ull  /* "TTFWFDST" */
 #define TTF_MAGIC_RINGS 0x4e52444657465454ull  /* "TTFWFDRN" */
 #define TTF_MAGIC_FRAMES 0x5246444657465454ull /* "TTFWFDFR" */
@@ -168,7 +168,8 @@ struct ttf_port_stats {
 	char netns[TTF_NAME_LEN];
 	char note[128]; /* why the driver was chosen */
 	struct ttf_device_counters device;
-	uint64_t reserved[16];
+	char io[8]; /* how the driver moves bursts; empty where it has one way only */
+	uint64_t reserved[15];
 };
 static_assert(sizeof(struct ttf_port_stats) == 512, "whole lines");
 

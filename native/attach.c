@@ -134,11 +134,12 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 		[TTF_IO_RW] = &port_driver_rw,
 		[TTF_IO_MMSG] = &port_driver_mmsg,
 		[TTF_IO_PACKET] = &port_driver_packet,
+		[TTF_IO_BURST] = &port_driver_burst,
 	};
 	struct worker_port *port;
 
 	if (config->slot >= TTF_MAX_PORTS || config->queues < 1 || config->queues > worker->workers ||
-	    config->peer < -1 || config->peer >= TTF_MAX_PORTS || config->io > TTF_IO_PACKET ||
+	    config->peer < -1 || config->peer >= TTF_MAX_PORTS || config->io > TTF_IO_BURST ||
 	    (config->header_bytes && config->header_bytes != TTF_VNET_HDR_BYTES) ||
 	    (config->fd >= 0) != (worker->id < config->queues))
 		return -EINVAL;

@@ -2,7 +2,8 @@
 """Build the extension module forwarder._native from native/*.c, in cffi's API mode.
 
 Called by setup.py through cffi_modules. The declarations that Python sees are taken from the C headers
-themselves, so that there is one copy of every struct and prototype; the C compiler checks them again.
+themselves, turbotap.ko's among them, so that there is one copy of every struct, prototype and constant; the C
+compiler checks them again.
 
 Environment: TTFWD_SANITIZE (for example "address,undefined") builds with these sanitizers;
 TTFWD_WERROR=1 makes warnings errors.
@@ -24,7 +25,10 @@ HEADERS = (
     "recover.h",
     "control.h",
     "privilege.h",
+    "../kmod/uapi/turbotap.h",
 )
+# What the kernel's headers call its integers.
+KERNEL_TYPES = "typedef uint32_t __u32; typedef int32_t __s32; typedef uint64_t __u64;"
 # Static inline functions, declared here because their bodies stand in the headers. Python needs them only
 # to test them one operation at a time.
 INLINE = """
@@ -59,14 +63,20 @@ int offload_complete(uint8_t *eth, uint32_t length);
 
 
 def declarations(header: str) -> str:
-    """The part of a C header that cffi's parser takes: structs, enums, prototypes, integer constants."""
-    text = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
-    text = re.sub(r"static_assert\s*\(.*?\);", "", text, flags=re.DOTALL)
+    """The part of a C header that cffi's parser takes: structs, enums, prototypes, simple constants."""
+    code = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    code = re.sub(r"static_assert\s*\(.*?\);", "", code, flags=re.DOTALL)
     lines = []
-    for line in text.splitlines():
-        constant = re.fullmatch(r"#define (\w+) (0x[0-9a-fA-F]+|\d+)[uUlL]*\s*", line)
+    for line in code.splitlines():
+        constant = re.fullmatch(r"#define (\w+)\s+(0x[0-9a-fA-F]+|\d+)[uUlL]*\s*", line)
+        ioctl = re.fullmatch(r"#define (\w+)\s+_IO[RW]+\(.*\)\s*", line)
+        text = re.fullmatch(r'#define (\w+)\s+"[^"]*"\s*', line)
         if constant:
             lines.append(f"#define {constant[1]} {constant[2]}")
+        elif ioctl:
+            lines.append(f"#define {ioctl[1]} ...")
+        elif text:
+            lines.append(f"static const char *const {text[1]};")
         elif not line.startswith("#"):
             lines.append(line)
     return "\n".join(lines)
@@ -84,6 +94,7 @@ def build_flags() -> list[str]:
 
 
 ffibuilder = FFI()
+ffibuilder.cdef(KERNEL_TYPES)
 for name in HEADERS:
     ffibuilder.cdef(declarations((HERE / name).read_text()))
 ffibuilder.cdef(INLINE)
@@ -94,7 +105,7 @@ ffibuilder.set_source(
     ),
     sources=sorted(f"native/{path.name}" for path in HERE.glob("*.c")),
     include_dirs=["native"],
-    depends=sorted(f"native/{path.name}" for path in HERE.glob("*.h")),
+    depends=[*sorted(f"native/{path.name}" for path in HERE.glob("*.h")), "kmod/uapi/turbotap.h"],
     extra_compile_args=build_flags(),
     extra_link_args=sanitizer_flags(),
 )

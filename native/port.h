@@ -2,10 +2,11 @@
 /*
  * How bursts cross the kernel boundary: one table of function pointers a driver.
  *
- *   port_rw.c    tap queue by read() and write(): a system call a packet, works on every kernel
- *   port_mmsg.c  a socket by recvmmsg() and sendmmsg(): a system call a burst (turbotap, and AF_UNIX
- *                datagram sockets in the tests); and the same for AF_PACKET, which tells a frame's VLAN tag
- *                beside the frame
+ *   port_rw.c     tap queue by read() and write(): a system call a packet, works on every kernel
+ *   port_mmsg.c   a socket by recvmmsg() and sendmmsg(): a system call a burst (turbotap, and AF_UNIX
+ *                 datagram sockets in the tests); and the same for AF_PACKET, which tells a frame's VLAN
+ *                 tag beside the frame
+ *   port_burst.c  a socket of turbotap by burst messages: a system call a burst, and a message too
  */
 #ifndef TTF_PORT_H
 #define TTF_PORT_H
@@ -38,6 +39,9 @@ struct port_scratch {
 	struct port_control {
 		_Alignas(struct cmsghdr) uint8_t bytes[64]; /* CMSG_SPACE(sizeof(struct tpacket_auxdata)) */
 	} controls[TTF_MAX_BATCH];
+	/* What a burst message tells: CMSG_SPACE(TTF_MAX_BATCH * sizeof(uint32_t)), checked in port_burst.c
+	 */
+	_Alignas(struct cmsghdr) uint8_t lengths[64 + TTF_MAX_BATCH * sizeof(uint32_t)];
 };
 
 void port_scratch_init(struct port_scratch *scratch);
@@ -68,6 +72,7 @@ struct port_driver {
 
 extern const struct port_driver port_driver_rw;
 extern const struct port_driver port_driver_mmsg;
+extern const struct port_driver port_driver_burst;
 extern const struct port_driver port_driver_packet;
 
 #endif

@@ -1,48 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Drivers `turbotap` and `packet`: a system call a burst, on a socket. */
+/* Drivers `turbotap` (by mmsg) and `packet`: a system call a burst, on a socket, and a message a frame. */
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <string.h>
 
 #include "flow.h"
-#include "offload.h"
-#include "port.h"
+#include "port_socket.h"
 
 static_assert(CMSG_SPACE(sizeof(struct tpacket_auxdata)) <= sizeof(struct port_control), "auxdata fits");
-
-void port_scratch_init(struct port_scratch *scratch)
-{
-	/* Never any control data on the way out: tun's own sendmsg takes it for a kernel pointer. */
-	for (uint32_t i = 0; i < TTF_MAX_BATCH; i++) {
-		scratch->rx_messages[i].msg_hdr =
-			(struct msghdr){ .msg_iov = &scratch->rx_vectors[i], .msg_iovlen = 1 };
-		scratch->tx_messages[i].msg_hdr =
-			(struct msghdr){ .msg_iov = &scratch->tx_vectors[i], .msg_iovlen = 1 };
-	}
-	scratch->rx_filled = 0;
-}
-
-/* The kernel tells how much control data there was in the field that said how much there may be. */
-static inline void offer_control(struct port_scratch *scratch, uint32_t i, int control)
-{
-	struct msghdr *header = &scratch->rx_messages[i].msg_hdr;
-
-	header->msg_control = control ? scratch->controls[i].bytes : NULL;
-	header->msg_controllen = control ? sizeof(scratch->controls[i].bytes) : 0;
-}
-
-static void fill_rx(struct port_scratch *scratch, const struct port_frame *frames, uint32_t count,
-		    uint32_t header_bytes, int control)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		scratch->rx_vectors[i] = (struct iovec){ .iov_base = frames[i].eth - header_bytes,
-							 .iov_len = TTF_FRAME_MAX_BYTES + header_bytes };
-		offer_control(scratch, i, control);
-	}
-	scratch->rx_filled = count;
-	scratch->rx_header_bytes = header_bytes;
-	scratch->rx_control = (uint32_t)control;
-}
 
 static int receive(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls,
 		   int control)
@@ -51,22 +16,14 @@ static int receive(struct port_queue *queue, struct port_frame *frames, uint32_t
 	struct port_scratch *scratch = queue->scratch;
 	int got;
 
-	if (scratch->rx_filled < count || scratch->rx_header_bytes != header ||
-	    scratch->rx_control != (uint32_t)control)
-		fill_rx(scratch, frames, count, header, control);
+	socket_fill_rx(scratch, frames, count, header, control);
 	++*calls;
 	got = recvmmsg(queue->fd, scratch->rx_messages, count, MSG_DONTWAIT, NULL);
 	if (got < 0)
 		return -errno;
-	for (int i = 0; i < got; i++) {
-		uint32_t length = scratch->rx_messages[i].msg_len;
-
-		if (scratch->rx_messages[i].msg_hdr.msg_flags & MSG_TRUNC)
-			frames[i].length = UINT32_MAX;
-		else
-			frames[i].length = length > header ? length - header : 0;
-		frames[i].offload = header && offload_asks(frames[i].eth);
-	}
+	for (int i = 0; i < got; i++)
+		socket_received(&frames[i], scratch->rx_messages[i].msg_len, header,
+				scratch->rx_messages[i].msg_hdr.msg_flags & MSG_TRUNC);
 	return got;
 }
 
@@ -77,13 +34,10 @@ static int mmsg_rx(struct port_queue *queue, struct port_frame *frames, uint32_t
 
 static int mmsg_tx(struct port_queue *queue, const struct port_frame *frames, uint32_t count, uint64_t *calls)
 {
-	const uint32_t header = queue->header_bytes;
 	struct port_scratch *scratch = queue->scratch;
 	int sent;
 
-	for (uint32_t i = 0; i < count; i++)
-		scratch->tx_vectors[i] = (struct iovec){ .iov_base = frames[i].eth - header,
-							 .iov_len = frames[i].length + header };
+	socket_fill_tx(scratch, frames, count, queue->header_bytes);
 	++*calls;
 	sent = sendmmsg(queue->fd, scratch->tx_messages, count, MSG_DONTWAIT);
 	return sent < 0 ? -errno : sent;
@@ -129,7 +83,8 @@ static int packet_rx(struct port_queue *queue, struct port_frame *frames, uint32
 		const struct cmsghdr *cmsg = CMSG_FIRSTHDR(&queue->scratch->rx_messages[i].msg_hdr);
 		struct tpacket_auxdata aux;
 
-		offer_control(queue->scratch, (uint32_t)i, 1); /* for the next call; cmsg is found already */
+		socket_offer_control(queue->scratch, (uint32_t)i,
+				     1); /* for the next call; cmsg is found already */
 
 		if (!cmsg || cmsg->cmsg_level != SOL_PACKET || cmsg->cmsg_type != PACKET_AUXDATA ||
 		    frames[i].length == UINT32_MAX)

@@ -26,7 +26,8 @@ enum ttf_rx_mode {
 enum ttf_io {
 	TTF_IO_RW,
 	TTF_IO_MMSG,
-	TTF_IO_PACKET /* mmsg on an AF_PACKET socket with PACKET_AUXDATA */
+	TTF_IO_PACKET, /* mmsg on an AF_PACKET socket with PACKET_AUXDATA */
+	TTF_IO_BURST   /* a burst a message, on a turbotap socket with TURBOTAP_BURST */
 };
 
 struct ttf_worker_config {

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "port_socket.h"
+
+void port_scratch_init(struct port_scratch *scratch)
+{
+	/* Never any control data on the way out: tun's own sendmsg takes it for a kernel pointer. */
+	for (uint32_t i = 0; i < TTF_MAX_BATCH; i++) {
+		scratch->rx_messages[i].msg_hdr =
+			(struct msghdr){ .msg_iov = &scratch->rx_vectors[i], .msg_iovlen = 1 };
+		scratch->tx_messages[i].msg_hdr =
+			(struct msghdr){ .msg_iov = &scratch->tx_vectors[i], .msg_iovlen = 1 };
+	}
+	scratch->rx_filled = 0;
+}
+
+void socket_fill_rx(struct port_scratch *scratch, const struct port_frame *frames, uint32_t count,
+		    uint32_t header_bytes, int control)
+{
+	if (scratch->rx_filled >= count && scratch->rx_header_bytes == header_bytes &&
+	    scratch->rx_control == (uint32_t)control)
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		scratch->rx_vectors[i] = (struct iovec){ .iov_base = frames[i].eth - header_bytes,
+							 .iov_len = TTF_FRAME_MAX_BYTES + header_bytes };
+		socket_offer_control(scratch, i, control);
+	}
+	scratch->rx_filled = count;
+	scratch->rx_header_bytes = header_bytes;
+	scratch->rx_control = (uint32_t)control;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the drivers on sockets share: message arrays that are filled once and kept, and what a length means.
+ *
+ * Called by port_mmsg.c (a message a frame) and port_burst.c (an iovec a frame). Both receive into the
+ * same rx_vectors, so that a worker with ports of either kind fills them once.
+ */
+#ifndef TTF_PORT_SOCKET_H
+#define TTF_PORT_SOCKET_H
+
+#include "offload.h"
+#include "port.h"
+
+/* The kernel tells how much control data there was in the field that said how much there may be. */
+static inline void socket_offer_control(struct port_scratch *scratch, uint32_t i, int control)
+{
+	struct msghdr *header = &scratch->rx_messages[i].msg_hdr;
+
+	header->msg_control = control ? scratch->controls[i].bytes : NULL;
+	header->msg_controllen = control ? sizeof(scratch->controls[i].bytes) : 0;
+}
+
+/*
+ * Have rx_vectors[0..count), and the messages over them, stand for frames[0..count). Does nothing where
+ * they do already; see struct port_scratch.
+ */
+void socket_fill_rx(struct port_scratch *scratch, const struct port_frame *frames, uint32_t count,
+		    uint32_t header_bytes, int control);
+
+/* The same for tx_vectors, which are other frames each time. */
+static inline void socket_fill_tx(struct port_scratch *scratch, const struct port_frame *frames,
+				  uint32_t count, uint32_t header_bytes)
+{
+	for (uint32_t i = 0; i < count; i++)
+		scratch->tx_vectors[i] = (struct iovec){ .iov_base = frames[i].eth - header_bytes,
+							 .iov_len = frames[i].length + header_bytes };
+}
+
+/* A frame was received, `bytes` long with its offload header. `cut`: it was longer than its iovec. */
+static inline void socket_received(struct port_frame *frame, uint32_t bytes, uint32_t header_bytes, int cut)
+{
+	if (cut)
+		frame->length = UINT32_MAX;
+	else
+		frame->length = bytes > header_bytes ? bytes - header_bytes : 0;
+	frame->offload = header_bytes && offload_asks(frame->eth);
+}
+
+#endif

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Burst messages without the module: what the driver makes of the kernel's answers (burst_socket.c), and that
+a socket which takes no burst messages is told from one that does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from forwarder.native import lib
+from tests.native import programs
+from tests.native.conftest import MakeInstance
+from tests.native.harness import frame
+
+
+@pytest.mark.parametrize("flags", [[], ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]])
+def test_the_driver_keeps_to_the_uapi(tmp_path: Path, flags: list[str]) -> None:
+    program = programs.build("burst_socket", ["port_burst.c", "port_socket.c"], tmp_path, *flags)
+    done = programs.run([program], timeout_s=100)
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stdout + done.stderr
+
+
+def test_a_socket_without_burst_messages_stops_its_queue_and_loses_nothing_unnamed(
+    instance: MakeInstance,
+) -> None:
+    made = instance()
+    made.connect(0, peer=1)
+    made.connect(1, peer=0, io=lib.TTF_IO_BURST)
+    frames = [frame(n) for n in range(4)]
+    made.ports[0].send(0, *frames)
+    made.step()
+    # To the socket, the burst was one datagram: an answer that makes no sense, and frames that are named.
+    assert made.drops(1) == {"tx_error": 4}
+    assert made.total(1, "tx_packets") == 0
+    made.ports[1].receive(0)
+    made.ports[1].send(0, frames[0])
+    made.step()
+    assert os.strerror(lib.ttf_worker_queue_error(made.live[0], 1)) == "Protocol error"
+    assert made.total(1, "rx_packets") == 0
