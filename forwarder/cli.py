@@ -109,6 +109,7 @@ def stop(name: str | None, timeout: float | None) -> None:
 @main.command()
 @click.argument("port")
 @click.option("--driver", help="auto, turbotap, tap or packet.")
+@click.option("--io", help="turbotap: burst or mmsg.")
 @click.option("--queues", type=int, help="Default: one for each worker.")
 @click.option("--mtu", type=int)
 @click.option("--mac")
@@ -128,10 +129,9 @@ def connect(port: str, name: str | None, as_json: bool, address: Sequence[str], 
         click.echo(json.dumps(seen))
         return
     where = f" in network namespace {seen['netns']}" if seen["netns"] else ""
+    driver = f"{seen['driver']}/{seen['io']}" if seen["io"] else seen["driver"]
     click.echo(f"{seen['port']}{where}: {seen['state']}, ifindex {seen['ifindex']}, MAC {seen['mac']}")
-    click.echo(
-        f"  driver {seen['driver']} ({seen['driver_note']}), {seen['queues']} queues, MTU {seen['mtu']}"
-    )
+    click.echo(f"  driver {driver} ({seen['driver_note']}), {seen['queues']} queues, MTU {seen['mtu']}")
     click.echo(f"  peer {seen['peer'] or 'none'}, addresses {', '.join(seen['addresses']) or 'none'}")
     if seen["warning"]:
         click.echo(f"warning: {seen['warning']}", err=True)

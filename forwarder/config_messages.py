@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -80,7 +80,7 @@ def message(model: type[BaseModel], document: Any, error: ErrorDetails) -> str:
             side = "large" if kind == "less_than_equal" else "small"
             return f"{shown(value)} is too {side}: {_range(field)}"
         if kind == "literal_error":
-            choices = [str(choice) for choice in get_args(field.annotation)]
+            choices = _choices(field.annotation)
             listed = ", ".join(map(shown, choices))
             return f"{shown(value)} is not one of {listed}{_did_you_mean(value, choices)}"
     if kind == "too_long":
@@ -116,6 +116,13 @@ def _found(value: object) -> str:
             return f"{shown(value)} is a floating-point number"
         case _:
             return f"here is {shown(value)}"
+
+
+def _choices(annotation: object) -> list[str]:
+    """What a Literal takes, also one in a union with None."""
+    if get_origin(annotation) is Literal:
+        return [str(choice) for choice in get_args(annotation)]
+    return [choice for part in get_args(annotation) for choice in _choices(part)]
 
 
 def _range(field: FieldInfo) -> str:

@@ -37,6 +37,7 @@ Mode = Literal["xconnect", "bridge", "macswap", "rxonly", "txonly"]
 Steering = Literal["queue", "flow"]
 RxMode = Literal["polling", "interrupt", "adaptive"]
 Driver = Literal["auto", "turbotap", "tap", "packet"]
+Io = Literal["burst", "mmsg"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 _INSTANCE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
@@ -194,6 +195,11 @@ class PortConfig(_Table):
     driver: Driver = Field(
         default="auto", description="how bursts cross the kernel's boundary; auto: the fastest tap"
     )
+    io: Io | None = Field(
+        default=None,
+        description="driver turbotap: a burst is one message, or one message a frame; "
+        "by default burst, where the module offers it",
+    )
     queues: int | None = Field(
         default=None, ge=1, le=MAX_QUEUES, description="at most the instance's queues, which is the default"
     )
@@ -254,7 +260,7 @@ class Config(_Table):
     cpus: Annotated[str, AfterValidator(_cpu_spec)] = Field(
         default=AUTO, description='where the workers are pinned: "auto", or a list such as "2-5,7"'
     )
-    batch: int = Field(default=64, ge=1, le=MAX_BATCH, description="packets per recvmmsg and sendmmsg")
+    batch: int = Field(default=64, ge=1, le=MAX_BATCH, description="packets of a burst, at most")
     mode: Mode = Field(default="xconnect", description="what is done with a packet")
     steering: Steering = Field(default="queue", description="which worker forwards a packet")
     rx_mode: RxMode = Field(default="adaptive", description="what a worker does when its queues are empty")

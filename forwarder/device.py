@@ -15,7 +15,7 @@ from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from forwarder import netns, packet, tap
+from forwarder import netns, packet, tap, turbotap
 from forwarder.config import PortConfig
 from forwarder.errors import DeviceError, NotPermitted
 from forwarder.native import lib
@@ -29,14 +29,19 @@ _IFA_F_NODAD = 0x02
 
 @dataclass(frozen=True)
 class Driver:
-    """How a driver's queues are read: enum ttf_io."""
+    """How a driver's queues are read and written: enum ttf_io, and its name where there is a choice."""
 
     name: str
     io: int
+    io_name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.io_name}" if self.io_name else self.name
 
 
 TAP = Driver("tap", lib.TTF_IO_RW)
-TURBOTAP = Driver("turbotap", lib.TTF_IO_MMSG)
+TURBOTAP_MMSG = Driver("turbotap", lib.TTF_IO_MMSG, "mmsg")
+TURBOTAP_BURST = Driver("turbotap", lib.TTF_IO_BURST, "burst")
 PACKET = Driver("packet", lib.TTF_IO_PACKET)
 
 
@@ -53,14 +58,24 @@ def choose(config: PortConfig) -> tuple[Driver, str]:
     """The driver of a port, and why it is that one. Raises DeviceError when it can't be had."""
     if config.driver == "packet":
         return PACKET, "as configured"
-    missing = tap.why_no_turbotap()
+    module = turbotap.find()
+    missing = module if isinstance(module, str) else None
     if config.driver == "turbotap" and missing:
         raise DeviceError(f'port "{config.name}": driver turbotap: {missing}')
     if config.driver == "tap":
         return TAP, "as configured" if missing else "as configured; turbotap would be faster"
-    if missing:
+    if isinstance(module, str):
         return TAP, f"the fastest here; not turbotap: {missing}"
-    return TURBOTAP, "the fastest here" if config.driver == "auto" else "as configured"
+    return _choose_io(config, module)
+
+
+def _choose_io(config: PortConfig, module: turbotap.Module) -> tuple[Driver, str]:
+    note = "the fastest here" if config.driver == "auto" else "as configured"
+    if module.burst:
+        return (TURBOTAP_MMSG if config.io == "mmsg" else TURBOTAP_BURST), note
+    if config.io == "burst":
+        raise DeviceError(f'port "{config.name}": io burst: {module} has no burst messages')
+    return TURBOTAP_MMSG, note if config.io else f"{note}; {module} has no burst messages"
 
 
 @dataclass
@@ -196,11 +211,11 @@ class Devices:
         port.made_device = found is None
         for _ in range(port.queues):
             port.tap_fds.append(tap.open_queue(config.name, config.netns, port.header_bytes > 0))
-        if port.driver is TURBOTAP:
-            for fd in port.tap_fds:
-                port.queue_fds.append(tap.socket_of(config.name, fd))
-        else:
+        if port.driver is TAP:
             port.queue_fds = list(port.tap_fds)
+        else:
+            burst = port.driver is TURBOTAP_BURST
+            port.queue_fds = turbotap.open_sockets(config.name, port.tap_fds, port.header_bytes, burst)
         netlink = self._netlink.of(config.netns)
         index = self._device(port)["index"]
         settings: dict[str, Any] = {"mtu": config.effective_mtu}

@@ -49,7 +49,7 @@ def lines(running: Running) -> Iterator[str]:
     for port in running.ports:
         peer = f", peer {peers[port.name]}" if port.name in peers else ""
         yield (
-            f"port {port.name} ({_where(port.config)}): driver {port.driver.name} ({port.note}), "
+            f"port {port.name} ({_where(port.config)}): driver {port.driver} ({port.note}), "
             f"{port.queues} queues, MTU {port.mtu}{peer}"
         )
     yield f"worker -> CPU: {_cpu_map(running)}"
@@ -68,7 +68,7 @@ def renderable(running: Running) -> RenderableType:
             port.name,
             _where(port.config),
             " ".join(map(str, port.config.address)) or "-",
-            port.driver.name,
+            str(port.driver),
             str(port.queues),
             str(port.mtu),
             peers.get(port.name, "-"),

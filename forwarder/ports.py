@@ -146,7 +146,7 @@ class Ports:
             self.pair(peer, slot)
             workers.broadcast("peer", lambda _: (), {"slot": peer, "peer": slot})
         port = self.slots[slot].port
-        log.info("port %s connected: %s, %d queues, %s", port.name, port.driver.name, port.queues, port.note)
+        log.info("port %s connected: %s, %d queues, %s", port.name, port.driver, port.queues, port.note)
         warning = self._devices.warning(port)
         if warning:
             log.warning("port %s: %s", port.name, warning)
@@ -154,6 +154,7 @@ class Ports:
             "port": port.name,
             "slot": slot,
             "driver": port.driver.name,
+            "io": port.driver.io_name or None,
             "driver_note": port.note,
             "netns": port.config.netns,
             "peer": config.peer,

@@ -231,7 +231,7 @@ def _inventory(ports: Sequence[Port]) -> Section:
     rows = tuple(
         (
             port.name,
-            port.driver,
+            port.driver_and_io,
             str(len(port.queues)),
             port.netns or "-",
             str(port.mtu),

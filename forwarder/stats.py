@@ -193,6 +193,7 @@ class Port:
     state: str
     name: str
     driver: str
+    io: str | None  # how the driver moves bursts; None where it has one way only
     note: str
     netns: str
     mtu: int
@@ -201,6 +202,10 @@ class Port:
     peer: str | None
     device: DeviceCounters | None
     queues: tuple[Queue, ...]
+
+    @property
+    def driver_and_io(self) -> str:
+        return f"{self.driver}/{self.io}" if self.io else self.driver
 
     @property
     def counters(self) -> Counters:

@@ -114,6 +114,7 @@ def _port(port: Port, rates: Rates | None, workers: frozenset[int]) -> JsonObjec
         "slot": port.slot,
         "state": port.state,
         "driver": port.driver,
+        "io": port.io,
         "driver_note": port.note,
         "netns": port.netns or None,
         "ifindex": port.ifindex,

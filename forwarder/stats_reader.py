@@ -250,6 +250,7 @@ class StatsReader:
             state=states.get(found.state, "unknown"),
             name=string(found.name),
             driver=string(found.driver),
+            io=string(found.io) or None,
             note=string(found.note),
             netns=string(found.netns),
             mtu=found.mtu,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tap queues: open, detach, attach, and exchange for a socket where turbotap.ko is loaded.
+"""Tap queues: open, detach, attach, and read to the end.
 
 Called by forwarder.device. The ioctls are those of linux/if_tun.h. With an offload header, a queue has a
 virtio_net_hdr of 10 bytes in front of each frame: what a sender left to offload arrives as it was sent.
@@ -16,11 +16,9 @@ from forwarder.errors import DeviceError, NotPermitted, TtfwdError
 from forwarder.netns import inside
 
 TUN_DEVICE = Path("/dev/net/tun")
-TURBOTAP_DEVICE = Path("/dev/net/turbotap")
 
 _TUNSETIFF = 0x400454CA
 _TUNSETQUEUE = 0x400454D9
-_TUNGETSOCKFD = 0x800454E0  # _IOR('T', 224, int): the UAPI of turbotap.ko
 _IFF_TAP = 0x0002
 _IFF_MULTI_QUEUE = 0x0100
 _IFF_ATTACH_QUEUE = 0x0200
@@ -85,32 +83,3 @@ def discard(fd: int, header_bytes: int, limit_ns: int = DISCARD_NS) -> tuple[int
         packets += 1
         read_bytes += got - header_bytes
     return packets, read_bytes
-
-
-def why_no_turbotap() -> str | None:
-    """Why turbotap can't be used here, None if it can."""
-    if not TURBOTAP_DEVICE.exists():
-        return f"turbotap.ko is not loaded ({TURBOTAP_DEVICE} doesn't exist)"
-    try:
-        os.close(os.open(TURBOTAP_DEVICE, os.O_RDWR | os.O_CLOEXEC))
-    except OSError as error:
-        return f"{TURBOTAP_DEVICE}: {error.strerror}"
-    return None
-
-
-def socket_of(name: str, tap_fd: int) -> int:
-    """Exchange a tap queue for a socket with recvmmsg and sendmmsg. The queue's fd stays the caller's."""
-    control = -1
-    try:
-        control = os.open(TURBOTAP_DEVICE, os.O_RDWR | os.O_CLOEXEC)
-        # A mutable buffer makes fcntl return the ioctl's own result, which is the new fd.
-        fd: int = fcntl.ioctl(control, _TUNGETSOCKFD, bytearray(struct.pack("i", tap_fd)), True)
-    except OSError as error:
-        raise DeviceError(
-            f'tap device "{name}": no socket from {TURBOTAP_DEVICE}: {error.strerror}'
-        ) from None
-    finally:
-        if control >= 0:
-            os.close(control)
-    os.set_inheritable(fd, False)
-    return fd

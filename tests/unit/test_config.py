@@ -107,6 +107,7 @@ def test_every_key_is_taken_as_written() -> None:
         [[port]]
         name = "turbotap0"
         driver = "turbotap"
+        io = "mmsg"
         queues = 2
         netns = "left"
         address = ["10.77.0.1/24", "fd00::1/64"]
@@ -124,6 +125,7 @@ def test_every_key_is_taken_as_written() -> None:
     assert first == PortConfig(
         name="turbotap0",
         driver="turbotap",
+        io="mmsg",
         queues=2,
         netns="left",
         address=(ip_interface("10.77.0.1/24"), ip_interface("fd00::1/64")),
@@ -132,7 +134,7 @@ def test_every_key_is_taken_as_written() -> None:
         peer="turbotap1",
     )
     assert [str(address) for address in first.address] == ["10.77.0.1/24", "fd00::1/64"]
-    assert second.netns is None
+    assert (second.netns, second.io) == (None, None)
     assert peers_of(config.ports) == {"turbotap0": "turbotap1", "turbotap1": "turbotap0"}
 
 
@@ -154,6 +156,15 @@ def test_tables_of_the_modes_are_taken() -> None:
 def test_a_port_has_the_queues_of_its_instance_unless_it_says_otherwise() -> None:
     config = read('queues = 4\nmode = "bridge"\n[[port]]\nname = "a"\n[[port]]\nname = "b"\nqueues = 3')
     assert [config.queues_of(port) for port in config.ports] == [4, 3]
+
+
+@pytest.mark.parametrize("io", ["burst", "mmsg"])
+def test_io_goes_with_any_driver_that_may_be_turbotap(io: str) -> None:
+    config = read(
+        f'mode = "bridge"\n[[port]]\nname = "a"\nio = "{io}"\n'
+        f'[[port]]\nname = "b"\ndriver = "turbotap"\nio = "{io}"'
+    )
+    assert [port.io for port in config.ports] == [io, io]
 
 
 def test_a_packet_port_keeps_the_mtu_of_its_device() -> None:
@@ -339,6 +350,18 @@ PORT_CASES = [
     ('name = "a"\nqueues = 300', "queues", "300 is too large: 1 to 128"),
     ('name = "a"\nqueues = 2', "queues", "2 is more than the instance has workers: at most its queues, 1"),
     ('name = "a"\ndriver = "pcap"', "driver", '"pcap" is not one of "auto", "turbotap", "tap", "packet"'),
+    ('name = "a"\nio = "mmap"', "io", '"mmap" is not one of "burst", "mmsg"'),
+    ('name = "a"\nio = "brust"', "io", '"brust" is not one of "burst", "mmsg" (did you mean "burst"?)'),
+    (
+        'name = "a"\ndriver = "tap"\nio = "mmsg"',
+        "io",
+        "has a meaning with driver turbotap, and the driver is tap",
+    ),
+    (
+        'name = "a"\ndriver = "packet"\nio = "burst"',
+        "io",
+        "has a meaning with driver turbotap, and the driver is packet",
+    ),
     ('name = "a"\nnetns = "a/b"', "netns", '"a/b" can\'t name a network namespace'),
     ('name = "a"\nnetns = ""', "netns", '"" can\'t name a network namespace'),
     ('name = "a"\nnetns = ".."', "netns", '".." can\'t name a network namespace'),

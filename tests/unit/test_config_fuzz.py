@@ -32,6 +32,7 @@ drain_timeout_ms = 1000
 [[port]]
 name = "turbotap0"
 driver = "auto"
+io = "burst"
 queues = 4
 netns = "left"
 address = ["10.77.0.1/24", "fd00::1/64"]

@@ -96,6 +96,23 @@ def test_a_narrow_terminal_loses_columns_before_it_breaks_a_number(
         assert "turbotap0" in text
 
 
+def test_a_port_says_its_driver_its_io_and_its_packets_per_call(segment: FakeSegment) -> None:
+    segment.port(1, b"turbotap1", io=b"burst")
+    for worker in range(2):
+        segment.queue(1, worker, rx_packets=6_400, rx_calls=100, tx_packets=3_200, tx_calls=100)
+    snapshot = segment.reader().snapshot()
+    one, other = snapshot.ports
+    assert (one.driver_and_io, other.driver_and_io) == ("turbotap", "turbotap/burst")
+    ports = stats_json(snapshot)["ports"]
+    assert isinstance(ports, list)
+    assert [(port["driver"], port["io"]) for port in ports] == [("turbotap", None), ("turbotap", "burst")]
+    assert (ports[1]["rx_packets_per_call"], ports[1]["tx_packets_per_call"]) == (64, 32)
+    text = rendered(snapshot, width=80, ports=("turbotap1",))
+    assert max(len(line) for line in text.splitlines()) <= 80
+    for shown in ("turbotap/burst", " 64.0 ", " 32.0 "):
+        assert shown in text, shown
+
+
 def test_filters_restrict_the_tables_and_name_what_is_known(snapshot: Snapshot) -> None:
     text = rendered(snapshot, ports=("turbotap1",), workers=(1,))
     traffic = text.split("Traffic")[1].split("Workers")[0]

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which driver, and which io, a port gets of what a machine has; and what is said where it has less."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forwarder import turbotap
+from forwarder.config import PortConfig
+from forwarder.device import choose
+from forwarder.errors import DeviceError
+from forwarder.native import ffi, lib
+from forwarder.turbotap import Module
+
+FULL = Module(1, lib.TURBOTAP_FEATURE_BATCH | lib.TURBOTAP_FEATURE_BURST)
+LATER = Module(7, FULL.features | 1 << 40)
+NO_BURST = Module(1, lib.TURBOTAP_FEATURE_BATCH)
+OLD = Module(0)
+NONE = "turbotap.ko is not loaded (/dev/net/turbotap doesn't exist)"
+
+
+@pytest.mark.parametrize(
+    ("driver", "io", "module", "chosen", "note"),
+    [
+        ("auto", None, FULL, "turbotap/burst", "the fastest here"),
+        ("auto", None, LATER, "turbotap/burst", "the fastest here"),
+        ("auto", "mmsg", FULL, "turbotap/mmsg", "the fastest here"),
+        ("turbotap", None, FULL, "turbotap/burst", "as configured"),
+        ("turbotap", "burst", FULL, "turbotap/burst", "as configured"),
+        ("turbotap", "mmsg", FULL, "turbotap/mmsg", "as configured"),
+        (
+            "auto",
+            None,
+            NO_BURST,
+            "turbotap/mmsg",
+            "the fastest here; turbotap.ko (ABI 1) has no burst messages",
+        ),
+        (
+            "turbotap",
+            None,
+            OLD,
+            "turbotap/mmsg",
+            "as configured; the module of 2016 has no burst messages",
+        ),
+        ("turbotap", "mmsg", OLD, "turbotap/mmsg", "as configured"),
+        ("tap", None, FULL, "tap", "as configured; turbotap would be faster"),
+        ("tap", None, NONE, "tap", "as configured"),
+        ("auto", None, NONE, "tap", f"the fastest here; not turbotap: {NONE}"),
+        ("auto", "burst", NONE, "tap", f"the fastest here; not turbotap: {NONE}"),
+        ("packet", None, FULL, "packet", "as configured"),
+    ],
+)
+def test_the_driver_of_a_port(
+    monkeypatch: pytest.MonkeyPatch, driver: Any, io: Any, module: Module | str, chosen: str, note: str
+) -> None:
+    monkeypatch.setattr(turbotap, "find", lambda: module)
+    found, why = choose(PortConfig(name="p0", driver=driver, io=io))
+    assert (str(found), why) == (chosen, note)
+
+
+@pytest.mark.parametrize(
+    ("driver", "io", "module", "told"),
+    [
+        ("turbotap", None, NONE, f'port "p0": driver turbotap: {NONE}'),
+        (
+            "turbotap",
+            "burst",
+            NO_BURST,
+            'port "p0": io burst: turbotap.ko (ABI 1) has no burst messages',
+        ),
+        ("auto", "burst", OLD, 'port "p0": io burst: the module of 2016 has no burst messages'),
+    ],
+)
+def test_what_cannot_be_had_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, driver: Any, io: Any, module: Module | str, told: str
+) -> None:
+    monkeypatch.setattr(turbotap, "find", lambda: module)
+    with pytest.raises(DeviceError) as caught:
+        choose(PortConfig(name="p0", driver=driver, io=io))
+    assert str(caught.value) == told
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file in the place of /dev/net/turbotap."""
+    path = tmp_path / "turbotap"
+    path.touch()
+    monkeypatch.setattr(turbotap, "DEVICE", path)
+    return path
+
+
+def test_a_module_tells_its_version_and_features(monkeypatch: pytest.MonkeyPatch, node: Path) -> None:
+    def answer(fd: int, request: int, data: Any) -> int:
+        assert request == lib.TURBOTAP_GET_INFO
+        info = ffi.from_buffer("struct turbotap_info *", data)
+        assert info.size == ffi.sizeof("struct turbotap_info")
+        info.abi_version, info.features = 3, lib.TURBOTAP_FEATURE_BURST
+        return 0
+
+    monkeypatch.setattr(fcntl, "ioctl", answer)
+    assert turbotap.find() == Module(3, lib.TURBOTAP_FEATURE_BURST)
+
+
+def test_a_module_that_does_not_know_the_question_is_the_old_one(
+    monkeypatch: pytest.MonkeyPatch, node: Path
+) -> None:
+    asked: list[int] = []
+
+    def answer(fd: int, request: int, data: Any, mutate: bool = True) -> int:
+        asked.append(request)
+        if request != lib.TUNGETSOCKFD:
+            raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
+        return os.open("/dev/null", os.O_RDWR)
+
+    monkeypatch.setattr(fcntl, "ioctl", answer)
+    assert turbotap.find() == OLD
+    (fd,) = turbotap.open_sockets("p0", [0], 0, burst=False)
+    assert not os.get_inheritable(fd)
+    os.close(fd)
+    assert asked == [lib.TURBOTAP_GET_INFO, lib.TURBOTAP_GET_INFO, lib.TUNGETSOCKFD]
+
+
+def test_what_is_no_module_is_not_used(node: Path) -> None:
+    """An ioctl on a regular file: ENOTTY means the old module, and its call fails."""
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(
+        DeviceError, match=r'tap device "p0": no socket from .*/turbotap: Inappropriate ioctl'
+    ):
+        turbotap.open_sockets("p0", [0], 0, burst=False)
+    assert set(os.listdir("/proc/self/fd")) == before
+    node.unlink()
+    assert turbotap.find() == f"turbotap.ko is not loaded ({node} doesn't exist)"
