@@ -7,13 +7,14 @@
 #define TURBOTAP_EVENTS_H
 
 #include <linux/tracepoint.h>
+#include <net/sock.h>
 
 DECLARE_EVENT_CLASS(turbotap_batch,
-		    TP_PROTO(unsigned long inode, unsigned int frames),
-		    TP_ARGS(inode, frames),
+		    TP_PROTO(const struct sock *sk, unsigned int frames),
+		    TP_ARGS(sk, frames),
 		    TP_STRUCT__entry(__field(unsigned long, inode)
 				     __field(unsigned int, frames)),
-		    TP_fast_assign(__entry->inode = inode;
+		    TP_fast_assign(__entry->inode = SOCK_INODE(sk->sk_socket)->i_ino;
 				   __entry->frames = frames;),
 		    TP_printk("inode=%lu frames=%u",
 			      __entry->inode, __entry->frames)
@@ -21,24 +22,24 @@ DECLARE_EVENT_CLASS(turbotap_batch,
 
 /* A batch was injected. */
 DEFINE_EVENT(turbotap_batch, turbotap_flush,
-	     TP_PROTO(unsigned long inode, unsigned int frames),
-	     TP_ARGS(inode, frames)
+	     TP_PROTO(const struct sock *sk, unsigned int frames),
+	     TP_ARGS(sk, frames)
 );
 
 /* The timer, or the socket's release, finds a batch that no call came for. */
 DEFINE_EVENT(turbotap_batch, turbotap_late_flush,
-	     TP_PROTO(unsigned long inode, unsigned int frames),
-	     TP_ARGS(inode, frames)
+	     TP_PROTO(const struct sock *sk, unsigned int frames),
+	     TP_ARGS(sk, frames)
 );
 
 /* Frames that had been taken were lost: their device is gone, or down. */
 TRACE_EVENT(turbotap_drop,
-	    TP_PROTO(unsigned long inode, unsigned int frames, int error),
-	    TP_ARGS(inode, frames, error),
+	    TP_PROTO(const struct sock *sk, unsigned int frames, int error),
+	    TP_ARGS(sk, frames, error),
 	    TP_STRUCT__entry(__field(unsigned long, inode)
 			     __field(unsigned int, frames)
 			     __field(int, error)),
-	    TP_fast_assign(__entry->inode = inode;
+	    TP_fast_assign(__entry->inode = SOCK_INODE(sk->sk_socket)->i_ino;
 			   __entry->frames = frames;
 			   __entry->error = error;),
 	    TP_printk("inode=%lu frames=%u error=%d",

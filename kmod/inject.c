@@ -151,10 +151,10 @@ static void batch_end(struct turbotap_sock *ts, int err)
 	unsigned int count = ts->batch.count;
 
 	if (err) {
-		trace_turbotap_drop(sock_i_ino(&ts->sk), count, err);
+		trace_turbotap_drop(&ts->sk, count, err);
 		ts->tx.dropped += count;
 	} else {
-		trace_turbotap_flush(sock_i_ino(&ts->sk), count);
+		trace_turbotap_flush(&ts->sk, count);
 		ts->tx.frames += count;
 		ts->tx.batched += count;
 		ts->tx.batches++;
@@ -179,7 +179,7 @@ static void flush_late(struct turbotap_sock *ts)
 {
 	if (!ts->batch.count)
 		return;
-	trace_turbotap_late_flush(sock_i_ino(&ts->sk), ts->batch.count);
+	trace_turbotap_late_flush(&ts->sk, ts->batch.count);
 	ts->tx.late_batches++;
 	batch_end(ts, device_takes_frames(ts) ? batch_inject(ts) : -EIO);
 }

@@ -71,9 +71,11 @@ int tt_recv_frame(struct turbotap_sock *ts, void *ptr, struct iov_iter *to,
 	};
 	int whole = 0, length;
 
-	/* Of an XDP frame tun says how much of it was copied. */
+	/* tun says how much it copied of an XDP frame, and 0 of no room. */
 	if (ptr && tun_is_xdp_frame(ptr))
 		whole = tun_ptr_to_xdp(ptr)->len + ts->vnet_hdr_size;
+	else if (ptr)
+		whole = ((struct sk_buff *)ptr)->len;
 	length = ts->tun_sock->ops->recvmsg(ts->tun_sock, &msg, room,
 					    MSG_DONTWAIT | MSG_TRUNC);
 	if (length >= 0) {
@@ -96,9 +98,11 @@ static int recv_message(struct turbotap_sock *ts, struct msghdr *m, size_t size,
 {
 	int length = tt_recv_frame(ts, NULL, &m->msg_iter, &m->msg_flags);
 
-	if (length < 0)
+	if (length == -EAGAIN)
 		return length;
 	tt_wake_queue(ts->tun_file, 1);
+	if (length < 0)
+		return length;
 	atomic_long_inc(&ts->rx_frames);
 	return flags & MSG_TRUNC ? length : min_t(size_t, length, size);
 }
