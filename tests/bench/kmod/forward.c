@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Forward frames from one tap to another in several ways, and measure each: run by `make bench-kmod` in a guest.
+ * Forward frames from one tap to another in several ways, and measure each: run by `make bench-kmod` in a
+ * guest.
  *
  *   forward -w WAY,WAY... [-s SIZE] [-b BATCH] [-p PACKETS] [-r ROUNDS] [-d] [-x PART] [-f CPU] [-c CPU]
- *           [-e CONTROL,ACK]
+ *           [-e]
  *
  * Each round measures each way once, in an order that turns; the first round warms up and isn't reported. The
  * source's queue is filled on CPU -f before the time begins, and emptied on CPU -c. -d: frames are delivered
  * to a UDP socket, rather than dropped by the stack. PART: forward, or receive or send alone.
- * -e: two fifos of `perf record --control`, told to sample what is measured only.
+ * -e: of a single way, which kernel functions the time goes to. Sampling takes time too: the measurements
+ * themselves aren't reported then.
  *
- * A line of JSON for each measurement. Each ends the program unless every frame has got to the sink's device,
- * and to the socket, once.
+ * A line of JSON for each measurement, or for each function. A measurement ends the program unless every
+ * frame has got to the sink's device, and to the socket, once.
  */
 #include <string.h>
 
 #include "../bench.h"
 #include "load.h"
+#include "samples.h"
 #include "way.h"
 
 #define MAX_WAYS 4
@@ -26,7 +29,11 @@ uint64_t system_calls;
 
 static const struct way *const all_ways[MAX_WAYS] = { &way_rw, &way_uring, &way_mmsg, &way_burst };
 
-enum part { FORWARD, RECEIVE, SEND };
+enum part {
+	FORWARD,
+	RECEIVE,
+	SEND
+};
 
 static const char *const part_names[] = { "forward", "receive", "send" };
 
@@ -35,7 +42,7 @@ struct plan {
 	enum fate fate;
 	enum part part;
 	int fill_cpu, forward_cpu;
-	int perf_control, perf_ack;
+	int samples;
 	const struct way *ways[MAX_WAYS];
 	uint32_t way_count;
 };
@@ -57,16 +64,6 @@ static double instruction_ns(void)
 
 	__asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(left));
 	return (double)(now_ns() - start) / CALIBRATION;
-}
-
-static void sampling(const struct plan *plan, const char *command)
-{
-	char answer[8];
-
-	if (plan->perf_control < 0)
-		return;
-	check((int)write(plan->perf_control, command, strlen(command)), "perf control");
-	check((int)read(plan->perf_ack, answer, sizeof(answer)), "perf acknowledgement");
 }
 
 /* The loop. Returns how many frames it moved. */
@@ -101,6 +98,19 @@ static void expect(const char *what, uint64_t expected, uint64_t found)
 	exit(1);
 }
 
+/* What was measured, as JSON. */
+static const char *described(const struct plan *plan, const struct way *way)
+{
+	static char text[256];
+
+	snprintf(text, sizeof(text),
+		 "\"way\": \"%s\", \"part\": \"%s\", \"size_bytes\": %u, \"batch_packets\": %u, "
+		 "\"delivered\": %s",
+		 way->name, part_names[plan->part], plan->size, plan->batch,
+		 plan->fate == DELIVERED ? "true" : "false");
+	return text;
+}
+
 static void measure(const struct plan *plan, const struct taps *taps, const struct way *way,
 		    struct slots *slots, uint32_t round)
 {
@@ -112,22 +122,22 @@ static void measure(const struct plan *plan, const struct taps *taps, const stru
 		load_fill(taps, plan->size, plan->packets, plan->fate);
 	}
 	pin(plan->forward_cpu);
-	sampling(plan, "enable\n");
+	if (plan->samples && round)
+		samples_start();
 	system_calls = 0;
 	start = now_ns();
 	moved = move(plan, way, slots);
 	ns = now_ns() - start;
-	sampling(plan, "disable\n");
+	if (plan->samples && round)
+		samples_stop();
 
 	expect(way->name, plan->packets, moved);
 	expect("the sink's device", sent, load_received(taps) - before);
 	expect("the UDP socket", plan->fate == DELIVERED ? sent : 0, load_delivered());
-	if (!round)
+	if (!round || plan->samples)
 		return;
-	printf("{\"way\": \"%s\", \"part\": \"%s\", \"size_bytes\": %u, \"batch_packets\": %u, "
-	       "\"delivered\": %s, \"round\": %u, \"packets\": %u, \"ns\": %llu, \"system_calls\": %llu}\n",
-	       way->name, part_names[plan->part], plan->size, plan->batch,
-	       plan->fate == DELIVERED ? "true" : "false", round, plan->packets, (unsigned long long)ns,
+	printf("{%s, \"round\": %u, \"packets\": %u, \"ns\": %llu, \"system_calls\": %llu}\n",
+	       described(plan, way), round, plan->packets, (unsigned long long)ns,
 	       (unsigned long long)system_calls);
 }
 
@@ -152,23 +162,12 @@ static enum part part_named(const char *name)
 	exit(2);
 }
 
-static void open_perf(struct plan *plan, char *fifos)
-{
-	char *ack = strchr(fifos, ',');
-
-	if (!ack)
-		exit(2);
-	*ack++ = 0;
-	plan->perf_control = check(open(fifos, O_WRONLY | O_CLOEXEC), fifos);
-	plan->perf_ack = check(open(ack, O_RDONLY | O_CLOEXEC), ack);
-}
-
 static struct plan parse(int argc, char **argv)
 {
-	struct plan plan = { .size = 60, .batch = 64, .packets = 1024, .rounds = 5, .perf_control = -1 };
+	struct plan plan = { .size = 60, .batch = 64, .packets = 1024, .rounds = 5 };
 	int option;
 
-	while ((option = getopt(argc, argv, "w:s:b:p:r:x:f:c:e:d")) != -1) {
+	while ((option = getopt(argc, argv, "w:s:b:p:r:x:f:c:de")) != -1) {
 		switch (option) {
 		case 'w':
 			add_ways(&plan, optarg);
@@ -195,7 +194,7 @@ static struct plan parse(int argc, char **argv)
 			plan.forward_cpu = atoi(optarg);
 			break;
 		case 'e':
-			open_perf(&plan, optarg);
+			plan.samples = 1;
 			break;
 		case 'd':
 			plan.fate = DELIVERED;
@@ -205,7 +204,7 @@ static struct plan parse(int argc, char **argv)
 		}
 	}
 	if (!plan.way_count || plan.size < 60 || plan.size > LARGE_BUFFER || !plan.batch ||
-	    plan.batch > MAX_BATCH || !plan.packets)
+	    plan.batch > MAX_BATCH || !plan.packets || (plan.samples && plan.way_count != 1))
 		exit(2);
 	return plan;
 }
@@ -224,8 +223,12 @@ int main(int argc, char **argv)
 	for (uint32_t i = 0; i < plan.way_count; i++)
 		plan.ways[i]->open(&taps, slots.stride);
 	printf("{\"instruction_ns\": %.4f}\n", instruction_ns());
+	if (plan.samples)
+		samples_open();
 	for (uint32_t round = 0; round <= plan.rounds; round++)
 		for (uint32_t i = 0; i < plan.way_count; i++)
 			measure(&plan, &taps, plan.ways[(round + i) % plan.way_count], &slots, round);
+	if (plan.samples)
+		samples_print(described(&plan, plan.ways[0]));
 	return 0;
 }

@@ -86,8 +86,7 @@ static void set_address(const char *name)
 static int open_packet_socket(const char *device)
 {
 	int fd = check(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), "AF_PACKET"), one = 1;
-	struct sockaddr_ll address = { .sll_family = AF_PACKET,
-				       .sll_ifindex = (int)if_nametoindex(device) };
+	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(device) };
 
 	check(setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)), "PACKET_QDISC_BYPASS");
 	check(bind(fd, (struct sockaddr *)&address, sizeof(address)), device);
@@ -148,9 +147,9 @@ static void store_checksum(uint8_t *at, uint32_t sum)
 void load_frame(uint8_t *eth, uint32_t size, enum fate fate)
 {
 	static const uint8_t head[] = {
-		0x02, 0,  0, 0, 0,   2, 0x02, 0, 0,    0,   0, 0x77, 0x08, 0x00, /* Ethernet */
-		0x45, 0,  0, 0, 0,   0, 0x40, 0, 64,   17,  0, 0, /* IPv4: UDP, don't fragment */
-		198,  18, 0, 1, 198, 18, 0,   2, 0x04, 0x00, 0, SINK_PORT,
+		0x02, 0,  0, 0, 0,   2,	 0x02, 0, 0,	0,    0, 0x77,	    0x08, 0x00, /* Ethernet */
+		0x45, 0,  0, 0, 0,   0,	 0x40, 0, 64,	17,   0, 0, /* IPv4: UDP, don't fragment */
+		198,  18, 0, 1, 198, 18, 0,    2, 0x04, 0x00, 0, SINK_PORT,
 	};
 	uint8_t *ip = eth + 14, *udp = ip + 20;
 	uint32_t udp_bytes = size - 34;

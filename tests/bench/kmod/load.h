@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lies around the forwarder: two taps, frames that wait in the first one's queue, and what becomes of them
- * behind the second one. Called by forward.c, outside of what it measures.
+ * What lies around the forwarder: two taps, frames that wait in the first one's queue, and what becomes of
+ * them behind the second one. Called by forward.c, outside of what it measures.
  */
 #ifndef TTF_BENCH_LOAD_H
 #define TTF_BENCH_LOAD_H

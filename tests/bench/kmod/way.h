@@ -49,7 +49,8 @@ static inline uint8_t *slot(const struct slots *slots, uint32_t index)
 	return slots->memory + (size_t)index * slots->stride;
 }
 
-/* Turbotap sockets for both taps, with TURBOTAP_BURST or without. Only the two ways that need the module ask. */
+/* Turbotap sockets for both taps, with TURBOTAP_BURST or without. Only the two ways that need the module ask.
+ */
 void turbotap_sockets(const struct taps *taps, int burst, int *source, int *sink);
 
 #endif

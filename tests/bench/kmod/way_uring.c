@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * io_uring on the taps' own fds, with registered files: one io_uring_enter() carries the writes of a burst and
- * the reads of the next one, which are in the other half of the buffers.
+ * io_uring on the taps' own fds, with registered files: one io_uring_enter() carries the writes of a burst
+ * and the reads of the next one, which are in the other half of the buffers.
  *
  * What goes without turbotap.ko: system calls are as rare, but each frame still is a request of its own.
  */
@@ -11,7 +11,10 @@
 #include "../bench.h"
 #include "way.h"
 
-enum { SOURCE, SINK };
+enum {
+	SOURCE,
+	SINK
+};
 
 #define READ_TAG (1ull << 32)
 
@@ -34,7 +37,8 @@ static void uring_open(const struct taps *taps, uint32_t stride)
 	halves[1] = slots_make(stride);
 }
 
-/* All that was queued; the lengths of what was read. Reads complete in order, the frames that are there first. */
+/* All that was queued; the lengths of what was read. Reads complete in order, the frames that are there
+ * first. */
 static uint32_t submit(uint32_t *lengths)
 {
 	unsigned int total = queued, head, seen = 0;
