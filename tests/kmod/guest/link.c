@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See link.h. */
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "kernel.h"
+#include "link.h"
+
+static int try_request(unsigned long call, struct ifreq *request)
+{
+	int fd = (int)DO(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	int result = ioctl(fd, call, request), error = errno;
+
+	close(fd);
+	errno = error;
+	return result;
+}
+
+static struct ifreq request_for(const char *name)
+{
+	struct ifreq request = { 0 };
+
+	snprintf(request.ifr_name, IFNAMSIZ, "%s", name);
+	return request;
+}
+
+int try_link_set_up(const char *name, int up)
+{
+	struct ifreq request = request_for(name);
+
+	request.ifr_flags = up ? IFF_UP : 0;
+	return try_request(SIOCSIFFLAGS, &request);
+}
+
+void link_up(const char *name)
+{
+	DO(try_link_set_up(name, 1));
+}
+
+void link_down(const char *name)
+{
+	DO(try_link_set_up(name, 0));
+}
+
+void link_set_mtu(const char *name, int mtu)
+{
+	struct ifreq request = request_for(name);
+
+	request.ifr_mtu = mtu;
+	DO(try_request(SIOCSIFMTU, &request));
+}
+
+void link_set_queue_length(const char *name, int frames)
+{
+	struct ifreq request = request_for(name);
+
+	request.ifr_qlen = frames;
+	DO(try_request(SIOCSIFTXQLEN, &request));
+}
+
+struct link_message {
+	struct nlmsghdr header;
+	struct ifinfomsg info;
+	struct rtattr attribute;
+	int value;
+};
+
+static int exchange(struct link_message *message)
+{
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+		char rest[512];
+	} reply;
+	int fd = (int)DO(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+	ssize_t length;
+
+	message->header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	DO(send(fd, message, message->header.nlmsg_len, 0));
+	do
+		length = recv(fd, &reply, sizeof(reply), 0);
+	while (length < 0 && errno == EINTR);
+	close(fd);
+	if (length < (ssize_t)(sizeof(reply.header) + sizeof(int)) || reply.header.nlmsg_type != NLMSG_ERROR)
+		FAIL("rtnetlink gave no answer");
+	errno = -reply.error.error;
+	return reply.error.error ? -1 : 0;
+}
+
+int try_link_delete(int index)
+{
+	struct link_message message = {
+		.header = { .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)), .nlmsg_type = RTM_DELLINK },
+		.info = { .ifi_index = index },
+	};
+
+	return exchange(&message);
+}
+
+void link_delete(int index)
+{
+	DO(try_link_delete(index));
+}
+
+void link_move(int index, int net_namespace)
+{
+	struct link_message message = {
+		.header = { .nlmsg_len = sizeof(message), .nlmsg_type = RTM_SETLINK },
+		.info = { .ifi_index = index },
+		.attribute = { .rta_len = RTA_LENGTH(sizeof(int)), .rta_type = IFLA_NET_NS_FD },
+		.value = net_namespace,
+	};
+
+	DO(exchange(&message));
+}
+
+int namespace_new(void)
+{
+	int here = (int)DO(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)), there;
+
+	DO(unshare(CLONE_NEWNET));
+	write_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+	there = (int)DO(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+	DO(setns(here, CLONE_NEWNET));
+	close(here);
+	return there;
+}
+
+struct link_counters link_counters(const char *name)
+{
+	FILE *file = fopen("/proc/thread-self/net/dev", "re");
+	struct link_counters c;
+	char line[512], found[32];
+	bool there = false;
+
+	if (!file)
+		FAIL("/proc/thread-self/net/dev: %s", strerror(errno));
+	while (!there && fgets(line, sizeof(line), file))
+		there = sscanf(line,
+			       " %31[^:]: %lu %lu %lu %lu %*u %*u %*u %*u %lu %lu %lu %lu", found,
+			       &c.rx_bytes, &c.rx_packets, &c.rx_errors, &c.rx_dropped, &c.tx_bytes,
+			       &c.tx_packets, &c.tx_errors, &c.tx_dropped) == 9 &&
+			!strcmp(found, name);
+	fclose(file);
+	if (!there)
+		FAIL("no device %s", name);
+	return c;
+}
+
+static int bpf(enum bpf_cmd command, union bpf_attr *attributes)
+{
+	return (int)syscall(SYS_bpf, command, attributes, sizeof(*attributes));
+}
+
+int xdp_attach(int index, enum xdp_action action)
+{
+	const struct bpf_insn program[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = (int)action },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr load = {
+		.prog_type = BPF_PROG_TYPE_XDP,
+		.insns = (uintptr_t)program,
+		.insn_cnt = sizeof(program) / sizeof(program[0]),
+		.license = (uintptr_t) "GPL",
+	};
+	union bpf_attr link = { 0 };
+
+	link.link_create.prog_fd = (__u32)bpf(BPF_PROG_LOAD, &load);
+	if ((int)link.link_create.prog_fd < 0) {
+		if (errno == ENOSYS)
+			case_missing("bpf()");
+		FAIL("BPF_PROG_LOAD: %s", strerror(errno));
+	}
+	link.link_create.target_ifindex = (__u32)index;
+	link.link_create.attach_type = BPF_XDP;
+	return (int)DO(bpf(BPF_LINK_CREATE, &link));
+}
