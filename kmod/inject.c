@@ -13,8 +13,10 @@
  */
 #include <linux/etherdevice.h>
 #include <linux/if_tun.h>
+#include <linux/ip.h>
 #include <linux/poll.h>
 #include <linux/skbuff.h>
+#include <linux/virtio_byteorder.h>
 
 #include "events.h"
 #include "internal.h"
@@ -26,12 +28,27 @@ static bool device_takes_frames(const struct turbotap_sock *ts)
 	return vfs_poll(ts->tun_file, NULL) & EPOLLOUT;
 }
 
-/* Does the header ask for nothing? Then it needs no check that tun skips. */
-static bool header_is_plain(const struct virtio_net_hdr *header)
+/*
+ * A header that tun could refuse must be refused by its ordinary entry, which
+ * tells. Sure to pass are one that asks for nothing, and a checksum behind an
+ * Ethernet and an IPv4 header's length, in the byte order that a queue has here
+ * whatever TUNSETVNETLE says.
+ */
+static bool header_is_safe(const struct virtio_net_hdr *header, size_t length)
 {
-	return header->gso_type == VIRTIO_NET_HDR_GSO_NONE &&
-	       !(header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) &&
-	       !header->hdr_len;
+	unsigned int start, end;
+
+	if (header->gso_type != VIRTIO_NET_HDR_GSO_NONE)
+		return false;
+	if (!(header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
+		return !header->hdr_len;
+	if (!virtio_legacy_is_little_endian() ||
+	    IS_ENABLED(CONFIG_TUN_VNET_CROSS_LE))
+		return false;
+	start = __virtio16_to_cpu(true, header->csum_start);
+	end = start + __virtio16_to_cpu(true, header->csum_offset) + 2;
+	return start >= ETH_HLEN + sizeof(struct iphdr) && end <= length &&
+	       __virtio16_to_cpu(true, header->hdr_len) <= length;
 }
 
 /*
@@ -57,7 +74,8 @@ static int batch_begin(struct turbotap_sock *ts)
 
 /* The header in front of a frame, which isn't part of it here. */
 static int copy_header(const struct turbotap_sock *ts,
-		       struct virtio_net_hdr *header, struct iov_iter *from)
+		       struct virtio_net_hdr *header, size_t length,
+		       struct iov_iter *from)
 {
 	struct iov_iter iter = *from;
 
@@ -67,7 +85,7 @@ static int copy_header(const struct turbotap_sock *ts,
 	}
 	if (!copy_from_iter_full(header, sizeof(*header), &iter))
 		return -EFAULT;
-	if (!header_is_plain(header))
+	if (!header_is_safe(header, length))
 		return -EOPNOTSUPP;
 	iov_iter_advance(from, ts->vnet_hdr_size);
 	return 0;
@@ -110,7 +128,8 @@ int tt_batch_add(struct turbotap_sock *ts, struct iov_iter *from)
 	if (!chunk)
 		return -EOPNOTSUPP;
 	buffer = page_address(chunk->page) + chunk->used;
-	err = copy_header(ts, tt_buffer_init(buffer, bytes), from);
+	err = copy_header(ts, tt_buffer_init(buffer, bytes), length,
+			  from);
 	if (err)
 		return err;
 	/* As copy_page_from_iter(): no slab object to check the bounds of. */
