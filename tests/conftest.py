@@ -16,6 +16,10 @@ import pytest
 
 # Capabilities that continuous integration may lack. Each entry needs a comment that says why.
 ALLOWED_MISSING: frozenset[str] = frozenset()
+if not os.environ.get("TTFWD_GUEST"):
+    # Most machines that tests run on take no module of ours. The guest that they start does: there it is a
+    # failure, and there these tests run.
+    ALLOWED_MISSING |= {"turbotap.ko"}
 
 _REASON = "missing capability: "
 _HERE = Path(__file__).parent

@@ -40,10 +40,14 @@ from forwarder.stats import Port, Snapshot, accounting
 from forwarder.stats_reader import StatsReader
 
 TTFWD = Path(sysconfig.get_path("scripts"), "ttfwd")
-START_TIMEOUT_S = 40.0
-STOP_TIMEOUT_S = 40.0
-WAIT_TIMEOUT_S = 20.0
-COMMAND_TIMEOUT_S = 60.0
+# How much slower than any machine this one may be: an emulated one takes 20 times as long for Python.
+TIME_FACTOR = float(os.environ.get("TTFWD_TIME_FACTOR", "1"))
+START_TIMEOUT_S = 40.0 * TIME_FACTOR
+STOP_TIMEOUT_S = 40.0 * TIME_FACTOR
+WAIT_TIMEOUT_S = 20.0 * TIME_FACTOR
+COMMAND_TIMEOUT_S = 60.0 * TIME_FACTOR
+# Keys for the configuration of an instance that isn't tested for how soon it takes a worker for hung.
+PATIENT: dict[str, object] = {"heartbeat_timeout_ms": 60_000} if TIME_FACTOR > 1 else {}
 
 _SHM = Path("/dev/shm")
 _NETNS = Path("/run/netns")

@@ -14,15 +14,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import product
 
 import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
+from tests.drivers import PLAIN, TURBOTAP_ONCE
 from tests.instance import Instance, instance
 from tests.netns.frames import of_every_kind, padded
 from tests.netns.test_modes import assert_devices_agree, port_counts
-from tests.netns.topology import DRIVERS, TIMEOUT_S, Capture, Side, assert_same, lab
+from tests.netns.topology import TIMEOUT_S, Capture, Side, assert_same, lab
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 FLOWS = 12
@@ -62,8 +64,9 @@ def bridge(
         yield it, list(it_lab.sides), captures
 
 
-@pytest.mark.parametrize("steering", ["queue", "flow"])
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize(
+    ("driver", "steering"), [*product(PLAIN, ["queue", "flow"]), *product(TURBOTAP_ONCE, ["flow"])]
+)
 def test_broadcast_reaches_all_others_exactly_once(driver: str, steering: str) -> None:
     with bridge(driver, driver, driver, steering=steering) as (it, sides, captures):
         sent = 0
@@ -79,7 +82,7 @@ def test_broadcast_reaches_all_others_exactly_once(driver: str, steering: str) -
         assert (counters.rx_packets, counters.copied_packets, counters.tx_packets) == (sent, sent, 2 * sent)
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("driver", PLAIN)
 def test_a_flood_carries_every_kind_of_frame_unchanged(driver: str) -> None:
     made = of_every_kind(1500)
     with bridge(driver, driver, driver) as (it, sides, captures):
@@ -92,7 +95,7 @@ def test_a_flood_carries_every_kind_of_frame_unchanged(driver: str) -> None:
 
 
 @pytest.mark.parametrize("steering", ["queue", "flow"])
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("driver", PLAIN)
 def test_a_learned_address_is_not_flooded(driver: str, steering: str) -> None:
     with bridge(driver, driver, driver, steering=steering) as (it, sides, captures):
         for port in range(3):
@@ -111,7 +114,7 @@ def test_a_learned_address_is_not_flooded(driver: str, steering: str) -> None:
         assert it.stats().counters.copied_packets == 3  # the three greetings
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("driver", PLAIN)
 def test_a_station_that_moves_is_followed(driver: str) -> None:
     with bridge(driver, driver, driver) as (_, sides, captures):
         for where in (1, 2, 1):
@@ -125,7 +128,7 @@ def test_a_station_that_moves_is_followed(driver: str) -> None:
             assert captures[3 - where].take(0) == []
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("driver", PLAIN)
 def test_hairpins_are_dropped_by_name(driver: str) -> None:
     with bridge(driver, driver, driver) as (it, sides, captures):
         sides[0].send(frames(station(1), BROADCAST, flows=1, each=1))
@@ -138,7 +141,7 @@ def test_hairpins_are_dropped_by_name(driver: str) -> None:
         assert [capture.take(0) for capture in captures] == [[], [], []]
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("driver", PLAIN)
 def test_a_silent_address_is_forgotten(driver: str) -> None:
     with bridge(driver, driver, driver, ageing_s=1) as (_, sides, captures):
         sides[1].send(frames(station(1), BROADCAST, flows=1, each=1))

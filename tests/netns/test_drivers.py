@@ -12,10 +12,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.drivers import TURBOTAP
 from tests.instance import instance, ip, run, start_fails
-from tests.netns.topology import lab
+from tests.netns.frames import flow_frames
+from tests.netns.test_drops import stop_worker_and_flood
+from tests.netns.topology import assert_same, lab
 
-TURBOTAP = "/dev/net/turbotap"
+NODE = "/dev/net/turbotap"
+BURST_FRAMES = 64
 
 
 @pytest.fixture
@@ -36,18 +40,47 @@ def test_turbotap_is_refused_with_the_reason() -> None:
         done = start_fails(it_lab.config("xconnect"))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        f'ttfwd: port "p0": driver turbotap: turbotap.ko is not loaded ({TURBOTAP} doesn\'t exist)'
+        f'ttfwd: port "p0": driver turbotap: turbotap.ko is not loaded ({NODE} doesn\'t exist)'
     )
 
 
 @pytest.mark.usefixtures("_no_turbotap")
 def test_auto_takes_tap_and_says_why_not_turbotap() -> None:
     with lab("auto", "auto") as it_lab, instance(it_lab.config("xconnect")) as it:
-        why = f"the fastest here; not turbotap: turbotap.ko is not loaded ({TURBOTAP} doesn't exist)"
+        why = f"the fastest here; not turbotap: turbotap.ko is not loaded ({NODE} doesn't exist)"
         assert [(port.driver, port.note) for port in it.stats().ports] == [("tap", why)] * 2
         assert f"driver tap ({why})" in it.log
         shown = [(port["driver"], port["driver_note"]) for port in it.stats_json()["ports"]]
         assert shown == [("tap", why)] * 2
+
+
+@pytest.mark.parametrize("driver", TURBOTAP)
+def test_a_burst_is_one_system_call_each_way_and_is_told_so(driver: str) -> None:
+    """p0 as the test says, p1 as the machine offers."""
+    there, back = flow_frames(1, BURST_FRAMES), flow_frames(2, BURST_FRAMES, forth=False)
+    with lab(driver, "auto") as it_lab:
+        config = it_lab.config("xconnect", queues=1, batch=BURST_FRAMES, heartbeat_timeout_ms=60_000)
+        with instance(config) as it:
+            left, right = it_lab.sides
+            shown = driver.replace("-", "/")
+            assert f"driver {shown} (as configured)" in it.log
+            assert "driver turbotap/burst (the fastest here)" in it.log
+            for source, sink, frames in ((left, right, there), (right, left, back)):
+                with sink.capture() as capture:
+                    stop_worker_and_flood(it, source, frames)
+                    assert_same(capture.take(len(frames)), frames)
+            settled = it.settled(received=2 * BURST_FRAMES)
+            for port in settled.ports:
+                counters = port.counters
+                assert (counters.rx_packets, counters.rx_calls) == (BURST_FRAMES, 1)
+                assert (counters.tx_packets, counters.tx_calls) == (BURST_FRAMES, 1)
+                assert counters.rx_packets_per_call == counters.tx_packets_per_call == BURST_FRAMES
+            assert f"p0    {shown} " in it.cli("stats").stdout
+            ports = it.stats_json()["ports"]
+            assert [(port["driver"], port["io"]) for port in ports] == [
+                ("turbotap", shown.partition("/")[2]),
+                ("turbotap", "burst"),
+            ]
 
 
 def test_packet_needs_its_device() -> None:

@@ -12,17 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.instance import Instance, instance
+from tests.drivers import PLAIN, TURBOTAP_ONCE
+from tests.instance import TIME_FACTOR, Instance, instance
 from tests.netns.test_applications import iperf3_tcp, ping
-from tests.netns.topology import DRIVERS, lab
+from tests.netns.topology import lab
 
 IDLE_S = 5.0
-IDLE_PERCENT = 1.0
+IDLE_PERCENT = 1.0 * TIME_FACTOR
 
 
 # One worker: where every worker polls, the applications need a CPU of their own.
 @pytest.mark.parametrize("rx_mode", ["polling", "interrupt", "adaptive"])
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("driver", PLAIN)
 def test_traffic_in_every_rx_mode(driver: str, rx_mode: str) -> None:
     with (
         lab(driver, driver) as it_lab,
@@ -46,7 +47,7 @@ def cpu_ns(it: Instance) -> int:
     return spent
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("driver", PLAIN + TURBOTAP_ONCE)
 def test_an_idle_instance_costs_next_to_nothing(driver: str) -> None:
     with lab(driver, driver) as it_lab, instance(it_lab.config("xconnect", queues=4)) as it:
         it.settled()

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 import pytest
 
 from forwarder.stats import Snapshot
+from tests.drivers import PLAIN, TURBOTAP_ONCE
 from tests.instance import Instance, instance
 from tests.netns.frames import flow_frames, fragments
 from tests.netns.test_modes import assert_devices_agree
-from tests.netns.topology import DRIVERS, Side, assert_same, lab
+from tests.netns.topology import Side, assert_same, lab
 
 QUEUES = 4
 FLOWS = 24
@@ -52,7 +53,7 @@ def queues_that_send(it: Instance, source: Side, sink: Side, frames: list[bytes]
     return {queue for queue in range(QUEUES) if after[queue] > before[queue]}
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("driver", PLAIN)
 @pytest.mark.parametrize("make", [lambda n, forth: flow_frames(n, 6, forth=forth), fragments])
 def test_both_directions_leave_through_one_worker(
     driver: str, make: Callable[[int, bool], list[bytes]]
@@ -71,7 +72,7 @@ def test_both_directions_leave_through_one_worker(
         assert_devices_agree(it, left, right)
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("driver", PLAIN + TURBOTAP_ONCE)
 def test_every_flow_stays_whole_and_in_order(driver: str) -> None:
     with flow_steering(driver) as (it, left, right):
         with left.capture() as at_left, right.capture() as at_right:

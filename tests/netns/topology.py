@@ -29,12 +29,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forwarder.netns import inside
-from tests.instance import ip, run, unique
+from tests.drivers import port_keys
+from tests.instance import COMMAND_TIMEOUT_S, PATIENT, TIME_FACTOR, ip, run, unique
 
-# Every driver that a stock kernel offers. The tests that take a driver run with each.
-DRIVERS = ("tap", "packet")
-
-TIMEOUT_S = 15.0
+TIMEOUT_S = 15.0 * TIME_FACTOR
 _QUIET_S = 0.05
 _ETH_P_ALL = 3
 _SOL_PACKET = 263
@@ -121,7 +119,7 @@ class Side:
             ip("address", "add", address, "dev", self.device, *flags, netns=self.netns)
 
     def run(
-        self, *command: str, code: int | None = 0, timeout_s: float = 60.0
+        self, *command: str, code: int | None = 0, timeout_s: float = COMMAND_TIMEOUT_S
     ) -> subprocess.CompletedProcess[str]:
         return run("ip", "netns", "exec", self.netns, *command, code=code, timeout_s=timeout_s)
 
@@ -170,7 +168,8 @@ class Lab:
 
         In mode xconnect, ports 0 and 1 are peers, 2 and 3, ...
         """
-        lines = [_line("mode", mode), *(_line(key, value) for key, value in keys.items()), tables]
+        top = {"mode": mode, **PATIENT, **keys}
+        lines = [*(_line(key, value) for key, value in top.items()), tables]
         for index, found in enumerate(self.ports):
             lines.append("[[port]]")
             own = {**found, **(port or {}).get(index, {})}
@@ -205,17 +204,19 @@ def _delete_namespace(name: str) -> None:
 
 @contextmanager
 def lab(*drivers: str, mtus: Sequence[int] = (), ipv6: bool = False) -> Iterator[Lab]:
-    """One side and one port for each driver named; `mtus` of the ports, 1500 for those without."""
-    sides, ports = [], []
+    """One side and one port for each driver named (tests.drivers); `mtus` of the ports, 1500 by default."""
+    sides: list[Side] = []
+    ports: list[Mapping[str, object]] = []
     with ExitStack() as stack:
         middle: str | None = None
         for index, driver in enumerate(drivers):
             name = f"p{index}"
             mtu = mtus[index] if index < len(mtus) else 1500
+            keys = port_keys(driver)
             netns = add_namespace(stack, ipv6=ipv6)
             sides.append(Side(netns, name))
             if driver != "packet":
-                ports.append({"name": name, "driver": driver, "netns": netns, "mtu": mtu})
+                ports.append({"name": name, **keys, "netns": netns, "mtu": mtu})
                 continue
             middle = middle or add_namespace(stack)
             ip(
@@ -237,7 +238,7 @@ def lab(*drivers: str, mtus: Sequence[int] = (), ipv6: bool = False) -> Iterator
             )
             ip("link", "set", name, "up", netns=netns)
             ip("link", "set", name, "up", netns=middle)
-            ports.append({"name": name, "driver": driver, "netns": middle})
+            ports.append({"name": name, **keys, "netns": middle})
         yield Lab(tuple(sides), tuple(ports))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import missing
+from tests.drivers import port_keys
 from tests.process.topology import Pair, quiet_namespace
 
 Recorder = Callable[[str, object], None]
@@ -37,6 +38,9 @@ def _machine() -> None:
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """Between taps, or ports of the driver that a test names: parametrize("pair", ..., indirect=["pair"])."""
+    driver: str = getattr(request, "param", "tap")
+    port_keys(driver)  # or this machine has none such
     with quiet_namespace("tl") as left, quiet_namespace("tr") as right:
-        yield Pair(left, right)
+        yield Pair(left, right, driver)

@@ -7,9 +7,9 @@ import json
 import socket
 from typing import Any
 
-from tests.instance import Instance
+from tests.instance import TIME_FACTOR, Instance
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 30.0 * TIME_FACTOR
 
 
 class Client:

@@ -10,10 +10,12 @@ import random
 import signal
 import time
 from functools import partial
+from itertools import product
 
 import pytest
 
 from forwarder.stats import Snapshot, accounting
+from tests.drivers import TURBOTAP, TURBOTAP_ONCE
 from tests.instance import Instance, instance
 from tests.process.conftest import Recorder
 from tests.process.topology import (
@@ -70,7 +72,9 @@ def assert_accounted(
     assert closing.sent_packets <= received.packets <= closing.sent_packets + lost
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize(
+    ("pair", "victim"), [("tap", 0), ("tap", 1), *product(TURBOTAP, [0])], indirect=["pair"]
+)
 def test_a_killed_worker_is_replaced_while_the_interface_stays_up(
     pair: Pair, victim: int, record: Recorder
 ) -> None:
@@ -197,6 +201,7 @@ def test_a_kill_while_flooding_loses_at_most_one_burst_and_its_copies(pair: Pair
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("pair", ["tap", *TURBOTAP_ONCE], indirect=True)
 def test_a_worker_that_dies_too_often_backs_off_and_others_take_its_packets(
     pair: Pair, record: Recorder
 ) -> None:

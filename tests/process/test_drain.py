@@ -9,19 +9,22 @@ import signal
 import pytest
 
 from forwarder.stats import accounting
+from tests.drivers import TURBOTAP
 from tests.instance import instance, run
 from tests.process.topology import Pair
 from tests.process.traffic import Sink, Source, assert_in_order, assert_unique
 
 
 @pytest.mark.parametrize(
-    ("steering", "rx_mode", "batch", "rate"),
+    ("pair", "steering", "rx_mode", "batch", "rate"),
     [
-        ("queue", "adaptive", 64, 20_000),
-        ("flow", "adaptive", 64, 20_000),
-        ("flow", "interrupt", 1, 10_000),
-        ("queue", "polling", 256, 20_000),
+        ("tap", "queue", "adaptive", 64, 20_000),
+        ("tap", "flow", "adaptive", 64, 20_000),
+        ("tap", "flow", "interrupt", 1, 10_000),
+        ("tap", "queue", "polling", 256, 20_000),
+        *((driver, "flow", "adaptive", 64, 20_000) for driver in TURBOTAP),
     ],
+    indirect=["pair"],
 )
 def test_a_stop_under_load_accounts_for_every_packet(
     pair: Pair, steering: str, rx_mode: str, batch: int, rate: int

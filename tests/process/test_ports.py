@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from forwarder.stats import accounting
+from tests.drivers import TURBOTAP, TURBOTAP_ONCE, port_keys
 from tests.instance import Instance, device_exists, instance, ip, unique
 from tests.process.conftest import Recorder
 from tests.process.control_client import Client
@@ -98,12 +99,16 @@ def test_traffic_of_a_port_that_is_deleted_is_accounted_for(pair: Pair) -> None:
         assert settled.dropped_packets["no_port"] + settled.dropped_packets["shutdown"] > 500
 
 
+@pytest.mark.parametrize("pair", ["tap", *TURBOTAP], indirect=True)
 def test_a_connected_port_forwards_to_its_peer_and_is_shown(pair: Pair) -> None:
+    driver = [word for key, value in port_keys(pair.driver).items() for word in (f"--{key}", value)]
     with instance(pair.config(mode="xconnect")) as it, quiet_namespace() as a, quiet_namespace() as b:
-        shown = it.cli("connect", "c0", "--netns", a, "--address", "10.9.0.1/24", "--mtu", "1400").stdout
+        words = ("--netns", a, "--address", "10.9.0.1/24", "--mtu", "1400", *driver)
+        shown = it.cli("connect", "c0", *words).stdout
+        assert f"driver {pair.driver.replace('-', '/')} (as configured" in shown
         for part in (f"c0 in network namespace {a}: up", "MTU 1400", "10.9.0.1/24", "2 queues"):
             assert part in shown
-        seen = json.loads(it.cli("connect", "c1", "--netns", b, "--peer", "c0", "--json").stdout)
+        seen = json.loads(it.cli("connect", "c1", "--netns", b, "--peer", "c0", "--json", *driver).stdout)
         assert (seen["port"], seen["peer"], seen["netns"], seen["state"]) == ("c1", "c0", b, "up")
         assert device_exists(a, "c0")
         assert device_exists(b, "c1")
@@ -152,6 +157,8 @@ def test_a_refused_connect_names_its_reason_and_leaves_nothing(pair: Pair) -> No
         ({"name": "c0", "netns": fresh, "queues": 0}, 2, "0"),
         ({"name": "c0", "netns": fresh, "queues": True}, 2, "queues"),
         ({"name": "c0", "netns": fresh, "driver": "dpdk"}, 2, "dpdk"),
+        ({"name": "c0", "netns": fresh, "io": "mmap"}, 2, "mmap"),
+        ({"name": "c0", "netns": fresh, "driver": "tap", "io": "mmsg"}, 2, "the driver is tap"),
         ({"name": "c0", "netns": fresh, "mac": "01:00:00:00:00:01"}, 2, "01:00:00:00:00:01"),
         ({"name": "c0", "netns": fresh, "address": ["10.0.0.999/24"]}, 2, "10.0.0.999/24"),
         ({"name": "c0", "netns": fresh, "address": "10.0.0.1/24"}, 2, "address"),
@@ -197,6 +204,7 @@ def test_a_refused_connect_names_its_reason_and_leaves_nothing(pair: Pair) -> No
         assert sink.received.packets == 800
 
 
+@pytest.mark.parametrize("pair", ["tap", *TURBOTAP_ONCE], indirect=True)
 def test_a_device_that_was_removed_under_a_port(pair: Pair) -> None:
     """`ip link del` by somebody else: the port can be deleted, others forward, and the end is clean."""
     with instance(pair.config()) as it, quiet_namespace() as netns:
@@ -217,6 +225,7 @@ def test_a_device_that_was_removed_under_a_port(pair: Pair) -> None:
         assert [worker.restarts for worker in it.stats().workers] == [0, 0]
 
 
+@pytest.mark.parametrize("pair", ["tap", *TURBOTAP_ONCE], indirect=True)
 def test_what_a_hung_workers_queue_holds_is_named_when_its_port_goes(pair: Pair) -> None:
     with instance(pair.config(heartbeat_timeout_ms=60_000)) as it:
         for pid in it.worker_pids():

@@ -20,7 +20,8 @@ import posix_ipc
 from forwarder.native import ffi, lib
 from forwarder.shm import stats_name
 from forwarder.stats import Snapshot
-from tests.instance import Instance, ip, run, unique
+from tests.drivers import port_keys
+from tests.instance import PATIENT, Instance, ip, run, unique
 
 LONG_QUEUE_PACKETS = 20_000  # what a tap queue is made to hold while nobody reads it
 
@@ -44,14 +45,16 @@ class Pair:
 
     left: str
     right: str
+    driver: str = "tap"
 
     def config(self, extra_ports: str = "", peer: bool = True, **settings: object) -> str:
         """TOML of ports t0 (left) and t1 (right); `settings` are top-level keys."""
-        top = {"queues": 2, "mode": "xconnect", **settings}
+        top = {"queues": 2, "mode": "xconnect", **PATIENT, **settings}
         lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
-        lines += ["[[port]]", 'name = "t0"', f'netns = "{self.left}"', 'driver = "tap"']
+        driver = [f"{key} = {json.dumps(value)}" for key, value in port_keys(self.driver).items()]
+        lines += ["[[port]]", 'name = "t0"', f'netns = "{self.left}"', *driver]
         lines += ['peer = "t1"'] if peer and top["mode"] == "xconnect" else []
-        lines += ["[[port]]", 'name = "t1"', f'netns = "{self.right}"', 'driver = "tap"']
+        lines += ["[[port]]", 'name = "t1"', f'netns = "{self.right}"', *driver]
         return "\n".join(lines) + "\n" + extra_ports
 
     def lengthen_queues(self) -> None:

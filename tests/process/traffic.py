@@ -23,6 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.instance import COMMAND_TIMEOUT_S
+
 _SCRIPT = Path(__file__).with_name("traffic_process.py")
 _NUMBER_MASK = (1 << 48) - 1
 
@@ -125,7 +127,7 @@ class _Process:
         return self._said
 
     def _wait(self) -> dict[str, Any]:
-        text, _ = self._process.communicate(timeout=60)
+        text, _ = self._process.communicate(timeout=COMMAND_TIMEOUT_S)
         assert self._process.returncode == 0
         said: dict[str, Any] = json.loads(text)
         return said

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The drivers that tests run over, and the keys of a [[port]] that stand for each.
+
+Used by the topologies of tests/netns and tests/process. PLAIN is what any kernel offers; TURBOTAP needs
+turbotap.ko, so a test that runs over it is skipped where the module isn't loaded. Inside the guest that the
+tests of tests/kmod start it is loaded, and `pytest -k turbotap-` is what runs there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.conftest import missing
+
+PLAIN = ("tap", "packet")
+TURBOTAP = ("turbotap-burst", "turbotap-mmsg")
+# Where the way in and out makes no difference to what is tested, the default stands for both.
+TURBOTAP_ONCE = ("turbotap-burst",)
+
+
+def port_keys(driver: str) -> dict[str, str]:
+    """The keys of a port with this driver; any other name is the value of `driver` as it is."""
+    if driver not in TURBOTAP:
+        return {"driver": driver}
+    if not Path("/dev/net/turbotap").exists():
+        missing("turbotap.ko")
+    return {"driver": "turbotap", "io": driver.removeprefix("turbotap-")}
