@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m tests.bench.kmod` (make bench-kmod): what turbotap.ko saves, tap to tap, in a guest.
+
+Needs gcc, liburing, and what the tests of the module need: Debian's kernels with their headers, virtme-ng,
+QEMU. Exit codes: 0 measured (whether or not the bars are met), 1 failed, 2 usage. See docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import pytest
+from rich.console import Console
+
+from tests.bench.kmod import plan, report, results
+from tests.bench.kmod.guest import Guest
+from tests.bench.programs import ProgramError
+from tests.kmod import kernels
+
+_PLAIN_WIDTH = 130
+_QUICK_ROUNDS = 2  # instructions hardly differ from one round to the next
+_TIMED_ROUNDS = 9
+
+
+def _quick_cells() -> Sequence[plan.Cell]:
+    return sorted({bar.cell for bar in plan.bars()})
+
+
+def _measure(
+    series: str, *, quick: bool, profile: bool, rounds: int, progress: Callable[[str], None]
+) -> report.Report:
+    """Raises ProgramError."""
+    kernel = kernels.of_series(series)
+    if quick:
+        rounds = _QUICK_ROUNDS
+    found = report.Report(kernel.release, rounds)
+    with tempfile.TemporaryDirectory(prefix="ttfwd-bench-kmod-") as folder:
+        progress(f"{kernel.release}: building the module")
+        guest = Guest.built(kernel, Path(folder))
+        progress(f"{kernel.release}: counting instructions")
+        cells = _quick_cells() if quick else plan.all_cells()
+        found.counted = results.by_cell(guest.counted(cells, rounds))
+        if not quick:
+            progress(f"{kernel.release}: measuring time")
+            found.timed = results.by_cell(guest.timed(plan.one_batch(), _TIMED_ROUNDS))
+        if profile:
+            progress(f"{kernel.release}: profiling")
+            found.profiles = results.profiles(guest.profiled(rounds))
+    return found
+
+
+@click.command()
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write everything to FILE.")
+@click.option(
+    "--kernel",
+    "chosen",
+    multiple=True,
+    type=click.Choice(kernels.SERIES),
+    default=kernels.SERIES[:1],
+    show_default=True,
+    help="May be given more than once.",
+)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of counting.")
+@click.option("--quick", is_flag=True, help="Only what the bars are about.")
+@click.option("--profile", is_flag=True, help="Also where the instructions go, by kernel function.")
+def main(json_path: Path | None, chosen: tuple[str, ...], rounds: int, quick: bool, profile: bool) -> None:
+    """Measure ways to forward between two taps, in a guest that counts instructions."""
+    progress = Console(stderr=True)
+    found = []
+    try:
+        for series in chosen:
+            found.append(
+                _measure(
+                    series,
+                    quick=quick,
+                    profile=profile,
+                    rounds=rounds,
+                    progress=lambda line: progress.print(line, style="dim"),
+                )
+            )
+    except (ProgramError, AssertionError, pytest.skip.Exception) as error:
+        click.echo(f"bench-kmod: {error}", err=True)
+        sys.exit(1)
+    output = Console()
+    for one in found:
+        report.show(one, output if output.is_terminal else Console(width=_PLAIN_WIDTH))
+    if json_path is not None:
+        json_path.write_text(json.dumps(report.as_json(found), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

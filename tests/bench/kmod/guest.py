@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the module and the forwarding program, and runs the program in a guest.
+
+Counted: one CPU, and a clock that advances a nanosecond with each instruction. Timed: two CPUs, the queue
+being filled on one and emptied on the other, by the wall clock of an emulated machine.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.kmod.plan import PARTS, REFERENCE_BATCH, REFERENCE_SIZE, WAYS, Cell
+from tests.bench.kmod.results import JsonLine
+from tests.bench.programs import ProgramError
+from tests.kmod import kernels, vm
+
+_HERE = Path(__file__).resolve().parent
+_FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static", f"-I{kernels.MODULE / 'uapi'}")
+_PACKETS = 1024  # what waits in the queue: a multiple of all batches
+_TOLERANCE = 0.03  # the timer's interrupts are counted as well
+_PROFILE_ROUNDS = 12
+_TIMEOUT_S = 1500.0
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A kernel, the module built for it, and the program."""
+
+    kernel: kernels.Kernel
+    module: Path
+    program: Path
+
+    @classmethod
+    def built(cls, kernel: kernels.Kernel, into: Path) -> Guest:
+        """Built in the folder `into`. Raises ProgramError."""
+        program = into / "forward"
+        sources = sorted(map(str, _HERE.glob("*.c")))
+        command = ["gcc", *_FLAGS, "-o", str(program), *sources, "-luring"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise ProgramError(f"gcc: {done.stderr.strip()}")
+        return cls(kernel, kernels.build(kernel, into), program)
+
+    def counted(self, cells: Iterable[Cell], rounds: int) -> list[JsonLine]:
+        """Instructions. Raises ProgramError."""
+        return self._run([self._forward(cell, rounds) for cell in cells], counted=True)
+
+    def timed(self, cells: Iterable[Cell], rounds: int) -> list[JsonLine]:
+        """Wall-clock time on two CPUs. Raises ProgramError."""
+        return self._run([f"{self._forward(cell, rounds)} -f 0 -c 1" for cell in cells], counted=False)
+
+    def profiled(self, rounds: int) -> list[JsonLine]:
+        """Instructions of receiving and of sending, and in which functions they are. Raises ProgramError."""
+        cell = Cell(REFERENCE_SIZE, REFERENCE_BATCH, delivered=False)
+        commands = [f"{self._forward(cell, rounds)} -x {part}" for part in PARTS]
+        commands += [
+            f"{self._forward(cell, _PROFILE_ROUNDS, way)} -x {part} -e" for part in PARTS for way in WAYS
+        ]
+        return self._run(commands, counted=True)
+
+    def _forward(self, cell: Cell, rounds: int, ways: str = ",".join(WAYS)) -> str:
+        fate = " -d" if cell.delivered else ""
+        return (
+            f"{self.program} -w {ways} -s {cell.size_bytes} -b {cell.batch_packets} -p {_PACKETS} "
+            f"-r {rounds}{fate}"
+        )
+
+    def _run(self, commands: Sequence[str], *, counted: bool) -> list[JsonLine]:
+        script = " && ".join(["modprobe tun", f"insmod {self.module}", *commands])
+        cpus = 1 if counted else 2
+        try:
+            result = vm.run(self.kernel, script, cpus=cpus, icount=counted, timeout=_TIMEOUT_S).check()
+        except AssertionError as error:
+            raise ProgramError(f"{self.kernel.release}: {error}") from None
+        lines = [json.loads(line) for line in result.output.splitlines() if line.startswith("{")]
+        clocks = [line["instruction_ns"] for line in lines if "instruction_ns" in line]
+        if len(clocks) != len(commands):
+            raise ProgramError(f"{self.kernel.release}: {len(clocks)} of {len(commands)} measurements")
+        if counted and any(abs(clock - 1) > _TOLERANCE for clock in clocks):
+            raise ProgramError(f"the guest's clock doesn't count instructions: {clocks} ns for each")
+        return lines

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results, as tables and as one JSON object with units in its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.kmod.plan import (
+    BASELINE,
+    PARTS,
+    REFERENCE_BATCH,
+    REFERENCE_SIZE,
+    SIZES,
+    WAYS,
+    Bar,
+    Cell,
+    bars,
+)
+from tests.bench.kmod.results import Measured, Profile
+from tests.bench.rounds import Spread
+
+SCHEMA_VERSION = 1
+_FUNCTIONS = 25  # of a profile that are shown
+
+JsonObject = dict[str, object]
+
+
+@dataclass
+class Report:
+    """What was measured on one kernel; empty is what wasn't asked for."""
+
+    kernel: str
+    rounds: int
+    counted: dict[Cell, Measured] = field(default_factory=dict)
+    timed: dict[Cell, Measured] = field(default_factory=dict)
+    profiles: Sequence[Profile] = ()
+
+
+def _cells_json(measured: Mapping[Cell, Measured], unit: str) -> list[JsonObject]:
+    return [
+        {
+            **asdict(cell),
+            "ways": [
+                {
+                    "way": way,
+                    f"{unit}_per_packet": asdict(found.ns_per_packet(way)),
+                    "ratio": asdict(found.ratio(way)),
+                    "system_calls_per_packet": found.system_calls_per_packet(way),
+                    "samples": [
+                        {
+                            "round": one.round,
+                            "packets": one.packets,
+                            unit: one.ns,
+                            "system_calls": one.system_calls,
+                        }
+                        for one in found.samples[way]
+                    ],
+                }
+                for way in found.samples
+            ],
+        }
+        for cell, found in measured.items()
+    ]
+
+
+def _bar_json(report: Report, bar: Bar) -> JsonObject:
+    return {**asdict(bar), "met": report.counted[bar.cell].meets(bar)}
+
+
+def as_json(reports: Sequence[Report]) -> JsonObject:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "baseline": BASELINE,
+        "kernels": [
+            {
+                "kernel": report.kernel,
+                "rounds": report.rounds,
+                "bars": [_bar_json(report, bar) for bar in _measured_bars(report)],
+                "counted": _cells_json(report.counted, "instructions"),
+                "timed": _cells_json(report.timed, "wall_ns"),
+                "profiles": [asdict(profile) for profile in report.profiles],
+            }
+            for report in reports
+        ],
+    }
+
+
+# ---------------------------------------------------------------------------------------------- tables
+
+
+def show(report: Report, console: Console) -> None:
+    console.print(
+        f"Linux {report.kernel}, tap to tap. Medians of {report.rounds} alternating rounds; in brackets "
+        f"times {WAYS[BASELINE]}.\n",
+        highlight=False,
+    )
+    if report.counted:
+        console.print(_table("instructions for each packet (1 CPU)", report.counted, spread=False))
+        console.print(_bars_table(report))
+    if report.timed:
+        console.print(_table("wall clock on 2 emulated CPUs, ns for each packet", report.timed, spread=True))
+    for part in PARTS:
+        profiles = [profile for profile in report.profiles if profile.part == part]
+        if profiles:
+            console.print(_profile_table(part, profiles))
+
+
+def _value(found: Measured, way: str, spread: bool) -> str:
+    value = f"{found.ns_per_packet(way).median:.0f}"
+    if way == BASELINE:
+        return value
+    ratio = found.ratio(way)
+    return f"{value} ({_ratio(ratio) if spread else f'{ratio.median:.3f}'})"
+
+
+def _ratio(ratio: Spread) -> str:
+    return f"{ratio.median:.2f}, {ratio.quartile_1:.2f} to {ratio.quartile_3:.2f}"
+
+
+def _table(title: str, measured: Mapping[Cell, Measured], *, spread: bool) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("load")
+    table.add_column("batch", justify="right")
+    for name in WAYS.values():
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("system calls", justify="right", no_wrap=True)
+    last = ""
+    for cell, found in measured.items():
+        if last not in ("", cell.name):
+            table.add_section()
+        calls = " ".join(f"{found.system_calls_per_packet(way):.3g}" for way in WAYS)
+        table.add_row(
+            cell.name if cell.name != last else "",
+            str(cell.batch_packets),
+            *(_value(found, way, spread) for way in WAYS),
+            calls,
+        )
+        last = cell.name
+    table.caption = f"system calls for each packet: {', '.join(WAYS.values())}"
+    return table
+
+
+def _measured_bars(report: Report) -> list[Bar]:
+    return [bar for bar in bars() if bar.cell in report.counted]
+
+
+def _bars_table(report: Report) -> Table:
+    table = Table(title=f"bars, at batch {REFERENCE_BATCH}", title_justify="left")
+    table.add_column("load")
+    table.add_column("way")
+    for column in (f"times {WAYS[BASELINE]}", "at most", "system calls", "at most", ""):
+        table.add_column(column, justify="right", no_wrap=True)
+    for bar in _measured_bars(report):
+        found = report.counted[bar.cell]
+        table.add_row(
+            bar.cell.name,
+            WAYS[bar.way],
+            f"{found.ratio(bar.way).median:.3f}",
+            f"{bar.ratio:.2f}",
+            f"{found.system_calls_per_packet(bar.way):.4f}",
+            f"{bar.system_calls_per_packet:.4f}",
+            "met" if found.meets(bar) else "MISSED",
+        )
+    return table
+
+
+def _profile_table(part: str, profiles: Sequence[Profile]) -> Table:
+    table = Table(
+        title=f"{part}: instructions for each packet, by function ({SIZES[REFERENCE_SIZE]}, batch {REFERENCE_BATCH})",
+        title_justify="left",
+    )
+    table.add_column("function")
+    for profile in profiles:
+        table.add_column(WAYS[profile.way], justify="right", no_wrap=True)
+    table.add_row(
+        "all", *(f"{profile.instructions_per_packet:.0f}" for profile in profiles), end_section=True
+    )
+    most = {
+        name: max(profile.shares.get(name, 0) * profile.instructions_per_packet for profile in profiles)
+        for profile in profiles
+        for name in profile.shares
+    }
+    for name in sorted(most, key=lambda name: -most[name])[:_FUNCTIONS]:
+        values = [profile.shares.get(name, 0) * profile.instructions_per_packet for profile in profiles]
+        table.add_row(name, *(f"{value:.0f}" if value >= 0.5 else "" for value in values))
+    return table

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the guest's program measured, and what it says: medians, ratios of one round, bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from tests.bench.kmod.plan import BASELINE, Bar, Cell
+from tests.bench.rounds import Spread
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One way in one round."""
+
+    round: int
+    packets: int
+    ns: int  # or instructions, in a guest whose clock counts them
+    system_calls: int
+
+    @property
+    def ns_per_packet(self) -> float:
+        return self.ns / self.packets
+
+
+@dataclass
+class Measured:
+    """One load: the samples of each way, in the order of the rounds."""
+
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+
+    def ns_per_packet(self, way: str) -> Spread:
+        return Spread.of([sample.ns_per_packet for sample in self.samples[way]])
+
+    def ratio(self, way: str) -> Spread:
+        pairs = zip(self.samples[way], self.samples[BASELINE], strict=True)
+        return Spread.of([one.ns_per_packet / other.ns_per_packet for one, other in pairs])
+
+    def system_calls_per_packet(self, way: str) -> float:
+        return median(sample.system_calls / sample.packets for sample in self.samples[way])
+
+    def meets(self, bar: Bar) -> bool:
+        return (
+            self.ratio(bar.way).median <= bar.ratio
+            and self.system_calls_per_packet(bar.way) <= bar.system_calls_per_packet
+        )
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where one way's instructions for a packet go, when it only receives or only sends."""
+
+    way: str
+    part: str
+    instructions_per_packet: float
+    shares: Mapping[str, float]  # by kernel function; their sum is 1
+
+
+JsonLine = Mapping[str, object]
+
+
+def _number(line: JsonLine, key: str) -> int:
+    value = line[key]
+    assert isinstance(value, int)
+    return value
+
+
+def _text(line: JsonLine, key: str) -> str:
+    value = line[key]
+    assert isinstance(value, str)
+    return value
+
+
+def _sample(line: JsonLine) -> Sample:
+    return Sample(
+        _number(line, "round"), _number(line, "packets"), _number(line, "ns"), _number(line, "system_calls")
+    )
+
+
+def by_cell(lines: Iterable[JsonLine]) -> dict[Cell, Measured]:
+    """The measurements of whole forwarding."""
+    found: dict[Cell, Measured] = {}
+    for line in lines:
+        if line.get("part") != "forward" or "ns" not in line:
+            continue
+        cell = Cell(_number(line, "size_bytes"), _number(line, "batch_packets"), bool(line["delivered"]))
+        found.setdefault(cell, Measured()).samples.setdefault(_text(line, "way"), []).append(_sample(line))
+    return found
+
+
+def profiles(lines: Sequence[JsonLine]) -> list[Profile]:
+    """The measurements of receiving and sending alone, with what was sampled meanwhile."""
+    instructions: dict[tuple[str, str], list[float]] = {}
+    samples: dict[tuple[str, str], dict[str, int]] = {}
+    for line in lines:
+        if "part" not in line or line["part"] == "forward":
+            continue
+        key = _text(line, "way"), _text(line, "part")
+        if "ns" in line:
+            instructions.setdefault(key, []).append(_sample(line).ns_per_packet)
+        else:
+            samples.setdefault(key, {})[_text(line, "function")] = _number(line, "samples")
+    return [
+        Profile(
+            way,
+            part,
+            median(instructions[way, part]),
+            {name: count / sum(counts.values()) for name, count in counts.items()},
+        )
+        for (way, part), counts in samples.items()
+    ]
