@@ -293,7 +293,6 @@ CASE(security_other_calls)
 	CHECK_ERRNO(bind(sock, (struct sockaddr *)&address, sizeof(struct sockaddr_in)), EOPNOTSUPP);
 	CHECK_ERRNO(connect(sock, (struct sockaddr *)&address, sizeof(struct sockaddr_in)), EOPNOTSUPP);
 	CHECK_ERRNO(listen(sock, 1), EOPNOTSUPP);
-	CHECK_ERRNO(accept(sock, NULL, NULL), EOPNOTSUPP);
 	CHECK_ERRNO(shutdown(sock, SHUT_RD), EOPNOTSUPP);
 	CHECK_ERRNO(shutdown(sock, SHUT_RDWR), EOPNOTSUPP);
 	CHECK_ERRNO(getsockname(sock, (struct sockaddr *)&address, &length), EOPNOTSUPP);
@@ -311,6 +310,18 @@ CASE(security_other_calls)
 static bool is_timeout(int option)
 {
 	return option == SO_RCVTIMEO || option == SO_SNDTIMEO || option == 66 || option == 67; /* both ABIs */
+}
+
+/* The kernel makes a socket with the same operations before it asks, and ends it, unfinished, when told no. */
+CASE(security_accept)
+{
+	struct prepared *p = prepare(PLAIN);
+
+	for (unsigned int i = 0; i < 10; i++) {
+		CHECK_ERRNO(accept(p->tap.sock, NULL, NULL), EOPNOTSUPP);
+		CHECK_ERRNO(accept4(p->tap.sock, NULL, NULL, SOCK_NONBLOCK), EOPNOTSUPP);
+	}
+	tap_check(&p->tap, p->wire, 1);
 }
 
 /* Options of the socket layer work on fields of the socket that this one hardly uses. */
@@ -384,7 +395,7 @@ CASE(security_log_stays_silent)
 		CHECK_ERRNO(send(p->tap.sock, (void *)8, LENGTH, 0), EFAULT);
 		CHECK_ERRNO(send(p->tap.sock, (void *)8, 100000, 0), EMSGSIZE);
 		CHECK_ERRNO(recv(p->tap.sock, p->message, 1, MSG_PEEK), EOPNOTSUPP);
-		CHECK_ERRNO(ioctl(control, i, 0), ENOTTY);
+		CHECK_ERRNO(ioctl(control, _IO('q', i), 0), ENOTTY);
 		CHECK_ERRNO(try_attach(p->tap.tun, TURBOTAP_ATTACH_BATCH, 9), EINVAL);
 		CHECK_ERRNO(try_attach(p->tap.sock, 0, 0), ENOTSOCK);
 	}

@@ -87,7 +87,7 @@ CASE(uapi_unknown_ioctls)
 {
 	int control = control_open();
 
-	CHECK_ERRNO(ioctl(control, 0, 0), ENOTTY);
+	CHECK_ERRNO(ioctl(control, _IO('q', 0), 0), ENOTTY);
 	CHECK_ERRNO(ioctl(control, _IO(TURBOTAP_IOC_MAGIC, 2), 0), ENOTTY);
 	CHECK_ERRNO(ioctl(control, _IOR(TURBOTAP_IOC_MAGIC, 0, int), 0), ENOTTY);
 	CHECK_ERRNO(ioctl(control, TUNSETIFF, 0), ENOTTY);
