@@ -141,7 +141,7 @@ int tt_batch_add(struct turbotap_sock *ts, struct iov_iter *from)
 	xdp_prepare_buff(xdp, buffer, batch->pad, length, true);
 	chunk->used += bytes;
 	chunk->frames++;
-	return batch->count == TT_MAX_BATCH ? tt_batch_flush(ts) : 0;
+	return batch->count == TT_MAX_BATCH ? tt_batch_flush_own(ts, 1) : 0;
 }
 
 static int batch_inject(struct turbotap_sock *ts)
@@ -190,6 +190,15 @@ int tt_batch_flush(struct turbotap_sock *ts)
 		return 0;
 	err = batch_inject(ts);
 	batch_end(ts, err);
+	return err;
+}
+
+int tt_batch_flush_own(struct turbotap_sock *ts, unsigned int own)
+{
+	int err = tt_batch_flush(ts);
+
+	if (err)
+		ts->tx.dropped -= own;
 	return err;
 }
 

@@ -116,9 +116,11 @@ int tt_batch_add(struct turbotap_sock *ts, struct iov_iter *from);
 
 /*
  * Inject what waits. An error means that the device is gone: the frames are
- * dropped, and counted in tx.dropped.
+ * dropped, and counted in tx.dropped; but not the last `own` of them, whose
+ * sender is told by that error.
  */
 int tt_batch_flush(struct turbotap_sock *ts);
+int tt_batch_flush_own(struct turbotap_sock *ts, unsigned int own);
 
 /* pages.c; all under tx_lock. */
 struct tt_chunk *tt_chunk_get(struct tt_batch *batch, unsigned int bytes);

@@ -71,11 +71,12 @@ static int send_message(struct turbotap_sock *ts, struct msghdr *m, size_t size)
 {
 	bool more = m->msg_flags & MSG_BATCH;
 	int err = send_frame(ts, &m->msg_iter, m->msg_flags, more);
-	int flush_err = 0;
 
-	if (err || !more)
-		flush_err = tt_batch_flush(ts);
-	return err ?: flush_err ?: size;
+	if (err)
+		tt_batch_flush(ts);
+	else if (!more)
+		err = tt_batch_flush_own(ts, 1);
+	return err ?: size;
 }
 
 /* What is taken is injected before the call returns, and then counted. */
@@ -83,12 +84,12 @@ static int send_burst(struct turbotap_sock *ts, struct msghdr *m)
 {
 	unsigned int segments = tt_segments(&m->msg_iter);
 	unsigned int i, frames = min_t(unsigned int, segments, TT_MAX_BURST);
-	unsigned long before;
+	struct tt_tx_counters before;
 	unsigned int taken;
 	int flush_err, err = 0;
 
 	tt_batch_flush(ts);	/* what sendmmsg() left before */
-	before = ts->tx.frames;
+	before = ts->tx;
 	for (i = 0; i < frames && !err; i++) {
 		struct iovec from = tt_segment(&m->msg_iter, i);
 		struct iov_iter frame;
@@ -97,7 +98,8 @@ static int send_burst(struct turbotap_sock *ts, struct msghdr *m)
 		err = send_frame(ts, &frame, m->msg_flags, frames > 1);
 	}
 	flush_err = tt_batch_flush(ts);
-	taken = ts->tx.frames - before;
+	taken = ts->tx.frames - before.frames;
+	ts->tx.dropped = before.dropped;	/* of this call: not taken */
 	/* sendmmsg() goes on to the next message if this one has no rest. */
 	if (taken == segments)
 		iov_iter_truncate(&m->msg_iter, 0);

@@ -32,8 +32,12 @@ static struct proto tt_proto = {
 
 static int tt_release(struct socket *sock)
 {
-	struct turbotap_sock *ts = tt_sk(sock);
+	struct turbotap_sock *ts;
 
+	/* accept() releases the socket that sock_no_accept() gave no sock. */
+	if (!sock->sk)
+		return 0;
+	ts = tt_sk(sock);
 	tt_batch_exit(ts);
 	fput(ts->tun_file);
 	sock_orphan(&ts->sk);
