@@ -2,8 +2,8 @@
 """The kernels that the module is built for and run on, and the module built for each of them.
 
 Used by the tests of this folder and by the benchmark of the module. The kernels are Debian's, one of each
-series that Debian 12 has: `make test` installs image and headers of both. A build takes place in a copy, so
-that builds for several kernels never meet and the source tree stays as it is.
+series that Debian 12 has: `make test` installs the headers of both, and fetch.sh unpacks the images. A build
+takes place in a copy, so that builds for several kernels never meet and the source tree stays as it is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ from tests.conftest import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "kmod"
+# What a build leaves in the source tree.
+BUILT = shutil.ignore_patterns(
+    "*.o", "*.ko", "*.ko.xz", "*.mod", "*.mod.c", ".*.cmd", ".*.d", "Module.symvers", "modules.order"
+)
+UNPACKED = ROOT / "build" / "kernels"
 SERIES = ("6.1", "6.12")
 
 
@@ -43,7 +48,8 @@ def of_series(series: str) -> Kernel:
     kernels = []
     for headers in Path("/usr/src").glob("linux-headers-*-amd64"):
         release = headers.name.removeprefix("linux-headers-")
-        kernels.append(Kernel(release, Path("/boot") / f"vmlinuz-{release}", headers))
+        for root in (Path("/"), UNPACKED / release):
+            kernels.append(Kernel(release, root / "boot" / f"vmlinuz-{release}", headers))
     found = [kernel for kernel in kernels if kernel.series == series and kernel.image.is_file()]
     if not found:
         missing(f"a {series} kernel of Debian's, image and headers")
@@ -55,7 +61,7 @@ def make(headers: Path, copy: Path, *arguments: str) -> str:
 
     `arguments` go to make (W=1, C=2). Raises AssertionError, with the output, when the build fails.
     """
-    shutil.copytree(MODULE, copy, ignore=shutil.ignore_patterns("*.o", "*.ko", "*.mod", "*.mod.c", ".*.cmd"))
+    shutil.copytree(MODULE, copy, ignore=BUILT)
     done = subprocess.run(
         ["make", "-C", copy, f"KDIR={headers}", *arguments],
         stdout=subprocess.PIPE,

@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# fetch.sh FOLDER: what the tests of the module need of Debian and must not install. `make test` calls it.
+#
+# Kernels, one for each series of headers that is installed: a kernel package brings an entry of the boot menu with
+# it, and a test run has no business there. So the packages are unpacked into FOLDER/kernels instead, which also
+# works where the machine is a container. A kernel that is installed already is left to be used where it is.
+# checkpatch.pl, which only the kernel's sources have: FOLDER/checkpatch.
+set -eu
+folder=$1
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+scratch=$(mktemp -d "$folder/fetch.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
+
+download() {
+	apt-get download -q "$1" || { apt-get update -q && apt-get download -q "$1"; }
+}
+
+for series in 6.1 6.12; do
+	headers=$(printf '%s\n' /usr/src/linux-headers-"$series".*-amd64 | sort -V | tail -n 1)
+	release=${headers#/usr/src/linux-headers-}
+	if [ -f "/boot/vmlinuz-$release" ] || [ -d "$folder/kernels/$release" ]; then
+		continue
+	fi
+	download "linux-image-$release"
+	dpkg-deb -x linux-image-*.deb root
+	rm linux-image-*.deb
+	depmod -b root "$release"
+	mkdir -p "$folder/kernels"
+	mv root "$folder/kernels/$release"
+done
+
+if [ ! -f "$folder/checkpatch/checkpatch.pl" ]; then
+	download linux-source-6.1
+	mkdir source
+	dpkg-deb --fsys-tarfile linux-source-6.1_*.deb | tar -xO ./usr/src/linux-source-6.1.tar.xz |
+		tar -xJ -C source --strip-components=2 --wildcards \
+			'*/scripts/checkpatch.pl' '*/scripts/spelling.txt' '*/scripts/const_structs.checkpatch'
+	mv source "$folder/checkpatch"
+fi

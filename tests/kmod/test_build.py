@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The module builds for the kernels it is promised for, without a warning, and installs as users do it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import missing
+from tests.kmod.kernels import BUILT, MODULE, ROOT, SERIES, Kernel, make, of_series
+
+_CHECKPATCH = ROOT / "build" / "checkpatch" / "checkpatch.pl"
+_SOURCES = sorted(MODULE.rglob("*.[ch]"))
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build with W=1 and C=2 (sparse) of a copy of kmod/, and what it printed."""
+
+    kernel: Kernel
+    copy: Path
+    printed: str
+
+
+@pytest.fixture(params=SERIES, scope="module")
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    return of_series(request.param)
+
+
+@pytest.fixture(scope="module")
+def built(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    _run("sparse", "--version")
+    copy = tmp_path_factory.mktemp(kernel.series) / "kmod"
+    return Build(kernel, copy, make(kernel.headers, copy, "W=1", "C=2"))
+
+
+def _run(*command: str | Path) -> str:
+    """What a command printed, on either stream; one that isn't there is a capability missing here."""
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    except FileNotFoundError:
+        missing(str(command[0]))
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_neither_compiler_nor_sparse_complains(built: Build) -> None:
+    # The kernel's own headers have something to say as well; what is about us begins with a file of ours.
+    about_us = re.compile(rf"{re.escape(str(built.copy))}/\S+?:\d+:|\S*turbotap\S*: warning:")
+    assert [line for line in built.printed.splitlines() if about_us.match(line)] == []
+    for source in built.copy.glob("*.c"):
+        if not source.name.endswith(".mod.c"):
+            assert f"CHECK   {source}" in built.printed
+
+
+def test_make_install_puts_everything_where_it_is_looked_for(built: Build, tmp_path: Path) -> None:
+    make = ["make", "-C", str(built.copy), f"KDIR={built.kernel.headers}"]
+    _run(*make, "W=1", "install", f"DESTDIR={tmp_path}")
+    installed = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    modules = [name for name in installed if "/turbotap.ko" in name]
+    assert len(modules) == 1
+    assert modules[0].startswith(f"lib/modules/{built.kernel.release}/")
+    assert "usr/lib/udev/rules.d/60-turbotap.rules" in installed
+    assert "usr/lib/modules-load.d/turbotap.conf" in installed
+
+    _run(*make, "clean")
+    sources = tmp_path / "sources"
+    shutil.copytree(MODULE, sources, ignore=BUILT)
+    assert {path.name for path in built.copy.rglob("*")} == {path.name for path in sources.rglob("*")}
+
+
+@pytest.mark.timeout(300)
+def test_dkms_builds_and_installs_it(kernel: Kernel, tmp_path: Path) -> None:
+    """Debian's dkms, from a source tree named as kmod/README.md says, to a module that it would load."""
+    sources = tmp_path / "src"
+    shutil.copytree(MODULE, sources / "turbotap-1", ignore=BUILT)
+    # A machine of its own, as far as dkms can see: it keeps trees and a signing key in /var/lib/dkms, and
+    # installs into /lib/modules.
+    script = """
+        mount -t tmpfs none /var/lib/dkms
+        mount -t tmpfs none /lib/modules
+        mkdir "/lib/modules/$release"
+        ln -s "$headers" "/lib/modules/$release/build"
+        dkms install turbotap/1 --sourcetree "$sources" -k "$release"
+        dkms status --sourcetree "$sources"
+        find /lib/modules -name 'turbotap.ko*' -exec modinfo {} +
+    """
+    values = [f"release={kernel.release}", f"headers={kernel.headers}", f"sources={sources}"]
+    _run("dkms", "--version")
+    printed = _run("unshare", "--mount", "env", *values, "sh", "-euc", script)
+    assert re.search(rf"^turbotap/1, {re.escape(kernel.release)}, \w+: installed", printed, re.MULTILINE), (
+        printed
+    )
+    facts = dict(re.findall(r"^(\w+): +(.*)$", printed, re.MULTILINE))
+    assert facts["filename"].startswith(f"/lib/modules/{kernel.release}/updates/dkms/turbotap.ko")
+    assert facts["license"] == "GPL"
+    assert facts["depends"] == "tun"
+    assert facts["vermagic"].split()[0] == kernel.release
+    assert facts["version"] == "1"
+
+
+@pytest.mark.parametrize("source", _SOURCES, ids=lambda path: str(path.relative_to(MODULE)))
+def test_kernel_style(source: Path) -> None:
+    if not _CHECKPATCH.is_file():
+        missing("checkpatch.pl")
+    _run("perl", _CHECKPATCH, "--no-tree", "--strict", "--terse", "--no-summary", "--file", source)
