@@ -10,6 +10,11 @@ VENV   := .venv
 BUILD_PACKAGES := gcc libc6-dev
 RUN_PACKAGES   := iproute2 iputils-ping
 TEST_PACKAGES  := clang-format-14 cppcheck curl ethtool git iperf3
+# For the kernel module: headers to build it against, what checks it, and what boots it.
+KMOD_PACKAGES  := linux-headers-amd64 linux-headers-6.12-amd64 pahole sparse dkms kmod xz-utils perl \
+	qemu-system-x86 busybox-static liburing-dev
+# For a kernel of our own.
+DEBUG_PACKAGES := linux-source-6.12 bc bison flex libelf-dev
 
 NATIVE := $(wildcard native/*.c native/*.h native/*.py)
 TTFWD  := $(CURDIR)/$(VENV)/bin/ttfwd
@@ -34,16 +39,20 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start test build lint bench clean packages-build packages-run packages-test link
+.PHONY: help start test build lint bench bench-kmod test-kmod-debug clean link
+.PHONY: packages-build packages-run packages-test packages-debug fetched
 
 help: ## show the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
 
 start: packages-run build ## install what is missing, build, and run CONFIG (configs/4q.toml) in the foreground
 	@exec $(VENV)/bin/ttfwd start -c $(CONFIG)
 
-test: packages-test $(VENV)/.tox ## install what is missing and run every test
+test: packages-test fetched $(VENV)/.tox ## install what is missing and run every test
 	@exec $(VENV)/bin/tox run
+
+test-kmod-debug: packages-debug $(VENV)/.test ## run the kernel module on a kernel with KASAN, lockdep, ...; builds it
+	@exec $(VENV)/bin/python -m tests.kmod.debug $(ARGS)
 
 build: $(VENV)/.built link ## install into .venv and build the extension module
 
@@ -52,6 +61,9 @@ lint: packages-test $(VENV)/.tox ## style, types, static checks and C warnings
 
 bench: packages-test build ## run the benchmarks; ARGS is handed on
 	@exec $(VENV)/bin/python -m tests.bench $(ARGS)
+
+bench-kmod: packages-test fetched $(VENV)/.test ## measure the kernel module, in guests; ARGS is handed on
+	@exec $(VENV)/bin/python -m tests.bench.kmod $(ARGS)
 
 clean: ## remove everything that the other targets made here
 	rm -rf $(VENV) .tox build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -66,7 +78,14 @@ packages-run:
 	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES))
 
 packages-test:
-	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES))
+	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) $(KMOD_PACKAGES))
+
+packages-debug:
+	$(call install,$(BUILD_PACKAGES) $(KMOD_PACKAGES) $(DEBUG_PACKAGES))
+
+# Kernels to boot, and checkpatch: below build/, since a kernel that is installed becomes the machine's next one.
+fetched: | packages-test
+	@sh tests/kmod/fetch.sh build
 
 $(VENV)/.made: | packages-build
 	@for python in $(PYTHON) /usr/bin/python3; do \
@@ -78,8 +97,13 @@ $(VENV)/.made: | packages-build
 
 # An extension module is replaced, never overwritten: a running forwarder keeps the one that it has mapped.
 $(VENV)/.built: $(VENV)/.made pyproject.toml setup.py $(NATIVE)
-	rm -rf build forwarder/_native*.so
+	rm -rf build/lib* build/temp* build/bdist* forwarder/_native*.so
 	$(VENV)/bin/pip install -q -e .
+	@touch $@
+
+# What tests and benchmarks of the module need of Python, when it isn't tox that starts them.
+$(VENV)/.test: $(VENV)/.built
+	$(VENV)/bin/pip install -q -e '.[test]'
 	@touch $@
 
 $(VENV)/.tox: $(VENV)/.made

@@ -52,7 +52,15 @@ def _boot(archive: Path, steps: list[str], calls: int, timeout_s: float) -> str:
     environment = f'steps="{" ".join(steps)}" calls={calls}'
     # -1: a kernel that panics reboots at once, which ends qemu.
     arguments = f"console=ttyS0 panic=-1 {_PATIENT} {environment}"
-    command: list[str | Path] = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "3G"]
+    command: list[str | Path] = [
+        "qemu-system-x86_64",
+        "-accel",
+        "tcg,thread=multi",
+        "-smp",
+        "2,sockets=2",
+        "-m",
+        "3G",
+    ]
     command += ["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"]
     command += ["-kernel", kernel.IMAGE, "-initrd", archive, "-append", arguments]
     deadline = time.monotonic() + timeout_s

@@ -4,8 +4,8 @@
 # the whole with "all steps done"; whoever reads the console counts them. From the kernel's command line, which
 # hands on what it doesn't know as environment: steps, and calls, how many the fuzzer makes.
 
-busybox mkdir -p /bin /proc /sys /dev /tmp
-busybox --install -s /bin
+/bin/busybox mkdir -p /proc /sys /dev /tmp
+/bin/busybox --install -s /bin
 export PATH=/bin
 mount -t devtmpfs devtmpfs /dev
 exec </dev/null >/dev/console 2>&1
