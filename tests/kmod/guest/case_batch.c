@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames that wait for the rest of their batch: never stranded, never overtaken, never lost uncounted, whether
- * the rest comes or not.
+ * Frames that wait for the rest of their batch: never stranded, never overtaken, never lost uncounted,
+ * whether the rest comes or not.
  */
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -63,7 +63,9 @@ CASE(batch_burst)
 /* More iovecs than max_burst: as many as that are taken, and said so. */
 CASE(batch_burst_of_1024)
 {
-	enum { IOVECS = 1024 };
+	enum {
+		IOVECS = 1024
+	};
 	struct tap tap = tap_open(PLAIN);
 	int wire = wire_open(tap.index);
 	char *frames = calloc(IOVECS, LENGTH);
@@ -234,13 +236,17 @@ CASE(batch_is_injected_when_full)
 /* What asks for an offload, or for anything, goes by itself, in its place, and its header is looked at. */
 CASE(batch_with_offload_headers)
 {
-	enum { NEEDS_CSUM = 1, HDR_LEN = 2, CSUM_START = 6 };
+	enum {
+		NEEDS_CSUM = 1,
+		HDR_LEN = 2,
+		CSUM_START = 6
+	};
 	struct tap tap = tap_open(VNET10);
 	struct buffers *b = buffers_new(tap.framing, 16, LENGTH);
 	int wire = wire_open(tap.index);
 
 	buffers_fill(b, LENGTH, 0);
-	((char *)b->iov[5].iov_base)[HDR_LEN] = 20; /* allowed: hdr_len is a hint */
+	((char *)b->iov[5].iov_base)[HDR_LEN] = 20;	   /* allowed: hdr_len is a hint */
 	((char *)b->iov[9].iov_base)[HDR_LEN] = (char)200; /* longer than the frame: refused */
 	CHECK_EQ(DO(move_out(MMSG, tap.sock, b, 0, 16, 0)), 9);
 	CHECK_ERRNO(move_out(MMSG, tap.sock, b, 9, 7, 0), EINVAL);

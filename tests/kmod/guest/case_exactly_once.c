@@ -111,7 +111,8 @@ static void with_xdp(enum xdp_action action, unsigned int framing, enum io io)
 		b->iov[bad] = fault_iovec(RUNT, tap.framing); /* tun counts the others as dropped, too */
 		if (bad)
 			CHECK_EQ(DO(move_out(io, tap.sock, b, 0, FRAMES, 0)), bad);
-		CHECK_ERRNO(move_out(io, tap.sock, b, (unsigned int)bad, FRAMES - (unsigned int)bad, 0), EINVAL);
+		CHECK_ERRNO(move_out(io, tap.sock, b, (unsigned int)bad, FRAMES - (unsigned int)bad, 0),
+			    EINVAL);
 	}
 	wire_expect_nothing(wire);
 	if (action == XDP_DROP)
@@ -123,7 +124,7 @@ static const struct {
 	enum xdp_action action;
 	unsigned int framing;
 } programs[] = {
-	{ "xdp_pass", XDP_PASS, PLAIN },	{ "xdp_drop", XDP_DROP, PLAIN },
+	{ "xdp_pass", XDP_PASS, PLAIN },	 { "xdp_drop", XDP_DROP, PLAIN },
 	{ "xdp_pass_vnet12", XDP_PASS, VNET12 }, { "xdp_drop_alone", XDP_DROP, ALONE },
 	{ "xdp_pass_napi", XDP_PASS, NAPI },
 };

@@ -369,7 +369,8 @@ CASE(lifetime_module)
 	close(control);
 }
 
-/* A hundred times up and down: whatever is leaked each time is found by the runner, and by the kernel's tools. */
+/* A hundred times up and down: whatever is leaked each time is found by the runner, and by the kernel's
+ * tools. */
 CASE(lifetime_many)
 {
 	for (unsigned int i = 0; i < 100; i++) {

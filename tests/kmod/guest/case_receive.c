@@ -362,7 +362,8 @@ CASE(receive_more_than_there_is)
 	}
 }
 
-/* A burst takes what it has room for and no more: the rest is there for poll, for the tun fd, for the next. */
+/* A burst takes what it has room for and no more: the rest is there for poll, for the tun fd, for the next.
+ */
 CASE(receive_less_than_there_is)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -442,7 +443,9 @@ CASE(receive_empty_iovecs)
 
 CASE(receive_into_1024_iovecs)
 {
-	enum { IOVECS = 1024 };
+	enum {
+		IOVECS = 1024
+	};
 	struct tap tap = tap_open(PLAIN);
 	int wire = wire_open(tap.index);
 	char *memory = calloc(IOVECS, LENGTH), control[CMSG_SPACE(IOVECS * 4)];
@@ -459,8 +462,8 @@ CASE(receive_into_1024_iovecs)
 }
 
 /*
- * The frame that met bad memory is lost, and counted. Those before it are given; those behind it stay, first in
- * the queue, in order; and the next call says what was wrong.
+ * The frame that met bad memory is lost, and counted. Those before it are given; those behind it stay, first
+ * in the queue, in order; and the next call says what was wrong.
  */
 CASE(receive_burst_into_bad_memory)
 {

@@ -139,7 +139,8 @@ CASE(security_destinations)
 	struct sockaddr unspecified = { .sa_family = AF_UNSPEC };
 	struct prepared *p = prepare(PLAIN);
 
-	CHECK_ERRNO(sendto(p->tap.sock, p->message, LENGTH, 0, (struct sockaddr *)&inet, sizeof(inet)), EISCONN);
+	CHECK_ERRNO(sendto(p->tap.sock, p->message, LENGTH, 0, (struct sockaddr *)&inet, sizeof(inet)),
+		    EISCONN);
 	CHECK_ERRNO(sendto(p->tap.sock, p->message, LENGTH, 0, &unspecified, sizeof(unspecified)), EISCONN);
 	p->header.msg_name = &inet;
 	p->header.msg_namelen = sizeof(inet);
@@ -164,7 +165,8 @@ CASE(security_source)
 }
 
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_MORE | MSG_NOSIGNAL | MSG_EOR | MSG_BATCH)
-/* Bits that the kernel takes out of a user's flags, as they are its own: not one of them may have an effect. */
+/* Bits that the kernel takes out of a user's flags, as they are its own: not one of them may have an effect.
+ */
 #define KERNEL_FLAGS (0x8000000u | 0x10000u | 0x100000u)
 
 static void one_send_flag(struct prepared *p, unsigned int flag, bool by_message)
@@ -220,7 +222,8 @@ CASE(security_recv_flags)
 			buffer_check(b, 0, LENGTH, bit);
 			CHECK_ERRNO(move_in(io, p->tap.sock, b, 0, 1, MSG_DONTWAIT), EAGAIN);
 		}
-		CHECK_ERRNO(move_in(io, p->tap.sock, b, 0, 1, (int)(1u << 31)), EINVAL); /* the kernel's own */
+		CHECK_ERRNO(move_in(io, p->tap.sock, b, 0, 1, (int)(1u << 31)),
+			    EINVAL); /* the kernel's own */
 	}
 }
 
@@ -236,7 +239,8 @@ CASE(security_splice)
 	CHECK_EQ(DO(write(pipes[1], p->message, LENGTH)), LENGTH);
 	CHECK_ERRNO(splice(pipes[0], NULL, p->tap.sock, NULL, LENGTH, 0), EOPNOTSUPP);
 	CHECK_EQ(DO(vmsplice(pipes[1], &p->iov, 1, 0)), LENGTH);
-	CHECK_ERRNO(splice(pipes[0], NULL, p->tap.sock, NULL, LENGTH, SPLICE_F_MOVE | SPLICE_F_MORE), EOPNOTSUPP);
+	CHECK_ERRNO(splice(pipes[0], NULL, p->tap.sock, NULL, LENGTH, SPLICE_F_MOVE | SPLICE_F_MORE),
+		    EOPNOTSUPP);
 	CHECK_EQ(DO(write(file, p->message, LENGTH)), LENGTH);
 	DO(lseek(file, 0, SEEK_SET));
 	CHECK_ERRNO(sendfile(p->tap.sock, file, NULL, LENGTH), EOPNOTSUPP);
@@ -312,7 +316,8 @@ static bool is_timeout(int option)
 	return option == SO_RCVTIMEO || option == SO_SNDTIMEO || option == 66 || option == 67; /* both ABIs */
 }
 
-/* The kernel makes a socket with the same operations before it asks, and ends it, unfinished, when told no. */
+/* The kernel makes a socket with the same operations before it asks, and ends it, unfinished, when told no.
+ */
 CASE(security_accept)
 {
 	struct prepared *p = prepare(PLAIN);

@@ -9,10 +9,11 @@
 #define MTU_FOR_LONGEST (65535 - 14)
 
 static const size_t sizes[] = {
-	14,   15,   16,	  59,	60,   61,   63,	  64,	65,   127,  128,  129,	 255,	256,   257,   1023,
-	1024, 1025, 1513, 1514, 1515, 1518, 1519, 2047, 2048, 2049, 3439, 3440,	 3441,	3442,  3453,  3454,
-	3455, 3695, 3696, 3697, 3709, 3710, 3711, 4095, 4096, 4097, 8191, 8192,	 8193,	9013,  9014,  9015,
-	9018, 16383, 16384, 16385, 32767, 32768, 32769, 36863, 40960, 49152, 61440, 65533, 65534, 65535,
+	14,    15,    16,    59,    60,	   61,	  63,	 64,	65,    127,   128,   129,   255,
+	256,   257,   1023,  1024,  1025,  1513,  1514,	 1515,	1518,  1519,  2047,  2048,  2049,
+	3439,  3440,  3441,  3442,  3453,  3454,  3455,	 3695,	3696,  3697,  3709,  3710,  3711,
+	4095,  4096,  4097,  8191,  8192,  8193,  9013,	 9014,	9015,  9018,  16383, 16384, 16385,
+	32767, 32768, 32769, 36863, 40960, 49152, 61440, 65533, 65534, 65535,
 };
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
@@ -81,7 +82,8 @@ __attribute__((constructor)) static void families(void)
 		}
 }
 
-/* Where a frame becomes too long for a batch is the module's affair: each length there, with others around. */
+/* Where a frame becomes too long for a batch is the module's affair: each length there, with others around.
+ */
 CASE(size_around_the_batch_limit)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -162,7 +164,9 @@ CASE(size_gathered)
 	struct tap tap = tap_open(VNET10);
 	int wire = wire_open(tap.index);
 	char memory[10 + 1514], wanted[1514];
-	struct iovec pieces[4] = { { memory, 3 }, { memory + 3, 20 }, { memory + 23, 1 }, { memory + 24, 1500 } };
+	struct iovec pieces[4] = {
+		{ memory, 3 }, { memory + 3, 20 }, { memory + 23, 1 }, { memory + 24, 1500 }
+	};
 	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = 4 };
 
 	wire_send(wire, 1514, 7);

@@ -83,7 +83,9 @@ static void echo(struct tap queue, unsigned int which, unsigned int frames)
 
 CASE(traffic_four_queues_four_processes)
 {
-	enum { PER_QUEUE = 200 };
+	enum {
+		PER_QUEUE = 200
+	};
 	struct tap queues[QUEUES] = { first_queue() };
 	unsigned int next[QUEUES], total = 0;
 	struct link_counters counters;
@@ -311,7 +313,9 @@ CASE(traffic_while_queue_detaches)
 /* Frames that come while the queue is attached and detached: each is received, or dropped by the device. */
 CASE(traffic_in_while_queue_detaches)
 {
-	enum { FRAMES = 500 };
+	enum {
+		FRAMES = 500
+	};
 	struct tap tap = first_queue();
 	int wire = wire_open(tap.index);
 	struct buffers *b = buffers_new(tap.framing, 32, LENGTH);

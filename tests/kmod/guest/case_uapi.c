@@ -292,8 +292,9 @@ CASE(uapi_burst_option)
 /* fdinfo names the device, as a tun fd's does, and counts. */
 CASE(uapi_fdinfo)
 {
-	static const char *const names[] = { "rx-frames",  "rx-calls",	 "rx-faulted",	    "tx-frames", "tx-calls",
-					     "tx-batched", "tx-batches", "tx-late-batches", "tx-dropped" };
+	static const char *const names[] = { "rx-frames",  "rx-calls",	      "rx-faulted",
+					     "tx-frames",  "tx-calls",	      "tx-batched",
+					     "tx-batches", "tx-late-batches", "tx-dropped" };
 	struct tap tap = tap_open(PLAIN);
 	char path[64], text[2048] = "", line[64];
 	int wire = wire_open(tap.index), fd;

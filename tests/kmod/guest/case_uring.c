@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* io_uring on the socket: messages and polls work as system calls do; its fixed buffers and zero-copy don't. */
+/* io_uring on the socket: messages and polls work as system calls do; its fixed buffers and zero-copy don't.
+ */
 #include <liburing.h>
 #include <poll.h>
 
@@ -142,7 +143,8 @@ CASE(uring_poll)
 	link_delete(tap.index);
 	for (unsigned int i = 0; i < 2; i++) {
 		CHECK_EQ(io_uring_wait_cqe(ring, &cqe), 0);
-		CHECK(cqe->res < 0 || cqe->res & (POLLIN | POLLERR)); /* readable is what tun's wake-up says */
+		CHECK(cqe->res < 0 ||
+		      cqe->res & (POLLIN | POLLERR)); /* readable is what tun's wake-up says */
 		io_uring_cqe_seen(ring, cqe);
 	}
 }

@@ -129,8 +129,11 @@ static int run_case(const struct test_case *c)
 	}
 	status = judge(c, log, references);
 	close(log);
-	printf("%s %s (%llu ms)\n", !status ? "ok" : status == STATUS_MISSING ? "missing" : "FAIL", c->name,
-	       (unsigned long long)(now_ms() - began));
+	printf("%s %s (%llu ms)\n",
+	       !status			? "ok" :
+	       status == STATUS_MISSING ? "missing" :
+					  "FAIL",
+	       c->name, (unsigned long long)(now_ms() - began));
 	fflush(stdout);
 	return status;
 }

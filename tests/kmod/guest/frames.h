@@ -5,8 +5,8 @@
  * Each frame carries a number, in its source address, and a pattern of it and of its length in every further
  * byte, so that a frame of the smallest size is recognised and not one byte of another can be wrong unseen.
  *
- * The wire is a packet socket on the tap device: the network stack's side. It is read in order, and each frame
- * must be exactly the one that is expected next: nothing lost, repeated, reordered or changed passes.
+ * The wire is a packet socket on the tap device: the network stack's side. It is read in order, and each
+ * frame must be exactly the one that is expected next: nothing lost, repeated, reordered or changed passes.
  */
 #ifndef FRAMES_H
 #define FRAMES_H

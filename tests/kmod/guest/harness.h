@@ -2,10 +2,10 @@
 /*
  * What every case uses: registration, checks, processes, and the runner's promise.
  *
- * A case is a function. It runs in a process of its own, in a network namespace of its own, without IPv6 (whose
- * own packets would mix with the case's), and ends at the first check that fails. After it the runner kills
- * what it left, and then demands that the module's reference count is what it was and that the kernel said
- * nothing alarming.
+ * A case is a function. It runs in a process of its own, in a network namespace of its own, without IPv6
+ * (whose own packets would mix with the case's), and ends at the first check that fails. After it the runner
+ * kills what it left, and then demands that the module's reference count is what it was and that the kernel
+ * said nothing alarming.
  */
 #ifndef HARNESS_H
 #define HARNESS_H
@@ -27,56 +27,57 @@ struct test_case {
 	unsigned int argument;
 };
 
-/* Register a case; called before main(), by CASE() and by the constructors of files with families of cases. */
+/* Register a case; called before main(), by CASE() and by the constructors of files with families of cases.
+ */
 void case_add(void (*run)(unsigned int), unsigned int argument, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-#define CASE(id)                                                                                             \
-	static void id(void);                                                                                \
-	static void run_##id(unsigned int argument)                                                          \
-	{                                                                                                    \
-		(void)argument;                                                                              \
-		id();                                                                                        \
-	}                                                                                                    \
-	__attribute__((constructor)) static void register_##id(void)                                         \
-	{                                                                                                    \
-		case_add(run_##id, 0, #id);                                                                  \
-	}                                                                                                    \
+#define CASE(id)                                                     \
+	static void id(void);                                        \
+	static void run_##id(unsigned int argument)                  \
+	{                                                            \
+		(void)argument;                                      \
+		id();                                                \
+	}                                                            \
+	__attribute__((constructor)) static void register_##id(void) \
+	{                                                            \
+		case_add(run_##id, 0, #id);                          \
+	}                                                            \
 	static void id(void)
 
 #define FAIL(...) case_fail(__FILE__, __LINE__, __VA_ARGS__)
 
-#define CHECK(condition)                                                                                     \
-	do {                                                                                                 \
-		if (!(condition))                                                                            \
-			FAIL("%s", #condition);                                                              \
+#define CHECK(condition)                        \
+	do {                                    \
+		if (!(condition))               \
+			FAIL("%s", #condition); \
 	} while (0)
 
 /* Both sides are numbers; both are shown. */
-#define CHECK_EQ(got, wanted)                                                                                \
-	do {                                                                                                 \
-		long long got_ = (long long)(got), wanted_ = (long long)(wanted);                            \
-		if (got_ != wanted_)                                                                         \
-			FAIL("%s is %lld, not %lld (%s)", #got, got_, wanted_, #wanted);                     \
+#define CHECK_EQ(got, wanted)                                                            \
+	do {                                                                             \
+		long long got_ = (long long)(got), wanted_ = (long long)(wanted);        \
+		if (got_ != wanted_)                                                     \
+			FAIL("%s is %lld, not %lld (%s)", #got, got_, wanted_, #wanted); \
 	} while (0)
 
 /* A system call that must work: its value. */
-#define DO(call)                                                                                             \
-	({                                                                                                   \
-		long value_ = (long)(call);                                                                  \
-		if (value_ < 0)                                                                              \
-			FAIL("%s: %s", #call, strerror(errno));                                              \
-		value_;                                                                                      \
+#define DO(call)                                                \
+	({                                                      \
+		long value_ = (long)(call);                     \
+		if (value_ < 0)                                 \
+			FAIL("%s: %s", #call, strerror(errno)); \
+		value_;                                         \
 	})
 
 /* A system call that must fail, and how. */
-#define CHECK_ERRNO(call, wanted)                                                                            \
-	do {                                                                                                 \
-		errno = 0;                                                                                   \
-		long value_ = (long)(call);                                                                  \
-		if (value_ != -1 || errno != (wanted))                                                       \
-			FAIL("%s gave %ld, %s; wanted %s", #call, value_, strerror(errno),                   \
-			     strerror(wanted));                                                              \
+#define CHECK_ERRNO(call, wanted)                                                          \
+	do {                                                                               \
+		errno = 0;                                                                 \
+		long value_ = (long)(call);                                                \
+		if (value_ != -1 || errno != (wanted))                                     \
+			FAIL("%s gave %ld, %s; wanted %s", #call, value_, strerror(errno), \
+			     strerror(wanted));                                            \
 	} while (0)
 
 void case_fail(const char *file, int line, const char *format, ...)
@@ -91,14 +92,14 @@ uint64_t now_ms(void);
 void sleep_ms(unsigned int ms);
 
 /* Wait until a condition holds; 10 s is a failure. Nothing is measured by it. */
-#define WAIT_FOR(condition)                                                                                  \
-	do {                                                                                                 \
-		uint64_t deadline_ = now_ms() + 10000;                                                       \
-		while (!(condition)) {                                                                       \
-			if (now_ms() > deadline_)                                                            \
-				FAIL("waited in vain for %s", #condition);                                   \
-			sleep_ms(1);                                                                         \
-		}                                                                                            \
+#define WAIT_FOR(condition)                                                \
+	do {                                                               \
+		uint64_t deadline_ = now_ms() + 10000;                     \
+		while (!(condition)) {                                     \
+			if (now_ms() > deadline_)                          \
+				FAIL("waited in vain for %s", #condition); \
+			sleep_ms(1);                                       \
+		}                                                          \
 	} while (0)
 
 #endif

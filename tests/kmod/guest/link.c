@@ -143,8 +143,7 @@ struct link_counters link_counters(const char *name)
 	if (!file)
 		FAIL("/proc/thread-self/net/dev: %s", strerror(errno));
 	while (!there && fgets(line, sizeof(line), file))
-		there = sscanf(line,
-			       " %31[^:]: %lu %lu %lu %lu %*u %*u %*u %*u %lu %lu %lu %lu", found,
+		there = sscanf(line, " %31[^:]: %lu %lu %lu %lu %*u %*u %*u %*u %lu %lu %lu %lu", found,
 			       &c.rx_bytes, &c.rx_packets, &c.rx_errors, &c.rx_dropped, &c.tx_bytes,
 			       &c.tx_packets, &c.tx_errors, &c.tx_dropped) == 9 &&
 			!strcmp(found, name);

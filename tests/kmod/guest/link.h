@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `ip link` does, without it: net devices of the case's namespace, by ioctl and rtnetlink; their counters;
- * and an XDP program on one.
+ * What `ip link` does, without it: net devices of the case's namespace, by ioctl and rtnetlink; their
+ * counters; and an XDP program on one.
  */
 #ifndef LINK_H
 #define LINK_H
