@@ -23,6 +23,10 @@
 
 #define TT_LATE_JIFFIES	1
 
+/* What a frame takes besides its bytes, at least. */
+#define TT_OVERHEAD	(SKB_DATA_ALIGN(sizeof(struct skb_shared_info)) + \
+			 NET_SKB_PAD + NET_IP_ALIGN)
+
 static bool device_takes_frames(const struct turbotap_sock *ts)
 {
 	return vfs_poll(ts->tun_file, NULL) & EPOLLOUT;
@@ -112,6 +116,8 @@ int tt_batch_add(struct turbotap_sock *ts, struct iov_iter *from)
 	void *buffer;
 	int err;
 
+	if (length > ts->vnet_hdr_size + PAGE_SIZE - TT_OVERHEAD)
+		return -EOPNOTSUPP;
 	if (!batch->count) {
 		err = batch_begin(ts);
 		if (err)
