@@ -23,7 +23,6 @@ from tests.bench.programs import ProgramError
 from tests.kmod import kernels
 
 _PLAIN_WIDTH = 130
-_QUICK_ROUNDS = 2  # instructions hardly differ from one round to the next
 _TIMED_ROUNDS = 9
 
 
@@ -36,8 +35,6 @@ def _measure(
 ) -> report.Report:
     """Raises ProgramError."""
     kernel = kernels.of_series(series)
-    if quick:
-        rounds = _QUICK_ROUNDS
     found = report.Report(kernel.release, rounds)
     with tempfile.TemporaryDirectory(prefix="ttfwd-bench-kmod-") as folder:
         progress(f"{kernel.release}: building the module")

@@ -23,7 +23,8 @@
 #include "way.h"
 
 #define MAX_WAYS 4
-#define CALIBRATION 10000000u
+#define CALIBRATION 1000000u /* instructions */
+#define CALIBRATIONS 10
 
 uint64_t system_calls;
 
@@ -57,13 +58,19 @@ struct slots slots_make(uint32_t stride)
 	return slots;
 }
 
-/* How long an instruction takes: 1 ns exactly where time is counted in instructions. */
+/* How long an instruction takes, at best: 1 ns exactly where time is counted in instructions. */
 static double instruction_ns(void)
 {
-	uint64_t start = now_ns(), left = CALIBRATION / 2;
+	uint64_t best = UINT64_MAX;
 
-	__asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(left));
-	return (double)(now_ns() - start) / CALIBRATION;
+	for (int i = 0; i < CALIBRATIONS; i++) {
+		uint64_t start = now_ns(), left = CALIBRATION / 2, ns;
+
+		__asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(left));
+		ns = now_ns() - start;
+		best = ns < best ? ns : best;
+	}
+	return (double)best / CALIBRATION;
 }
 
 /* The loop. Returns how many frames it moved. */

@@ -21,7 +21,7 @@ from tests.kmod import kernels, vm
 _HERE = Path(__file__).resolve().parent
 _FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static", f"-I{kernels.MODULE / 'uapi'}")
 _PACKETS = 1024  # what waits in the queue: a multiple of all batches
-_TOLERANCE = 0.03  # the timer's interrupts are counted as well
+_TOLERANCE = 0.01
 _PROFILE_ROUNDS = 12
 _TIMEOUT_S = 1500.0
 

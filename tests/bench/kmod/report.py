@@ -170,7 +170,7 @@ def _bars_table(report: Report) -> Table:
 
 def _profile_table(part: str, profiles: Sequence[Profile]) -> Table:
     table = Table(
-        title=f"{part}: instructions for each packet, by function ({SIZES[REFERENCE_SIZE]}, batch {REFERENCE_BATCH})",
+        title=f"{part}: instructions for each packet ({SIZES[REFERENCE_SIZE]}, batch {REFERENCE_BATCH})",
         title_justify="left",
     )
     table.add_column("function")

@@ -2,8 +2,8 @@
 """The module's own tests, in a guest that has it loaded: one for each case of the program `cases`.
 
 The programs are C, and linked statically, as they also run on a debug kernel that has nothing else. They are
-built on the host; TTFWD_KMOD_PROGRAMS says where they are, TTFWD_KMOD_MODULE where turbotap.ko is. Each program
-watches the kernel's log and the module's reference count itself.
+built on the host; TTFWD_KMOD_PROGRAMS says where they are, TTFWD_KMOD_MODULE where turbotap.ko is. Each
+program watches the kernel's log and the module's reference count itself.
 """
 
 from __future__ import annotations
