@@ -62,18 +62,20 @@ def run(
     timeout: float = 600,
     writable: Path | None = None,
     cwd: Path = ROOT,
+    append: str = "",
 ) -> Result:
     """Boot `kernel` and run `command`, a line for sh, as root and in `cwd`.
 
     icount: the guest's clock counts instructions, one a nanosecond; needs cpus == 1.
     timeout: seconds after which the guest is ended; raises AssertionError, with what it had printed.
+    append: more of the kernel's command line.
     writable: a folder of the host that the guest can write to, at the same path.
     """
     if not _VNG.is_file():
         missing("virtme-ng")
     assert cpus == 1 or not icount, "a clock that counts instructions counts those of one CPU"
     line: list[str | Path] = [_VNG, "-r", kernel.image, "--verbose", "--disable-kvm", "--cpus", str(cpus)]
-    line += ["--memory", memory, "--cwd", cwd, "--append", f"module_blacklist={_UNUSED} {_PATIENT}"]
+    line += ["--memory", memory, "--cwd", cwd, "--append", f"module_blacklist={_UNUSED} {_PATIENT} {append}"]
     if writable:
         line += ["--rwdir", writable]
     if icount:

@@ -42,6 +42,8 @@ def _measure(
         progress(f"{kernel.release}: counting instructions")
         cells = _quick_cells() if quick else plan.all_cells()
         found.counted = results.by_cell(guest.counted(cells, rounds))
+        progress(f"{kernel.release}: counting instructions, copies by words")
+        found.by_words = results.by_cell(guest.counted_by_words(plan.word_cells(), rounds))
         if not quick:
             progress(f"{kernel.release}: measuring time")
             found.timed = results.by_cell(guest.timed(plan.one_batch(), _TIMED_ROUNDS))

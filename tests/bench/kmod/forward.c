@@ -126,7 +126,7 @@ static void measure(const struct plan *plan, const struct taps *taps, const stru
 
 	if (plan->part != SEND) {
 		pin(plan->fill_cpu);
-		load_fill(taps, plan->size, plan->packets, plan->fate);
+		load_fill(plan->size, plan->packets, plan->fate);
 	}
 	pin(plan->forward_cpu);
 	if (plan->samples && round)

@@ -166,13 +166,12 @@ void load_frame(uint8_t *eth, uint32_t size, enum fate fate)
 	store_checksum(udp + 6, sum_words(udp, udp_bytes, sum_words(ip + 12, 8, 17 + udp_bytes)));
 }
 
-void load_fill(const struct taps *taps, uint32_t size, uint32_t packets, enum fate fate)
+void load_fill(uint32_t size, uint32_t packets, enum fate fate)
 {
 	static uint8_t frame[LARGE_BUFFER];
 	struct iovec vector = { frame, size };
 	struct mmsghdr messages[FILL_BURST];
 
-	(void)taps;
 	load_frame(frame, size, fate);
 	for (uint32_t i = 0; i < FILL_BURST; i++)
 		messages[i].msg_hdr = (struct msghdr){ .msg_iov = &vector, .msg_iovlen = 1 };

@@ -20,7 +20,7 @@ struct taps load_taps(uint32_t size, uint32_t packets);
 void load_frame(uint8_t *frame, uint32_t size, enum fate fate);
 
 /* Put frames into the source's queue. */
-void load_fill(const struct taps *taps, uint32_t size, uint32_t packets, enum fate fate);
+void load_fill(uint32_t size, uint32_t packets, enum fate fate);
 
 /* Frames that the sink's device has received. */
 uint64_t load_received(const struct taps *taps);

@@ -56,6 +56,11 @@ def one_batch() -> Sequence[Cell]:
     return [cell for cell in all_cells() if cell.batch_packets == REFERENCE_BATCH]
 
 
+def word_cells() -> Sequence[Cell]:
+    """What is measured again with copies that count by words."""
+    return [Cell(size, REFERENCE_BATCH, delivered=False) for size in SIZES if size != 590]
+
+
 def bars() -> Sequence[Bar]:
     calls = 2 / REFERENCE_BATCH
     smallest = Cell(REFERENCE_SIZE, REFERENCE_BATCH, delivered=False)

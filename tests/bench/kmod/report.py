@@ -36,6 +36,7 @@ class Report:
     kernel: str
     rounds: int
     counted: dict[Cell, Measured] = field(default_factory=dict)
+    by_words: dict[Cell, Measured] = field(default_factory=dict)
     timed: dict[Cell, Measured] = field(default_factory=dict)
     profiles: Sequence[Profile] = ()
 
@@ -67,8 +68,11 @@ def _cells_json(measured: Mapping[Cell, Measured], unit: str) -> list[JsonObject
     ]
 
 
-def _bar_json(report: Report, bar: Bar) -> JsonObject:
-    return {**asdict(bar), "met": report.counted[bar.cell].meets(bar)}
+def _counted_json(measured: Mapping[Cell, Measured]) -> JsonObject:
+    return {
+        "cells": _cells_json(measured, "instructions"),
+        "bars": [{**asdict(bar), "met": measured[bar.cell].meets(bar)} for bar in _bars(measured)],
+    }
 
 
 def as_json(reports: Sequence[Report]) -> JsonObject:
@@ -79,8 +83,8 @@ def as_json(reports: Sequence[Report]) -> JsonObject:
             {
                 "kernel": report.kernel,
                 "rounds": report.rounds,
-                "bars": [_bar_json(report, bar) for bar in _measured_bars(report)],
-                "counted": _cells_json(report.counted, "instructions"),
+                "counted": _counted_json(report.counted),
+                "counted_by_words": _counted_json(report.by_words),
                 "timed": _cells_json(report.timed, "wall_ns"),
                 "profiles": [asdict(profile) for profile in report.profiles],
             }
@@ -99,8 +103,12 @@ def show(report: Report, console: Console) -> None:
         highlight=False,
     )
     if report.counted:
-        console.print(_table("instructions for each packet (1 CPU)", report.counted, spread=False))
-        console.print(_bars_table(report))
+        console.print(_table("instructions for each packet", report.counted, spread=False))
+        console.print(_bars_table("bars", report.counted))
+    if report.by_words:
+        title = "instructions for each packet, copies by words: 8 bytes an instruction"
+        console.print(_table(title, report.by_words, spread=False))
+        console.print(_bars_table("bars, copies by words", report.by_words))
     if report.timed:
         console.print(_table("wall clock on 2 emulated CPUs, ns for each packet", report.timed, spread=True))
     for part in PARTS:
@@ -144,18 +152,18 @@ def _table(title: str, measured: Mapping[Cell, Measured], *, spread: bool) -> Ta
     return table
 
 
-def _measured_bars(report: Report) -> list[Bar]:
-    return [bar for bar in bars() if bar.cell in report.counted]
+def _bars(measured: Mapping[Cell, Measured]) -> list[Bar]:
+    return [bar for bar in bars() if bar.cell in measured]
 
 
-def _bars_table(report: Report) -> Table:
-    table = Table(title=f"bars, at batch {REFERENCE_BATCH}", title_justify="left")
+def _bars_table(title: str, measured: Mapping[Cell, Measured]) -> Table:
+    table = Table(title=f"{title}, batch {REFERENCE_BATCH}", title_justify="left")
     table.add_column("load")
     table.add_column("way")
     for column in (f"times {WAYS[BASELINE]}", "at most", "system calls", "at most", ""):
         table.add_column(column, justify="right", no_wrap=True)
-    for bar in _measured_bars(report):
-        found = report.counted[bar.cell]
+    for bar in _bars(measured):
+        found = measured[bar.cell]
         table.add_row(
             bar.cell.name,
             WAYS[bar.way],
