@@ -148,7 +148,8 @@ CASE(receive_timeout)
 		set_burst(tap.sock, io == BURST);
 		set_timeout(tap.sock, 40);
 		CHECK_ERRNO(move_in(io, tap.sock, b, 0, 4, 0), EAGAIN);
-		CHECK(now_ms() - began >= 39); /* not before: that it isn't late is nothing to test */
+		CHECK(now_ms() - began >=
+		      30); /* less a jiffy or two; how late it is depends on the machine */
 		wire_send(wire, LENGTH, io);
 		CHECK_EQ(DO(move_in(io, tap.sock, b, 0, 1, 0)), 1);
 		buffer_check(b, 0, LENGTH, io);
