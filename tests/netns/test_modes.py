@@ -146,7 +146,8 @@ def test_rxonly_counts_and_drops(driver: str) -> None:
         assert_devices_agree(it, side)
 
 
-@pytest.mark.parametrize(("driver", "size"), [*product(PLAIN, [60, 1514]), *product(TURBOTAP_ONCE, [1514])])
+@pytest.mark.parametrize("size", [60, 1514])
+@pytest.mark.parametrize("driver", PLAIN)
 def test_txonly_makes_what_was_asked_for(driver: str, size: int) -> None:
     flows, rate, looked_at = 16, 2_000, 320
     tables = (
@@ -194,7 +195,7 @@ def test_txonly_makes_what_was_asked_for(driver: str, size: int) -> None:
     assert len(seen) == flows
 
 
-@pytest.mark.parametrize("driver", PLAIN)
+@pytest.mark.parametrize("driver", PLAIN + TURBOTAP_ONCE)
 def test_txonly_as_fast_as_it_goes_loses_nothing_unnamed(driver: str) -> None:
     with lab(driver) as it_lab:
         (side,) = it_lab.sides

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 
 from forwarder.stats import Snapshot
-from tests.drivers import PLAIN, TURBOTAP_ONCE
+from tests.drivers import PLAIN
 from tests.instance import Instance, instance
 from tests.netns.frames import flow_frames, fragments
 from tests.netns.test_modes import assert_devices_agree
@@ -72,7 +72,7 @@ def test_both_directions_leave_through_one_worker(
         assert_devices_agree(it, left, right)
 
 
-@pytest.mark.parametrize("driver", PLAIN + TURBOTAP_ONCE)
+@pytest.mark.parametrize("driver", PLAIN)
 def test_every_flow_stays_whole_and_in_order(driver: str) -> None:
     with flow_steering(driver) as (it, left, right):
         with left.capture() as at_left, right.capture() as at_right:

@@ -4,7 +4,6 @@
  * somebody waiting, or frames on their way; kmod/README.md says what becomes of the rest.
  */
 #include <fcntl.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,7 +20,7 @@
 
 static bool device_exists(const struct tap *tap)
 {
-	return if_nametoindex(tap->name) != 0;
+	return link_index(tap->name) != 0;
 }
 
 CASE(lifetime_tun_closed_first)
@@ -211,7 +210,7 @@ CASE(lifetime_next_device)
 	CHECK_ERRNO(try_tap_send(&tap, LENGTH, 1, 0), EBADFD);
 	DO(ioctl(tap.tun, TUNSETIFF, &request));
 	snprintf(tap.name, sizeof(tap.name), "%s", request.ifr_name);
-	tap.index = (int)if_nametoindex(tap.name);
+	tap.index = link_index(tap.name);
 	link_up(tap.name);
 	wire = wire_open(tap.index);
 	tap_check(&tap, wire, 1);
@@ -224,7 +223,7 @@ CASE(lifetime_device_moved)
 
 	link_move(tap.index, there);
 	DO(setns(there, CLONE_NEWNET));
-	tap.index = (int)if_nametoindex(tap.name);
+	tap.index = link_index(tap.name);
 	link_up(tap.name);
 	wire = wire_open(tap.index);
 	tap_check(&tap, wire, 1);
@@ -254,7 +253,7 @@ CASE(lifetime_detached_queue)
 	int other, wire;
 
 	snprintf(tap.name, sizeof(tap.name), "%s", tun_name(tap.tun));
-	tap.index = (int)if_nametoindex(tap.name);
+	tap.index = link_index(tap.name);
 	tap.sock = attach(tap.tun, TURBOTAP_ATTACH_BATCH | TURBOTAP_ATTACH_NONBLOCK, 0);
 	link_up(tap.name);
 	wire = wire_open(tap.index);

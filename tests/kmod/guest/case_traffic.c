@@ -4,7 +4,6 @@
  * was either given to the stack or counted as dropped; what the stack was given arrived.
  */
 #include <linux/bpf.h>
-#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -49,7 +48,7 @@ static struct tap first_queue(void)
 	struct tap tap = { .framing = &framings[PLAIN], .tun = tun_open(NULL, MULTI) };
 
 	snprintf(tap.name, sizeof(tap.name), "%s", tun_name(tap.tun));
-	tap.index = (int)if_nametoindex(tap.name);
+	tap.index = link_index(tap.name);
 	tap.sock = attach(tap.tun, TURBOTAP_ATTACH_BATCH, 0);
 	link_up(tap.name);
 	return tap;

@@ -9,7 +9,6 @@
  */
 #include <fcntl.h>
 #include <linux/if_packet.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -413,16 +412,17 @@ static bool do_tun_option(uint32_t argument)
 
 static bool do_link_delete(uint32_t argument)
 {
-	unsigned int index = if_nametoindex(take_device(&argument));
+	int index = link_index(take_device(&argument));
 
-	return index && try_link_delete((int)index) == 0;
+	return index && try_link_delete(index) == 0;
 }
 
 static bool do_link_set(uint32_t argument)
 {
 	int up = take(&argument, 4) != 0;
+	const char *name = take_device(&argument);
 
-	return try_link_set_up(take_device(&argument), up) == 0;
+	return link_index(name) && try_link_set_up(name, up) == 0;
 }
 
 /* Traffic from the network stack, for whoever receives. */
@@ -430,7 +430,7 @@ static bool do_wire(uint32_t argument)
 {
 	struct sockaddr_ll address = {
 		.sll_family = AF_PACKET,
-		.sll_ifindex = (int)if_nametoindex(take_device(&argument)),
+		.sll_ifindex = link_index(take_device(&argument)),
 		.sll_halen = 6,
 	};
 	bool sent = false;

@@ -72,6 +72,22 @@ struct link_message {
 	int value;
 };
 
+/* Send a request and take the first message of the answer. */
+static void ask(struct link_message *message, int flags, void *reply, size_t room)
+{
+	int fd = (int)DO(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+	ssize_t length;
+
+	message->header.nlmsg_flags = (__u16)(NLM_F_REQUEST | flags);
+	DO(send(fd, message, message->header.nlmsg_len, 0));
+	do
+		length = recv(fd, reply, room, 0);
+	while (length < 0 && errno == EINTR);
+	close(fd);
+	if (length < (ssize_t)(sizeof(struct nlmsghdr) + sizeof(int)))
+		FAIL("rtnetlink gave no answer");
+}
+
 static int exchange(struct link_message *message)
 {
 	struct {
@@ -79,19 +95,34 @@ static int exchange(struct link_message *message)
 		struct nlmsgerr error;
 		char rest[512];
 	} reply;
-	int fd = (int)DO(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-	ssize_t length;
 
-	message->header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	DO(send(fd, message, message->header.nlmsg_len, 0));
-	do
-		length = recv(fd, &reply, sizeof(reply), 0);
-	while (length < 0 && errno == EINTR);
-	close(fd);
-	if (length < (ssize_t)(sizeof(reply.header) + sizeof(int)) || reply.header.nlmsg_type != NLMSG_ERROR)
-		FAIL("rtnetlink gave no answer");
+	ask(message, NLM_F_ACK, &reply, sizeof(reply));
+	if (reply.header.nlmsg_type != NLMSG_ERROR)
+		FAIL("rtnetlink answered something else");
 	errno = -reply.error.error;
 	return reply.error.error ? -1 : 0;
+}
+
+int link_index(const char *name)
+{
+	struct {
+		struct nlmsghdr header;
+		struct ifinfomsg info;
+		char rest[16384];
+	} reply;
+	union {
+		struct link_message message;
+		char room[sizeof(struct link_message) + IFNAMSIZ];
+	} request = { .message = { .header = { .nlmsg_type = RTM_GETLINK } } };
+	struct rtattr *attribute = &request.message.attribute;
+
+	attribute->rta_type = IFLA_IFNAME;
+	attribute->rta_len = (unsigned short)RTA_LENGTH(strlen(name) + 1);
+	strcpy(RTA_DATA(attribute), name);
+	request.message.header.nlmsg_len =
+		NLMSG_LENGTH(sizeof(struct ifinfomsg)) + RTA_ALIGN(attribute->rta_len);
+	ask(&request.message, 0, &reply, sizeof(reply));
+	return reply.header.nlmsg_type == RTM_NEWLINK ? reply.info.ifi_index : 0;
 }
 
 int try_link_delete(int index)

@@ -15,6 +15,9 @@ void link_set_queue_length(const char *name, int frames);
 void link_delete(int index);
 void link_move(int index, int net_namespace);
 
+/* The index of a device, 0 when there is none: as if_nametoindex(), but without a module being looked for. */
+int link_index(const char *name);
+
 /* -1 with errno when it can't be done; for those who delete what may not be there. */
 int try_link_set_up(const char *name, int up);
 int try_link_delete(int index);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See tap.h. */
 #include <fcntl.h>
-#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -110,7 +109,7 @@ struct tap tap_open(unsigned int framing)
 	if (tap.framing->tun_flags & IFF_VNET_HDR)
 		DO(ioctl(tap.tun, TUNSETVNETHDRSZ, &size));
 	snprintf(tap.name, sizeof(tap.name), "%s", tun_name(tap.tun));
-	tap.index = (int)if_nametoindex(tap.name);
+	tap.index = link_index(tap.name);
 	tap.sock = attach_framed(tap.tun, tap.framing);
 	set_nonblocking(tap.sock, true);
 	set_nonblocking(tap.tun, true);
