@@ -22,9 +22,9 @@ from tests.kmod import vm
 from tests.kmod.kernels import ROOT, SERIES, build, of_series
 
 # The first of them waits for a guest to be built, booted and run, beside another one.
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(3000)
 
-_TIMEOUT_S = 1200
+_TIMEOUT_S = 2700
 _WITH_TTFWD = SERIES[-1]
 
 

@@ -18,10 +18,11 @@
 #include "kernel.h"
 
 #define PATIENCE_MS 60000
+#define TELL_MS 20000
 
 /* Shared with the process that runs: how far each thread is. */
 struct progress {
-	_Atomic unsigned int begun[FUZZ_THREADS];
+	_Atomic unsigned int begun[FUZZ_THREADS]; /* index of the thread's call in the list, and one more */
 	_Atomic unsigned int worked[64], refused[64];
 };
 
@@ -98,13 +99,12 @@ static void show_current(const struct calls *calls)
 		}
 }
 
-/* Anything that moves when a call ends. */
-static unsigned long total_progress(void)
+static unsigned long calls_ended(void)
 {
 	unsigned long total = 0;
 
-	for (unsigned int i = 0; i < FUZZ_THREADS; i++)
-		total += progress->begun[i];
+	for (unsigned int i = 0; i < operation_count(); i++)
+		total += progress->worked[i] + progress->refused[i];
 	return total;
 }
 
@@ -112,15 +112,19 @@ static unsigned long total_progress(void)
 static bool observe(pid_t process, int log)
 {
 	unsigned long last = 0;
-	uint64_t moved = now_ms();
+	uint64_t moved = now_ms(), told = moved;
 	int status = -1;
 
 	while (waitpid(process, &status, WNOHANG) == 0) {
 		bool complained = kernel_log_read(log, true), hangs;
 
-		if (total_progress() != last) {
-			last = total_progress();
+		if (calls_ended() != last) {
+			last = calls_ended();
 			moved = now_ms();
+		}
+		if (now_ms() - told > TELL_MS) {
+			fprintf(stderr, "%lu calls\n", calls_ended());
+			told = now_ms();
 		}
 		hangs = now_ms() - moved > PATIENCE_MS;
 		if (complained || hangs) {
