@@ -75,6 +75,8 @@ CASE(lifetime_fork)
 	struct tap tap = tap_open(PLAIN);
 	int wire = wire_open(tap.index);
 	pid_t child = spawn();
+	int until[2];
+	char byte;
 
 	if (!child) {
 		close(tap.tun);
@@ -85,15 +87,20 @@ CASE(lifetime_fork)
 	wire_expect(wire, LENGTH, 1);
 	tap_check(&tap, wire, 2);
 
+	DO(pipe(until));
 	child = spawn();
 	if (!child) {
+		close(until[1]);
 		sleep_ms(20);
 		tap_send(&tap, LENGTH, 4);
+		/* A wire whose device is gone tells that before the frames that it has. */
+		CHECK_EQ(DO(read(until[0], &byte, 1)), 0);
 		exit(0);
 	}
 	close(tap.sock);
 	close(tap.tun);
 	wire_expect(wire, LENGTH, 4);
+	close(until[1]);
 	join(child);
 	WAIT_FOR(!device_exists(&tap));
 }
@@ -315,6 +322,10 @@ CASE(lifetime_persistent_device)
 	CHECK(device_exists(&tap));
 	tap.tun = tun_open(tap.name, IFF_TAP | IFF_NO_PI);
 	tap.sock = attach(tap.tun, TURBOTAP_ATTACH_BATCH | TURBOTAP_ATTACH_NONBLOCK, 0);
+	/* Its carrier is back, but when the kernel acts upon that is the kernel's affair; on this, at once. */
+	DO(try_link_set_up(tap.name, 0));
+	link_up(tap.name);
+	wire = wire_open(tap.index);
 	tap_check(&tap, wire, 3);
 	DO(ioctl(tap.tun, TUNSETPERSIST, 0));
 	close(tap.tun);

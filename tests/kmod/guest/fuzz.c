@@ -16,6 +16,7 @@
 #include "harness.h"
 
 #define SHRINK_RUNS 200
+#define ENOUGH_TO_JUDGE 10000 /* calls, among which each operation that can work does */
 #define ATTEMPTS 3 /* a race needn't be met each time */
 
 static bool fails(const struct calls *calls)
@@ -144,5 +145,5 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	calls = calls_generate(strtoull(argv[1], NULL, 0), (unsigned int)count, (unsigned int)threads);
-	return run(&calls, count >= 2000);
+	return run(&calls, count >= ENOUGH_TO_JUDGE);
 }

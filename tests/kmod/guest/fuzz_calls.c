@@ -448,9 +448,9 @@ static bool do_control(uint32_t argument)
 	static const unsigned int commands[] = { TURBOTAP_GET_INFO, TURBOTAP_ATTACH, TUNGETSOCKFD,
 						 0xdeadbe00 };
 	union {
-		struct turbotap_info info;
 		struct turbotap_attach attach;
-	} room = { .attach = { take(&argument, 40), -1, 0, 0 } };
+		char largest[40]; /* the size may claim more than this ABI's structures have */
+	} room = { .attach = { take(&argument, sizeof(room) + 1), -1, 0, 0 } };
 	int control = control_open();
 	bool worked =
 		ioctl(control, commands[take(&argument, 4)], take(&argument, 8) ? &room : (void *)8) == 0;
