@@ -139,7 +139,7 @@ static const struct proto_ops tt_ops = {
  */
 static int queue_kind(struct file *tun_file)
 {
-	return vfs_ioctl(tun_file, TUNGETFILTER, 0);
+	return tun_file->f_op->unlocked_ioctl(tun_file, TUNGETFILTER, 0);
 }
 
 /*

@@ -14,6 +14,9 @@ import pytest
 from tests.conftest import missing
 from tests.kmod.kernels import BUILT, MODULE, ROOT, SERIES, Kernel, make, of_series
 
+# The first of them waits for the guests' modules as well.
+pytestmark = pytest.mark.timeout(300)
+
 _CHECKPATCH = ROOT / "build" / "checkpatch" / "checkpatch.pl"
 _SOURCES = sorted(MODULE.rglob("*.[ch]"))
 
@@ -74,7 +77,6 @@ def test_make_install_puts_everything_where_it_is_looked_for(built: Build, tmp_p
     assert {path.name for path in built.copy.rglob("*")} == {path.name for path in sources.rglob("*")}
 
 
-@pytest.mark.timeout(300)
 def test_dkms_builds_and_installs_it(kernel: Kernel, tmp_path: Path) -> None:
     """Debian's dkms, from a source tree named as kmod/README.md says, to a module that it would load."""
     sources = tmp_path / "src"

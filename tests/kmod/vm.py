@@ -14,8 +14,12 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tests.conftest import missing
 from tests.kmod.kernel_log import faults
@@ -32,8 +36,9 @@ _UNUSED = (
 # A busy machine may stop an emulated CPU for seconds, which is no lockup. A real one ends in the timeout.
 _PATIENT = "nowatchdog rcupdate.rcu_cpu_stall_suppress=1"
 
-# virtme-ng's root asks the host for every read of every file, which takes Python a minute to start. The command
-# gets the same files, and what the guest has of its own, below a root that is cached: nobody changes them.
+# virtme-ng's root asks the host for every read of every file, which takes Python a minute to start. The
+# command gets the same files, and what the guest has of its own, below a root that is cached: nobody changes
+# the files of the host while it runs.
 _CACHED = "-virtfs local,path=/,mount_tag=cached,security_model=none,readonly=on,multidevs=remap"
 _MOUNT_CACHED = "mount -t 9p -o ro,version=9p2000.L,trans=virtio,cache=loose,msize=512000 cached /mnt"
 _GUESTS_OWN = ("/proc", "/sys", "/dev", "/run", "/etc", "/var", "/tmp")
@@ -59,61 +64,107 @@ class Result:
         return self
 
 
-def run(
+@dataclass(frozen=True)
+class Running:
+    """A guest that runs its command, as a session of processes of its own."""
+
+    command: str
+    process: subprocess.Popen[bytes]
+    output: IO[str]
+    log: IO[str]
+
+    def wait(self, timeout: float) -> Result:
+        """How it ended. After `timeout` seconds it is ended: AssertionError, with what it had printed."""
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.end()
+            told = f"{self.command}\n{_text(self.output)}\n{_text(self.log)[-8000:]}"
+            raise AssertionError(f"no end after {timeout} s: {told}") from None
+        return Result(self.process.returncode, _text(self.output), _text(self.log))
+
+    def end(self) -> None:
+        """Kill what is left of it."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+def _text(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
+
+
+@contextmanager
+def started(
     kernel: Kernel,
     command: str,
     *,
     cpus: int = 2,
     memory: str = "2G",
     icount: bool = False,
-    timeout: float = 600,
+    nice: int = 0,
     writable: Path | None = None,
-    cwd: Path = ROOT,
     append: str = "",
-) -> Result:
-    """Boot `kernel` and run `command`, a line for sh, as root and in `cwd`.
+) -> Iterator[Running]:
+    """Boot `kernel` and run `command`, a line for sh, as root and in ROOT; at the end, kill what is left.
 
     icount: the guest's clock counts instructions, one a nanosecond; needs cpus == 1.
-    timeout: seconds after which the guest is ended; raises AssertionError, with what it had printed.
+    nice: how far it stands back behind what else this machine does.
     append: more of the kernel's command line.
     writable: a folder of the host that the guest can write to, at the same path.
     """
     if not _VNG.is_file():
         missing("virtme-ng")
     assert cpus == 1 or not icount, "a clock that counts instructions counts those of one CPU"
-    line: list[str | Path] = [_VNG, "-r", kernel.image, "--verbose", "--disable-kvm", "--cpus", str(cpus)]
+    line: list[str | Path] = ["nice", "-n", str(nice)]
+    line += [_VNG, "-r", kernel.image, "--verbose", "--disable-kvm", "--cpus", str(cpus)]
     line += ["--memory", memory, "--append", f"module_blacklist={_UNUSED} {_PATIENT} {append}"]
     if writable:
         line += ["--rwdir", writable]
     line += [f"--qemu-opts={_CACHED}" + (" -icount shift=0,sleep=off" if icount else "")]
-    shared = [*_GUESTS_OWN, *([str(writable)] if writable else [])]
-    line += ["--", "; ".join([
+    line += ["--", _below_cached_root(command, [*_GUESTS_OWN, *([str(writable)] if writable else [])])]
+    # Files, as nobody may be reading until the end.
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as output,
+        tempfile.TemporaryFile("w+", errors="replace") as log,
+    ):
+        process = subprocess.Popen(
+            line,
+            env=os.environ | {"PATH": f"{_VNG.parent}:{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=log,
+            start_new_session=True,
+        )
+        guest = Running(command, process, output, log)
+        try:
+            yield guest
+        finally:
+            guest.end()
+
+
+def _below_cached_root(command: str, shared: Iterable[str]) -> str:
+    steps = [
         # The kernel logs to the console, which is virtme-ng's standard error: keep the command out of it.
         "exec 2>&1",
         "set -e",
         _MOUNT_CACHED,
         *(f"mount --rbind {shlex.quote(folder)} {shlex.quote(f'/mnt{folder}')}" for folder in shared),
-        f"exec chroot /mnt sh -c {shlex.quote(f'cd {shlex.quote(str(cwd))}; {command}')}",
-    ])]
-    guest = subprocess.Popen(
-        line,
-        env=os.environ | {"PATH": f"{_VNG.parent}:{os.environ['PATH']}"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        output, log = guest.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        os.killpg(guest.pid, signal.SIGKILL)
-        output, log = guest.communicate()
-        raise AssertionError(f"no end after {timeout} s: {command}\n{output}\n{log[-8000:]}") from None
-    finally:
-        # virtme-ng and qemu are one session: none of it may outlive an interrupted test.
-        if guest.poll() is None:
-            os.killpg(guest.pid, signal.SIGKILL)
-            guest.wait()
-    return Result(guest.returncode, output, log)
+        f"exec chroot /mnt sh -c {shlex.quote(f'cd {shlex.quote(str(ROOT))}; {command}')}",
+    ]
+    return "; ".join(steps)
+
+
+def run(
+    kernel: Kernel,
+    command: str,
+    *,
+    cpus: int = 2,
+    icount: bool = False,
+    timeout: float = 600,
+    append: str = "",
+) -> Result:
+    """started(), and waited for."""
+    with started(kernel, command, cpus=cpus, icount=icount, append=append) as guest:
+        return guest.wait(timeout)

@@ -167,7 +167,7 @@ CASE(security_source)
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_MORE | MSG_NOSIGNAL | MSG_EOR | MSG_BATCH)
 /* Bits that the kernel takes out of a user's flags, as they are its own: not one of them may have an effect.
  */
-#define KERNEL_FLAGS (0x8000000u | 0x10000u | 0x100000u)
+#define KERNEL_FLAGS (0x8000000u | 0x10000u | 0x80000u | 0x100000u)
 
 static void one_send_flag(struct prepared *p, unsigned int flag, bool by_message)
 {
