@@ -322,7 +322,8 @@ CASE(lifetime_persistent_device)
 	CHECK(device_exists(&tap));
 	tap.tun = tun_open(tap.name, IFF_TAP | IFF_NO_PI);
 	tap.sock = attach(tap.tun, TURBOTAP_ATTACH_BATCH | TURBOTAP_ATTACH_NONBLOCK, 0);
-	/* Its carrier is back, but when the kernel acts upon that is the kernel's affair; on this, at once. */
+	/* Its carrier is back, but when the kernel acts upon that is the kernel's affair; on this, at once.
+	 */
 	DO(try_link_set_up(tap.name, 0));
 	link_up(tap.name);
 	wire = wire_open(tap.index);

@@ -17,7 +17,7 @@
 
 #define SHRINK_RUNS 200
 #define ENOUGH_TO_JUDGE 10000 /* calls, among which each operation that can work does */
-#define ATTEMPTS 3 /* a race needn't be met each time */
+#define ATTEMPTS 3	      /* a race needn't be met each time */
 
 static bool fails(const struct calls *calls)
 {
