@@ -10,6 +10,9 @@ VENV   := .venv
 BUILD_PACKAGES := gcc libc6-dev
 RUN_PACKAGES   := iproute2 iputils-ping
 TEST_PACKAGES  := clang-format-14 cppcheck curl ethtool git iperf3
+# What ttfwd is measured beside. testpmd is in dpdk-dev.
+OVS            := openvswitch-switch
+PEERS_PACKAGES := dpdk-dev $(OVS) ethtool iperf3
 # For the kernel module: headers to build it against, what checks it, and what boots it.
 KMOD_PACKAGES  := linux-headers-amd64 linux-headers-6.12-amd64 pahole sparse dkms kmod xz-utils perl \
 	qemu-system-x86 busybox-static liburing-dev
@@ -39,8 +42,8 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start test build lint bench bench-kmod test-kmod-debug clean link
-.PHONY: packages-build packages-run packages-test packages-debug fetched
+.PHONY: help start test build lint bench bench-peers bench-kmod test-kmod-debug clean link
+.PHONY: packages-build packages-run packages-test packages-peers packages-debug fetched
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
@@ -62,6 +65,9 @@ lint: packages-test $(VENV)/.tox ## style, types, static checks and C warnings
 bench: packages-test build ## run the benchmarks; ARGS is handed on
 	@exec $(VENV)/bin/python -m tests.bench $(ARGS)
 
+bench-peers: packages-peers $(VENV)/.bench ## measure ttfwd beside testpmd, Open vSwitch and a bridge; ARGS is handed on
+	@exec $(VENV)/bin/python -m tests.bench.peers $(ARGS)
+
 bench-kmod: packages-test fetched $(VENV)/.test ## measure the kernel module, in guests; ARGS is handed on
 	@exec $(VENV)/bin/python -m tests.bench.kmod $(ARGS)
 
@@ -79,6 +85,19 @@ packages-run:
 
 packages-test:
 	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) $(KMOD_PACKAGES))
+
+# Open vSwitch is run privately: its service is neither started by the installation nor enabled for the next boot.
+# Where it is installed already, nothing is changed.
+packages-peers: export RUNLEVEL := 1
+packages-peers:
+	@if [ "$$(id -u)" = 0 ] && [ -d /run/systemd/system ] && \
+		! dpkg-query -W -f='$${db:Status-Abbrev}' $(OVS) 2>/dev/null | grep -q '^.i'; then \
+		systemctl mask --runtime --quiet $(OVS); \
+	fi
+	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(PEERS_PACKAGES))
+	@if [ -L /run/systemd/system/$(OVS).service ]; then \
+		systemctl unmask --runtime --quiet $(OVS) && systemctl disable --quiet $(OVS); \
+	fi
 
 packages-debug:
 	$(call install,$(BUILD_PACKAGES) $(KMOD_PACKAGES) $(DEBUG_PACKAGES))
@@ -104,6 +123,10 @@ $(VENV)/.built: $(VENV)/.made pyproject.toml setup.py $(NATIVE)
 # What tests and benchmarks of the module need of Python, when it isn't tox that starts them.
 $(VENV)/.test: $(VENV)/.built
 	$(VENV)/bin/pip install -q -e '.[test]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.built
+	$(VENV)/bin/pip install -q -e '.[bench]'
 	@touch $@
 
 $(VENV)/.tox: $(VENV)/.made

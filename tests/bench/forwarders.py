@@ -49,6 +49,7 @@ class Ttfwd:
     queues: int = 1
     steering: str = "queue"
     ring_slots: int = 512
+    port_keys: str = ""  # lines of TOML for either port
     python: str = sys.executable  # where ttfwd is installed
 
     def _config(self, lab: Lab, devices: Devices) -> str:
@@ -59,8 +60,12 @@ class Ttfwd:
             f"ring_slots = {self.ring_slots}\n"
         )
         ports = "".join(
-            f'[[port]]\nname = "{port}"\ndriver = "{self.driver}"\nnetns = "{lab.netns}"\npeer = "{peer}"\n'
-            for port, peer in ((devices.left, devices.right), (devices.right, devices.left))
+            f'[[port]]\nname = "{port}"\ndriver = "{self.driver}"\nnetns = "{netns or lab.netns}"\n'
+            f'peer = "{peer}"\n{self.port_keys}'
+            for port, netns, peer in (
+                (devices.left, devices.left_netns, devices.right),
+                (devices.right, devices.right_netns, devices.left),
+            )
         )
         return head + ports
 

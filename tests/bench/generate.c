@@ -3,14 +3,15 @@
  * Offered load: UDP frames into the kernel's side of a device, until TOTAL are sent (0: until killed).
  *
  *   generate -n NETNS -d DEVICE -s SIZE -c CPU [-t TOTAL] [-f FLOW,FLOW...] [-r RATE] [-b BURST] [-w]
- *   generate -n NETNS -d TAP -s SIZE -c CPU [-t TOTAL] [-f FLOW] -k
+ *   generate -n NETNS -d DEVICE -s SIZE -c CPU [-t TOTAL] [-f FLOW] -k
  *
  * Without -k by sendmmsg() on an AF_PACKET socket that passes the queueing discipline by: BURST frames at a
  * time, RATE frames a second (0: as fast as it goes). -w waits for the device to be there and up.
  *
- * With -k inside the kernel, which is faster than any forwarder: BPF_PROG_TEST_RUN of an XDP program with
- * BPF_F_TEST_XDP_LIVE_FRAMES, which redirects each frame to the tap. Each call costs tens of ms, hence one
- * with a large repeat; a signal ends it. Of a tap with more queues they go into queue CPU modulo queues.
+ * With -k inside the kernel, which is faster than any forwarder: BPF_PROG_TEST_RUN of an XDP program
+ * with BPF_F_TEST_XDP_LIVE_FRAMES, which redirects each frame to the device: a tap, or a veth whose peer
+ * receives by NAPI (GRO on). Each call costs tens of ms, hence one with a large repeat; a signal ends it.
+ * Of a tap with more queues they go into queue CPU modulo queues.
  *
  * The frames are for a MAC address that nobody has, so that the stack behind the sink drops them first thing.
  */

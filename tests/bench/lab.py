@@ -21,12 +21,17 @@ from forwarder import netns
 
 @dataclass(frozen=True)
 class Devices:
-    """A forwarder's two devices, where its load goes in, and where it comes out: for taps, the same two."""
+    """A forwarder's two devices, where its load goes in, and where it comes out: for taps, the same two.
+
+    Devices that lie in other namespaces than the lab's name them.
+    """
 
     left: str
     right: str
     source: str
     sink: str
+    left_netns: str | None = None
+    right_netns: str | None = None
 
     @classmethod
     def taps(cls, number: int) -> Devices:

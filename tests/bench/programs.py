@@ -15,7 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NATIVE = HERE.parents[1] / "native"
-NAMES = ("generate", "packet_loop", "ring_hop", "tap_loop")
+NAMES = ("generate", "packet_loop", "ring_hop", "syscalls", "tap_loop")
 _FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", f"-I{NATIVE}")
 _STOP_TIMEOUT_S = 10.0
 

@@ -103,36 +103,36 @@ def show(report: Report, console: Console) -> None:
         console.print(_start_table(report.start))
 
 
-def _spread(spread: Spread, digits: int) -> str:
+def spread_text(spread: Spread, digits: int) -> str:
     return f"{spread.median:.{digits}f} ({spread.quartile_1:.{digits}f} to {spread.quartile_3:.{digits}f})"
 
 
-def _table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left")
+def table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
+    shown = Table(title=title, title_justify="left")
     for column in texts:
-        table.add_column(column)
+        shown.add_column(column, overflow="fold")
     for column in numbers:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
+        shown.add_column(column, justify="right", no_wrap=True)
+    return shown
 
 
 def _case_table(result: Result) -> Table:
     case = result.case
     baseline = case.variants[0]
     numbers = ("CPU ns/packet", "kpps", f"times {baseline.name}", "bar")
-    table = _table(case.title, ("load", "forwarder"), numbers)
+    shown = table(case.title, ("load", "forwarder"), numbers)
     for load in case.loads:
         for variant in case.variants:
-            table.add_row(
+            shown.add_row(
                 load.name if variant is baseline else "",
                 variant.name,
-                _spread(result.ns_per_packet(load, variant.name), 0),
+                spread_text(result.ns_per_packet(load, variant.name), 0),
                 f"{result.packets_per_s(load, variant.name).median / 1000:.0f}",
-                _spread(result.ratio(load, variant.name), 3) if variant is not baseline else "",
+                spread_text(result.ratio(load, variant.name), 3) if variant is not baseline else "",
                 _bar(result, load) if variant.name == case.bar.subject else "",
             )
-        table.add_section()
-    return table
+        shown.add_section()
+    return shown
 
 
 def _bar(result: Result, load: Load) -> str:
@@ -140,22 +140,22 @@ def _bar(result: Result, load: Load) -> str:
 
 
 def _ring_table(ring: Sequence[RingResult]) -> Table:
-    table = _table(
+    shown = table(
         "ring hop between two processes on two CPUs",
         ("burst",),
         ("streaming, ns/descriptor", "one way, ns/burst"),
     )
     for one in ring:
         streaming, one_way = one.streaming_ns_per_descriptor, one.one_way_ns
-        table.add_row(str(one.burst_packets), _spread(streaming, 1), _spread(one_way, 0))
-    return table
+        shown.add_row(str(one.burst_packets), spread_text(streaming, 1), spread_text(one_way, 0))
+    return shown
 
 
 def _start_table(start: StartResult) -> Table:
-    table = _table(f"start with {QUEUES} queues, and memory", ("what",), ("value",))
-    table.add_row("exec to first packet delivered, ms", _spread(start.first_packet_ms, 0))
-    table.add_row("exec to every worker ready, ms", _spread(start.workers_ready_ms, 0))
-    table.add_row("worker, USS, MiB", _spread(start.worker_uss_mib, 1))
-    table.add_row("worker, PSS, MiB", _spread(start.worker_pss_mib, 1))
-    table.add_row("supervisor, USS, MiB", _spread(start.supervisor_uss_mib, 1))
-    return table
+    shown = table(f"start with {QUEUES} queues, and memory", ("what",), ("value",))
+    shown.add_row("exec to first packet delivered, ms", spread_text(start.first_packet_ms, 0))
+    shown.add_row("exec to every worker ready, ms", spread_text(start.workers_ready_ms, 0))
+    shown.add_row("worker, USS, MiB", spread_text(start.worker_uss_mib, 1))
+    shown.add_row("worker, PSS, MiB", spread_text(start.worker_pss_mib, 1))
+    shown.add_row("supervisor, USS, MiB", spread_text(start.supervisor_uss_mib, 1))
+    return shown

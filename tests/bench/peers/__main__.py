@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m tests.bench.peers` (make bench-peers): ttfwd beside what a user would pick instead.
+
+Needs root, two CPUs, gcc, and what is compared: dpdk-testpmd, Open vSwitch, iperf3. Exit codes: 0 measured
+(what doesn't run here is reported as such), 1 failed, 2 usage, 77 not permitted. See docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+import psutil
+from rich.console import Console
+
+from tests.bench import priority
+from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU
+from tests.bench.peers import bridge, measure, ovs, report, testpmd, ttfwd
+from tests.bench.programs import ProgramError, Programs
+
+PEERS = {peer.key: peer for family in (ttfwd, testpmd, ovs, bridge) for peer in family.peers()}
+_NOT_PERMITTED = 77
+_PLAIN_WIDTH = 150
+_FULL = measure.Plan(rounds=5, window_s=0.4, tcp_s=2)
+_QUICK = measure.Plan(rounds=1, window_s=0.2, tcp_s=1)
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="One round, short windows: to see that everything runs.")
+@click.option("--rounds", type=click.IntRange(1), help="Default: 5; with --quick 1.")
+@click.option("--only", multiple=True, type=click.Choice(list(PEERS)), help="May be given more than once.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write everything to FILE.")
+@click.option("--markdown", is_flag=True, help="Tables in Markdown, as docs/benchmarks.md has them.")
+@click.option(
+    "--picture",
+    "picture_path",
+    type=click.Path(path_type=Path),
+    help="Also draw it, by FILE's suffix: .svg, .png.",
+)
+def main(
+    quick: bool,
+    rounds: int | None,
+    only: tuple[str, ...],
+    json_path: Path | None,
+    markdown: bool,
+    picture_path: Path | None,
+) -> None:
+    """Measure ttfwd, DPDK's testpmd, Open vSwitch and a Linux bridge under the same traffic."""
+    if os.geteuid() != 0:
+        click.echo("bench-peers: not permitted: taps and network namespaces need root", err=True)
+        sys.exit(_NOT_PERMITTED)
+    allowed = psutil.Process().cpu_affinity()
+    if not {GENERATOR_CPU, FORWARDER_CPU} <= set(allowed):
+        click.echo(
+            f"bench-peers: needs CPUs {GENERATOR_CPU} and {FORWARDER_CPU}; allowed: {allowed}", err=True
+        )
+        sys.exit(1)
+    signal.signal(signal.SIGTERM, _end)
+    plan = _QUICK if quick else _FULL
+    plan = measure.Plan(rounds or plan.rounds, plan.window_s, plan.tcp_s)
+    progress = Console(stderr=True)
+    try:
+        with priority.raised(), Programs.compiled() as programs:
+            results = measure.measure(
+                [PEERS[key] for key in only or PEERS],
+                f"ttfwdpeers{os.getpid()}",
+                programs,
+                plan,
+                lambda line: progress.print(line, style="dim", markup=False),
+            )
+    except ProgramError as error:
+        click.echo(f"bench-peers: {error}", err=True)
+        sys.exit(1)
+    found = report.Report(plan, results)
+    output = Console()
+    report.show(found, output if output.is_terminal else Console(width=_PLAIN_WIDTH), markdown=markdown)
+    if json_path is not None:
+        json_path.write_text(json.dumps(report.as_json(found), indent=1) + "\n")
+    if picture_path is not None:
+        from tests.bench.peers import picture  # only here, as only it needs matplotlib
+
+        picture.draw(results, picture_path)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """As Ctrl-C does: by the way of every clean-up."""
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

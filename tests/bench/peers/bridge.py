@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The in-kernel reference: a Linux bridge between two veths.
+
+A bridge has no process: it works on the CPU and the bill of whoever sends. For frames of the in-kernel
+generator its ports' NAPI instances are kernel threads on the forwarder's CPU, so that what it takes can be
+read from /proc; that includes taking the frames from the veth, which the generator pays for where a process
+forwards. What sockets send doesn't pass there, and only shows in what all who take part need together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+from pyroute2 import IPRoute
+
+from forwarder import netns
+from tests.bench.load import FORWARDER_CPU
+from tests.bench.peers.peer import Peer, Running
+from tests.bench.peers.topology import PORT_A, PORT_B, Topology, in_namespace, run
+from tests.bench.programs import ProgramError
+
+_BRIDGE = "bridge"
+
+
+def peers() -> list[Peer]:
+    return [Peer("linux-bridge", "Linux bridge", "veth", _run, carries_segments=True, bills_senders=True)]
+
+
+@contextmanager
+def _run(topology: Topology) -> Iterator[Running]:
+    with netns.inside(topology.middle.netns), IPRoute() as netlink:
+        netlink.link("add", ifname=_BRIDGE, kind="bridge")
+        master = netlink.link_lookup(ifname=_BRIDGE)[0]
+        for device in (PORT_A, PORT_B):
+            netlink.link("set", ifname=device, master=master)
+        netlink.link("set", index=master, state="up")
+    yield Running((), _napi_threads(topology))
+
+
+def _napi_threads(topology: Topology) -> tuple[int, ...]:
+    """The ports' NAPI threads, on the forwarder's CPU, as urgent as this process. Raises ProgramError."""
+    before = _named_napi()
+    for device in (PORT_A, PORT_B):
+        attribute = f"/sys/class/net/{device}/threaded"
+        run(in_namespace(topology.middle, "sh", "-c", f"echo 1 > {attribute}"))
+    threads = tuple(_named_napi() - before)
+    if not threads:
+        raise ProgramError("Linux bridge: this kernel has no NAPI threads for veths")
+    for thread in threads:
+        os.sched_setaffinity(thread, {FORWARDER_CPU})
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, 0))
+    return threads
+
+
+def _named_napi() -> set[int]:
+    found = psutil.process_iter(["name"])
+    return {process.pid for process in found if (process.info["name"] or "").startswith("napi/port-")}

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One peer after the other, round by round: each is started, measured at everything, and stopped again.
+
+So all figures of a round lie within minutes of one another, nobody works beside what is measured, and where a
+forwarder's memory happens to lie is drawn again each round. Who comes first turns from round to round.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from forwarder.errors import TtfwdError
+from tests.bench import cpu_time
+from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Generator, Paced, Saturated
+from tests.bench.peers.peer import Peer, Running
+from tests.bench.peers.results import (
+    FCS_BYTES,
+    SIZES_BYTES,
+    STREAMS,
+    PeerResult,
+    RateSample,
+    TcpSample,
+    tcp_sample,
+)
+from tests.bench.peers.topology import SINK_ADDRESS, SOURCE, Topology, in_namespace, run
+from tests.bench.programs import ProgramError, Programs
+
+PACED_PACKETS_PER_S = 200_000
+PACED_BYTES = 64
+_SETTLE_S = 0.1
+_LOOK_S = 0.005
+_PATIENCE_S = 5.0
+_IPERF3_PATIENCE_S = 20.0
+_FAILURES = (ProgramError, TtfwdError, NetlinkError, OSError, subprocess.SubprocessError, ValueError)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How often and for how long."""
+
+    rounds: int
+    window_s: float
+    tcp_s: int
+
+
+def measure(
+    peers: Sequence[Peer], name: str, programs: Programs, plan: Plan, progress: Callable[[str], None]
+) -> list[PeerResult]:
+    """Namespaces are called `name` and so on. A peer that fails keeps what it gave so far, and its error."""
+    results = {
+        peer.key: PeerResult(peer.key, peer.title, peer.ports, peer.polls, peer.bills_senders)
+        for peer in peers
+    }
+    for number in range(plan.rounds):
+        turn = number % len(peers)
+        for peer in (*peers[turn:], *peers[:turn]):
+            result = results[peer.key]
+            if result.error is not None:
+                continue
+            progress(f"round {number + 1} of {plan.rounds}: {peer.title}")
+            try:
+                with Topology.made(name) as topology:
+                    _Round(peer, topology, programs, plan, result).measure()
+            except _FAILURES as error:
+                result.error = str(error).strip() or type(error).__name__
+                progress(f"{peer.title}: {result.error}")
+    return list(results.values())
+
+
+@dataclass(frozen=True)
+class _Round:
+    """One peer, from its start to its end."""
+
+    peer: Peer
+    topology: Topology
+    programs: Programs
+    plan: Plan
+    result: PeerResult
+
+    def measure(self) -> None:
+        if self.peer.ports == "veth":
+            self.topology.make_veths()
+        with self.peer.run(self.topology) as running:
+            # What kernel threads finish that this CPU's softirqs began is the forwarder's, too.
+            own = (*running.pids, *running.kernel_threads, *cpu_time.softirq_threads([FORWARDER_CPU]))
+            for size in SIZES_BYTES:
+                with self._offering(Saturated(size - FCS_BYTES)):
+                    self.result.saturated.setdefault(size, []).append(self._window(own))
+                    if size == SIZES_BYTES[0] and running.pids:
+                        self.result.packets_per_syscall.append(self._packets_per_syscall(running))
+            if not self.peer.bills_senders:
+                with self._offering(Paced(PACED_BYTES - FCS_BYTES, PACED_PACKETS_PER_S)):
+                    self.result.paced.append(self._window(own))
+            if self.peer.ports == "veth" and not self.peer.carries_segments:
+                self.topology.complete_frames_only()
+            self.topology.give_addresses()
+            for streams in STREAMS:
+                self.result.tcp.setdefault(streams, []).append(self._tcp(streams, own))
+
+    @contextmanager
+    def _offering(self, load: Saturated | Paced) -> Iterator[None]:
+        """The load, from when it arrives. Raises ProgramError if nothing does."""
+        before = self.topology.delivered_packets()
+        deadline = time.monotonic() + _PATIENCE_S
+        with Generator(self.programs, self.topology.source, SOURCE).offering(load):
+            while self.topology.delivered_packets() == before:
+                if time.monotonic() > deadline:
+                    raise ProgramError(f"{load.name}: nothing was delivered within {_PATIENCE_S:.0f} s")
+                time.sleep(_LOOK_S)
+            time.sleep(_SETTLE_S)
+            yield
+
+    def _window(self, pids: Sequence[int]) -> RateSample:
+        began = self._moment(pids)
+        time.sleep(self.plan.window_s)
+        ended = self._moment(pids)
+        cpu_ns, delivered, wall_ns, offered = (end - begin for begin, end in zip(began, ended, strict=True))
+        if not delivered:
+            raise ProgramError("it stopped delivering")
+        return RateSample(cpu_ns, delivered, wall_ns, offered)
+
+    def _moment(self, pids: Sequence[int]) -> tuple[int, int, int, int]:
+        return (
+            cpu_time.total_ns(pids),
+            self.topology.delivered_packets(),
+            time.monotonic_ns(),
+            self.topology.offered_packets(),
+        )
+
+    def _packets_per_syscall(self, running: Running) -> float:
+        """In a time of its own, as counting takes time too, over all of which the packets are counted."""
+        milliseconds = max(1, round(self.plan.window_s * 1000))
+        before, began = self.topology.delivered_packets(), time.monotonic()
+        calls = int(self.programs.output("syscalls", ["-m", milliseconds, *running.pids]))
+        packets_per_s = (self.topology.delivered_packets() - before) / (time.monotonic() - began)
+        if not calls:
+            raise ProgramError("no system call was seen, though packets were delivered")
+        return packets_per_s * milliseconds / 1000 / calls
+
+    def _tcp(self, streams: int, pids: Sequence[int]) -> TcpSample:
+        """Both ends of iperf3 share the generator's CPU, so that the forwarder has its own to itself."""
+        pinned = ("taskset", "--cpu-list", str(GENERATOR_CPU), "iperf3")
+        server = in_namespace(self.topology.sink, *pinned, "--server", "--one-off", "--forceflush")
+        client = in_namespace(
+            self.topology.source,
+            *(*pinned, "--client", SINK_ADDRESS, "--json", "--connect-timeout", "5000"),
+            *("--time", str(self.plan.tcp_s), "--parallel", str(streams)),
+        )
+        with subprocess.Popen(server, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            try:
+                assert process.stdout is not None
+                while "listening" not in (line := process.stdout.readline()):
+                    if not line:
+                        raise ProgramError("iperf3 does not listen")
+                softirqs = cpu_time.softirq_threads([GENERATOR_CPU])
+                before, softirqs_before = cpu_time.total_ns(pids), cpu_time.total_ns(softirqs)
+                told = run(client, self.plan.tcp_s + _IPERF3_PATIENCE_S)
+                spent, softirqs_spent = cpu_time.total_ns(pids), cpu_time.total_ns(softirqs)
+                return tcp_sample(told, spent - before, softirqs_spent - softirqs_before)
+            finally:
+                process.kill()

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results, as tables and as one JSON object with units in its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tests.bench.peers import bars
+from tests.bench.peers.measure import PACED_PACKETS_PER_S, Plan
+from tests.bench.peers.results import (
+    GENERATOR_LIMITED_LOSS,
+    SIZES_BYTES,
+    STREAMS,
+    PeerResult,
+    RateSample,
+    TcpSample,
+)
+from tests.bench.report import JsonObject, machine, spread_text, table
+from tests.bench.rounds import Spread
+
+SCHEMA_VERSION = 1
+_NONE = "-"
+
+_RATE_FIGURES: dict[str, Callable[[RateSample], float]] = {
+    "cpu_ns_per_packet": lambda sample: sample.ns_per_packet,
+    "delivered_packets_per_s": lambda sample: sample.packets_per_s,
+    "loss": lambda sample: sample.loss,
+    "cpu_cores": lambda sample: sample.cpu_cores,
+}
+_TCP_FIGURES: dict[str, Callable[[TcpSample], float]] = {
+    "gbit_per_s": lambda sample: sample.gbit_per_s,
+    "forwarder_cpu_s_per_gb": lambda sample: sample.forwarder_cpu_s_per_gb,
+    "all_cpu_s_per_gb": lambda sample: sample.all_cpu_s_per_gb,
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    plan: Plan
+    results: Sequence[PeerResult]
+
+
+def as_json(report: Report) -> JsonObject:
+    """Every spread is over the rounds: median, quartiles, least and most; null for what wasn't measured."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "machine": machine(),
+        "plan": asdict(report.plan),
+        "peers": [_peer_json(result) for result in report.results],
+        "bars": [_bar_json(outcome) for outcome in bars.outcomes(report.results)],
+    }
+
+
+def _peer_json(result: PeerResult) -> JsonObject:
+    return {
+        "peer": result.key,
+        "title": result.title,
+        "ports": result.ports,
+        "polls": result.polls,
+        "bills_senders": result.bills_senders,
+        "error": result.error,
+        "saturated": [
+            {
+                "size_bytes": size,
+                "generator_limited": result.generator_limited(size),
+                **{name: _json(result.at_saturation(size, of)) for name, of in _RATE_FIGURES.items()},
+            }
+            for size in SIZES_BYTES
+        ],
+        "packets_per_system_call": _json(result.syscalls()),
+        "paced": {
+            "rate_packets_per_s": PACED_PACKETS_PER_S,
+            **{name: _json(result.at_pace(of)) for name, of in _RATE_FIGURES.items()},
+        },
+        "tcp": [
+            {
+                "streams": streams,
+                **{name: _json(result.with_streams(streams, of)) for name, of in _TCP_FIGURES.items()},
+            }
+            for streams in STREAMS
+        ],
+    }
+
+
+def _bar_json(outcome: bars.Outcome) -> JsonObject:
+    return {
+        "subject": outcome.subject,
+        "rival": outcome.rival,
+        "what": outcome.bar.what,
+        "limit": outcome.bar.limit,
+        "more_is_better": outcome.bar.more_is_better,
+        "ratio": _json(outcome.ratio),
+        "met": outcome.met,
+    }
+
+
+def _json(spread: Spread | None) -> JsonObject | None:
+    """To five digits, more than any measurement here has."""
+    return {name: float(f"{value:.5g}") for name, value in asdict(spread).items()} if spread else None
+
+
+# ---------------------------------------------------------------------------------------------- tables
+
+
+def show(report: Report, console: Console, *, markdown: bool = False) -> None:
+    """As tables for a terminal, or as docs/benchmarks.md has them."""
+    measured = [result for result in report.results if result.saturated]
+    tables = [
+        _cost_table(measured),
+        _rate_table(measured),
+        *(_tcp_table(measured, streams) for streams in STREAMS),
+        _bar_table(list(bars.outcomes(report.results))),
+        _error_table([result for result in report.results if result.error is not None]),
+    ]
+    texts = [
+        f"Medians of {report.plan.rounds} alternating rounds (quartiles). CPU time is of all threads of a "
+        "forwarder and of kernel threads that work for it. Delivered is what the sink's device received.",
+        *(_as_markdown(one) if markdown else one for one in tables if one.row_count),
+        f"* generator-limited: lost less than {GENERATOR_LIMITED_LOSS:.0%} of what was offered, and would "
+        "have taken more; of one that polls, the CPU time per packet is an upper bound then.",
+    ]
+    for text in texts:
+        console.print(text, "", sep="\n", highlight=False, soft_wrap=markdown)
+
+
+def _as_markdown(one: Table) -> str:
+    rows = [
+        [column.header for column in one.columns],
+        *zip(*(column.cells for column in one.columns), strict=True),
+    ]
+    lines = [f"| {' | '.join(' '.join(str(cell).split()) for cell in row)} |" for row in rows]
+    return "\n".join([f"{one.title}:", "", lines[0], "|---" * len(one.columns) + "|", *lines[1:]])
+
+
+def _sized(unit: str) -> list[str]:
+    return [f"{size} B, {unit}" for size in SIZES_BYTES]
+
+
+def _cost_table(results: Sequence[PeerResult]) -> Table:
+    found = table(
+        "CPU time per delivered packet, saturated",
+        ("forwarder", "ports"),
+        [*_sized("ns"), "packets/syscall", f"cores at kpps, of {PACED_PACKETS_PER_S // 1000}"],
+    )
+    for result in results:
+        costs = [
+            _text(result.at_saturation(size, _RATE_FIGURES["cpu_ns_per_packet"]), 0)
+            + "*" * result.generator_limited(size)
+            for size in SIZES_BYTES
+        ]
+        found.add_row(result.title, result.ports, *costs, _median(result.syscalls()), _at_pace(result))
+    return found
+
+
+def _at_pace(result: PeerResult) -> str:
+    """With what was delivered, as one that loses packets, or hinders the generator, has less to do."""
+    cores = result.at_pace(_RATE_FIGURES["cpu_cores"])
+    rate = result.at_pace(_RATE_FIGURES["delivered_packets_per_s"])
+    if cores is None or rate is None:
+        return _NONE
+    return f"{cores.median:.2f} at {rate.median / 1000:.0f}{', polls' if result.polls else ''}"
+
+
+def _rate_table(results: Sequence[PeerResult]) -> Table:
+    found = table("Delivered at saturation, and loss", ("forwarder",), _sized("kpps"))
+    for result in results:
+        found.add_row(result.title, *(_rate(result, size) for size in SIZES_BYTES))
+    return found
+
+
+def _rate(result: PeerResult, size_bytes: int) -> str:
+    rate = result.at_saturation(size_bytes, lambda sample: sample.packets_per_s / 1000)
+    loss = result.at_saturation(size_bytes, lambda sample: sample.loss)
+    if rate is None or loss is None:
+        return _NONE
+    return f"{spread_text(rate, 0)}, {loss.median:.0%} lost" + "*" * result.generator_limited(size_bytes)
+
+
+def _tcp_table(results: Sequence[PeerResult], streams: int) -> Table:
+    found = table(
+        f"iperf3, TCP, {streams} stream{'s' * (streams > 1)}",
+        ("forwarder",),
+        ("Gbit/s", "CPU s/GB, forwarder", "CPU s/GB, with iperf3's"),
+    )
+    for result in results:
+        speed, own, of_all = (_text(result.with_streams(streams, of), 2) for of in _TCP_FIGURES.values())
+        found.add_row(result.title, speed, _NONE if result.bills_senders else own, of_all)
+    return found
+
+
+def _bar_table(outcomes: Sequence[bars.Outcome]) -> Table:
+    found = table("Beside the best rival of its kind", ("what", "ttfwd", "rival"), ("ratio", "bar"))
+    for outcome in outcomes:
+        bar = outcome.bar
+        limit = f"{'>=' if bar.more_is_better else '<='} {bar.limit:.2f} {'met' if outcome.met else 'MISSED'}"
+        found.add_row(bar.what, outcome.subject, outcome.rival, spread_text(outcome.ratio, 2), limit)
+    return found
+
+
+def _error_table(results: Sequence[PeerResult]) -> Table:
+    found = table("Did not run, or not to the end", ("forwarder", "error"), ())
+    for result in results:
+        found.add_row(result.title, escape(result.error or ""))
+    return found
+
+
+def _median(spread: Spread | None) -> str:
+    return f"{spread.median:.2f}" if spread else _NONE
+
+
+def _text(spread: Spread | None, digits: int) -> str:
+    return spread_text(spread, digits) if spread else _NONE

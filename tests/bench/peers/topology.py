@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every forwarder stands between, the same for all:
+
+    netns source          netns middle             netns sink
+    [source]===========(   forwarder   )===========[sink]              taps: the forwarder's own
+    [source]---veth---[port-a] forwarder [port-b]---veth---[sink]      veths: made here
+
+Load goes into `source` from the kernel's side, and what reached `sink` is counted by the kernel there.
+Nobody speaks unasked: IPv6 is off, and addresses are given only when applications are to run. Each forwarder
+gets namespaces of its own, and what it leaves in them goes with them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from pyroute2 import IPRoute
+
+from forwarder import netns
+from tests.bench.lab import Lab
+from tests.bench.programs import ProgramError
+
+SOURCE, SINK = "source", "sink"
+PORT_A, PORT_B = "port-a", "port-b"
+SOURCE_ADDRESS, SINK_ADDRESS = "198.18.1.1", "198.18.1.2"  # RFC 2544's range
+_PREFIX_BITS = 24
+# Without these a device is handed nothing but complete frames of its MTU.
+_SEGMENTS = ("tso", "gso", "tx")
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Three namespaces, which take all devices in them along when they go."""
+
+    source: Lab
+    middle: Lab
+    sink: Lab
+
+    @classmethod
+    @contextmanager
+    def made(cls, name: str) -> Iterator[Topology]:
+        with ExitStack() as labs:
+            source, middle, sink = (
+                labs.enter_context(Lab.made(f"{name}-{place}")) for place in ("source", "middle", "sink")
+            )
+            yield cls(source, middle, sink)
+
+    def make_veths(self) -> None:
+        """A pair at either side. The ports receive by NAPI, without which they refuse XDP frames."""
+        for port, device, place in ((PORT_A, SOURCE, self.source), (PORT_B, SINK, self.sink)):
+            with netns.inside(self.middle.netns), IPRoute() as netlink:
+                peer = {"ifname": device, "net_ns_fd": place.netns}
+                netlink.link("add", ifname=port, kind="veth", peer=peer)
+                netlink.link("set", ifname=port, state="up")
+            _set_up(place, device)
+            ethtool(self.middle, port, "gro", on=True)
+
+    def place_taps(self) -> None:
+        """Taps that a forwarder made in the middle, by these names, go where they belong."""
+        for device, place in ((SOURCE, self.source), (SINK, self.sink)):
+            with netns.inside(self.middle.netns), IPRoute() as netlink:
+                netlink.link("set", ifname=device, net_ns_fd=place.netns)
+            _set_up(place, device)
+
+    def complete_frames_only(self) -> None:
+        """For veth forwarders that know no offloads: frames of the MTU at most, with checksums."""
+        for place, far, port in ((self.source, SOURCE, PORT_A), (self.sink, SINK, PORT_B)):
+            ethtool(self.middle, port, "gro", on=False)
+            for feature in _SEGMENTS:
+                ethtool(place, far, feature, on=False)
+
+    def give_addresses(self) -> None:
+        for place, device, address in (
+            (self.source, SOURCE, SOURCE_ADDRESS),
+            (self.sink, SINK, SINK_ADDRESS),
+        ):
+            with netns.inside(place.netns), IPRoute() as netlink:
+                index = netlink.link_lookup(ifname=device)[0]
+                netlink.addr("add", index=index, address=address, prefixlen=_PREFIX_BITS)
+
+    def offered_packets(self) -> int:
+        """What the generator gave the source's device, whether or not there was room for it."""
+        found = self.source.counters(SOURCE)
+        return found.tx_packets + found.tx_dropped if found else 0
+
+    def delivered_packets(self) -> int:
+        return self.sink.delivered(SINK)
+
+
+def in_namespace(place: Lab, *command: str) -> list[str]:
+    """The command line that runs `command` in the namespace."""
+    return ["ip", "netns", "exec", place.netns, *command]
+
+
+def ethtool(place: Lab, device: str, feature: str, *, on: bool) -> None:
+    """Raises ProgramError."""
+    run(in_namespace(place, "ethtool", "-K", device, feature, "on" if on else "off"))
+
+
+def run(command: list[str], timeout_s: float = 30.0) -> str:
+    """What a command prints. Raises ProgramError with what it says, if it fails or isn't there."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ProgramError(f"{' '.join(command)}: {error}") from None
+    if done.returncode != 0:
+        raise ProgramError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def _set_up(place: Lab, device: str) -> None:
+    with netns.inside(place.netns), IPRoute() as netlink:
+        netlink.link("set", ifname=device, state="up")

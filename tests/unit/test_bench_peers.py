@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The comparison with other forwarders: what is shown is what was measured, and nobody is left out."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import get_args
+
+import pytest
+from rich.console import Console
+
+from forwarder.config_model import Driver
+from tests.bench.peers import bars, bridge, measure, ovs, report, testpmd, ttfwd
+from tests.bench.peers.results import SIZES_BYTES, STREAMS, PeerResult, RateSample, TcpSample, tcp_sample
+
+SECOND_NS = 1_000_000_000
+PLAN = measure.Plan(rounds=3, window_s=0.4, tcp_s=3)
+IPERF3 = {
+    "end": {
+        "sum_received": {"bytes": 2_000_000_000, "seconds": 4.0},
+        "cpu_utilization_percent": {"host_total": 40.0, "remote_total": 10.0},
+    }
+}
+
+
+def rate(cpu_ns_per_packet: float, delivered: int = 1000, offered: int = 4000) -> RateSample:
+    return RateSample(round(cpu_ns_per_packet * delivered), delivered, SECOND_NS, offered)
+
+
+def tcp(gbit_per_s: float) -> TcpSample:
+    return TcpSample(round(gbit_per_s * 1e9 / 8), 1.0, SECOND_NS, SECOND_NS)
+
+
+def measured(key: str, *costs_ns: float, gbit_per_s: float = 1.0, **samples: int) -> PeerResult:
+    return PeerResult(
+        key,
+        f"title of {key}",
+        "tap",
+        polls=False,
+        saturated={size: [rate(cost, **samples) for cost in costs_ns] for size in SIZES_BYTES},
+        paced=[rate(cost) for cost in costs_ns],
+        packets_per_syscall=[31.5 for _ in costs_ns],
+        tcp={streams: [tcp(gbit_per_s) for _ in costs_ns] for streams in STREAMS},
+    )
+
+
+def rendered(*results: PeerResult, markdown: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    report.show(report.Report(PLAN, results), console, markdown=markdown)
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_iperf3_is_read() -> None:
+    sample = tcp_sample(json.dumps(IPERF3), forwarder_cpu_ns=3 * SECOND_NS, softirq_cpu_ns=SECOND_NS)
+    assert sample.gbit_per_s == pytest.approx(4.0)
+    assert sample.forwarder_cpu_s_per_gb == pytest.approx(1.5)
+    assert sample.all_cpu_s_per_gb == pytest.approx((3 + 1 + 2) / 2), "half of four seconds is iperf3's"
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"error": "unable to connect to server: No route to host"}, "No route to host"),
+        ({"end": {**IPERF3["end"], "sum_received": {"bytes": 0, "seconds": 3.0}}}, "no byte"),
+    ],
+)
+def test_a_transfer_that_failed_is_an_error(told: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tcp_sample(json.dumps(told), 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("delivered", "offered", "loss", "limited"),
+    [
+        (1000, 1000, 0.0, True),
+        (1001, 1000, 0.0, True),  # some were waiting when it began
+        (995, 1000, 0.005, True),
+        (990, 1000, 0.01, False),
+        (250, 1000, 0.75, False),
+    ],
+)
+def test_who_loses_nothing_ran_out_of_load(delivered: int, offered: int, loss: float, limited: bool) -> None:
+    result = measured("one", 1000.0, delivered=delivered, offered=offered)
+    assert result.saturated[64][0].loss == pytest.approx(loss)
+    assert result.generator_limited(64) is limited
+    assert ("1000 (1000 to 1000)*" in rendered(result)) is limited
+
+
+def test_medians_and_quartiles_are_of_the_rounds() -> None:
+    spread = measured("one", 900, 1000, 5000).at_saturation(1518, lambda sample: sample.ns_per_packet)
+    assert spread is not None
+    assert (spread.median, spread.quartile_1, spread.quartile_3) == (1000, 950, 3000)
+    assert PeerResult("none", "none", "tap", False).at_saturation(64, lambda sample: sample.loss) is None
+
+
+def test_every_peer_is_shown_whether_it_ran_or_not() -> None:
+    failed = PeerResult("two", "the second", "tap", False, error="no such\nmodule [here]")
+    half_way = measured("three", 1234.0)
+    half_way.error = "stopped delivering"
+    text = rendered(measured("one", 900.0, gbit_per_s=7.5), failed, half_way)
+    for shown in (
+        "title of one",
+        "900 (900 to 900)",
+        "31.50",
+        "0.00 at 1",
+        "7.50 (7.50 to 7.50)",
+        "75% lost",
+    ):
+        assert shown in text, shown
+    for shown in ("the second", "no such", "module [here]", "1234", "stopped delivering"):
+        assert shown in text, shown
+
+
+def test_markdown_has_a_line_for_each_peer() -> None:
+    failed = PeerResult("two", "the second", "tap", False, error="no such\nmodule [here]")
+    lines = rendered(measured("one", 900.0), failed, markdown=True).splitlines()
+    (cost,) = (line for line in lines if line.startswith("| title of one | tap"))
+    assert cost.split(" | ")[2] == "900 (900 to 900)"
+    assert "| the second | no such module [here] |" in lines
+
+
+def test_the_json_holds_every_peer_with_units_in_the_keys() -> None:
+    found = report.Report(
+        PLAN, [measured("one", 900.0), PeerResult("two", "the second", "tap", True, error="why")]
+    )
+    one, two = json.loads(json.dumps(report.as_json(found)))["peers"]
+    assert one["saturated"][0]["size_bytes"] == 64
+    assert one["saturated"][0]["cpu_ns_per_packet"]["median"] == 900
+    assert one["saturated"][0]["loss"]["median"] == 0.75
+    assert [cell["streams"] for cell in one["tcp"]] == list(STREAMS)
+    assert (two["error"], two["packets_per_system_call"]) == ("why", None)
+
+
+@pytest.mark.parametrize(("mine", "met"), [(899.0, True), (901.0, False)])
+def test_a_bar_is_against_the_better_rival(mine: float, met: bool) -> None:
+    bar = bars.Bar("me", ("slow", "fast", "absent"), "cost", bars.BARS[0].figure, 0.90)
+    results = [measured("me", mine), measured("slow", 5000.0), measured("fast", 1000.0)]
+    (outcome,) = bars.outcomes(results, [bar])
+    assert (outcome.rival, outcome.met) == ("title of fast", met)
+    assert outcome.ratio.median == pytest.approx(mine / 1000, abs=1e-3)
+
+
+@pytest.mark.parametrize(("mine", "met"), [(5.1, True), (4.9, False)])
+def test_more_is_better_where_it_is(mine: float, met: bool) -> None:
+    (bar,) = (bar for bar in bars.BARS if bar.rivals == ("ttfwd-tap-no-offload",))
+    results = [
+        measured("ttfwd-tap", 1.0, gbit_per_s=mine),
+        measured("ttfwd-tap-no-offload", 1.0, gbit_per_s=1.0),
+    ]
+    assert [outcome.met for outcome in bars.outcomes(results, [bar])] == [met]
+    assert list(bars.outcomes(results[:1], [bar])) == [], "nothing to compare with"
+
+
+def test_every_driver_takes_part() -> None:
+    keys = {peer.key for peer in ttfwd.peers()}
+    assert {f"ttfwd-{driver}" for driver in get_args(Driver) if driver != "auto"} <= keys
+
+
+def test_no_two_peers_share_a_name_and_bars_name_peers() -> None:
+    keys = [peer.key for family in (ttfwd, testpmd, ovs, bridge) for peer in family.peers()]
+    assert len(keys) == len(set(keys))
+    assert {key for bar in bars.BARS for key in bar.rivals} - {"ttfwd-tap-no-offload"} <= set(keys)
