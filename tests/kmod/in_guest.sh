@@ -12,6 +12,8 @@ suite() {
 	"$PYTHON" -m pytest -p no:cacheprovider -o timeout=600 --durations=10 --junit-xml="$RESULTS/$results" "$@" || true
 }
 
+# The installed ttfwd is meant, as everywhere in the tests: not the tree that they are started in.
+export PYTHONSAFEPATH=1
 export TTFWD_GUEST=1 TTFWD_TIME_FACTOR=10 TTFWD_KMOD_PROGRAMS="$PROGRAMS" TTFWD_KMOD_MODULE="$MODULE"
 
 modprobe tun
