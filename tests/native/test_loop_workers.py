@@ -9,20 +9,22 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
 
 from forwarder.native import lib
 from tests.native.conftest import MakeInstance
 from tests.native.harness import (
     FRAME_MAX_BYTES,
     MS,
-    VNET_HDR_BYTES,
     Instance,
     Port,
     frame,
     mac,
     udp_frame,
-    vnet_header,
 )
+from tests.offloads import GOOD, VNET_HDR_BYTES, cut, segment, vnet_header
 
 STARTS = pytest.mark.parametrize("start", [0, 2**32 - 3], ids=["start0", "wrap"])
 
@@ -136,10 +138,40 @@ def test_offload_header_crosses_a_ring(instance: MakeInstance) -> None:
     made = instance(2)
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
     right = made.connect(1, peer=0, queues=1, header_bytes=VNET_HDR_BYTES)
-    header = vnet_header(flags=1, gso_type=1, hdr_len=54, gso_size=100, start=34, offset=16)
-    left.send(1, frame(1, 9000), header=header)
+    segment, header = GOOD
+    left.send(1, segment, header=header)
     made.settle()
-    assert right.outside[0].recv(1 << 17) == header + frame(1, 9000)
+    assert right.outside[0].recv(1 << 17) == header + segment
+
+
+def test_a_segment_of_another_worker_is_cut(instance: MakeInstance) -> None:
+    made = instance(2)
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
+    right = made.connect(1, peer=0, queues=1)
+    packet = Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=9) / Raw(bytes(5000))
+    whole, header = segment(packet, 1200)
+    left.send(1, whole, header=header)
+    made.settle()
+    assert right.receive(0) == cut(packet, 1200)
+
+
+def test_a_flooded_segment_is_cut_where_it_must(instance: MakeInstance) -> None:
+    """One frame in memory goes out whole by one port, and in packets by two others."""
+    made = instance(2, mode="bridge")
+    source = made.connect(0, header_bytes=VNET_HDR_BYTES)
+    cutting = [made.connect(1), made.connect(2, queues=1)]
+    whole_port = made.connect(3, header_bytes=VNET_HDR_BYTES)
+    packet = (
+        Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:01")
+        / IP(src="10.0.0.1", dst="10.0.0.2")
+        / UDP(sport=1, dport=9)
+        / Raw(bytes(5000))
+    )
+    whole, header = segment(packet, 1200)
+    source.send(1, whole, header=header)
+    made.settle()
+    assert [port.receive_all() for port in cutting] == [cut(packet, 1200)] * 2
+    assert whole_port.outside[1].recv(1 << 17) == header + whole
 
 
 def test_macswap_with_flow_steering(instance: MakeInstance) -> None:
