@@ -81,7 +81,7 @@ struct ttf_counters {
 	uint64_t tx_bytes;
 	uint64_t tx_calls;
 	uint64_t generated_packets; /* mode txonly */
-	uint64_t copied_packets;    /* outputs of a frame beyond the first: of a flood, or of a segment cut here */
+	uint64_t copied_packets;    /* what floods, and segments cut here, added: outputs beyond the first */
 	uint64_t kernel_drops;	    /* PACKET_STATISTICS tp_drops of this queue's socket */
 	uint64_t reserved[6];
 	uint64_t drops[TTF_DROP_SLOTS];
@@ -154,7 +154,7 @@ struct ttf_device_counters {
 };
 static_assert(sizeof(struct ttf_device_counters) == 128, "two lines");
 
-/* What a port takes over from the sender of a frame: bits, the kernel's TUN_F_CSUM and so on (linux/if_tun.h). */
+/* What a port takes over from a frame's sender: the kernel's TUN_F_ bits (linux/if_tun.h). */
 #define TTF_OFFLOAD_CSUM 0x1u	 /* checksums left to be completed */
 #define TTF_OFFLOAD_TSO4 0x2u	 /* segments to be cut: TCP over IPv4 */
 #define TTF_OFFLOAD_TSO6 0x4u	 /* TCP over IPv6 */
@@ -176,7 +176,7 @@ struct ttf_port_stats {
 	char netns[TTF_NAME_LEN];
 	char note[128]; /* why the driver was chosen */
 	struct ttf_device_counters device;
-	char io[8]; /* how the driver moves bursts; empty where it has one way only */
+	char io[8];	   /* how the driver moves bursts; empty where it has one way only */
 	uint32_t offloads; /* TTF_OFFLOAD_ bits */
 	uint32_t reserved32;
 	uint64_t reserved[14];

@@ -65,7 +65,8 @@ static inline int offload_asks(const uint8_t *eth)
 	return header.flags || header.gso_type;
 }
 
-/* What the header in front of a frame of `length` bytes, 14 or more, asks for: 0, or -1 if it makes no sense. */
+/* What the header in front of a frame of `length` bytes, 14 or more, asks for: 0, or -1 if it makes no sense.
+ */
 int offload_parse(const uint8_t *eth, uint32_t length, struct offload_request *request);
 
 /* Are the packets that a frame stands for longer than a port of this MTU carries? VLAN tags don't count. */

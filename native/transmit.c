@@ -81,7 +81,8 @@ static void append(const struct ttf_worker *worker, struct worker_port *port, st
 	port->frames[port->out++] = view;
 }
 
-/* A frame for a packet of a segment, until transmit(): at most a burst of them. UINT32_MAX if none is free. */
+/* A frame for a packet of a segment, until transmit(): at most a burst of them. UINT32_MAX if none is free.
+ */
 static uint32_t take_cut_frame(struct ttf_worker *worker, const struct worker_port *port)
 {
 	struct pool *pool = &worker->pool;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What worker.c (the loop), output.c (which worker sends), transmit.c (where frames leave) and attach.c (ports
- * come and go) share.
+ * What worker.c (the loop), output.c (which worker sends), transmit.c (where frames leave) and attach.c
+ * (ports come and go) share.
  */
 #ifndef TTF_WORKER_INTERNAL_H
 #define TTF_WORKER_INTERNAL_H

@@ -29,7 +29,7 @@ def vnet_header(
 def ones_sum(data: bytes) -> int:
     """The one's complement sum of 16-bit words (RFC 1071), not complemented."""
     data += b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total
@@ -72,7 +72,7 @@ def payload_of(packet: Packet) -> bytes:
 
 
 def cut(packet: Packet, gso_size: int) -> list[bytes]:
-    """The frames that a segment stands for: scapy's lengths and checksums, field by field as RFC 793 has it."""
+    """The frames that a segment stands for: lengths and checksums are scapy's."""
     layer, _ = _transport(packet)
     payload = payload_of(packet)
     pieces = [payload[at : at + gso_size] for at in range(0, len(payload), gso_size)] or [b""]

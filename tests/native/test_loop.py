@@ -5,19 +5,18 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import time
 
 import pytest
-from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
-from scapy.packet import Packet, Raw
+from scapy.packet import Raw
 
 from forwarder.native import ffi, lib
 from tests.native.conftest import MakeInstance
-from tests.native.harness import DRIVERS, FRAME_MAX_BYTES, MMSG, MS, PACKET, RW, drain, frame, mac
+from tests.native.harness import DRIVERS, FRAME_MAX_BYTES, MMSG, MS, RW, frame, mac
 from tests.offloads import VNET_HDR_BYTES
+
 
 @DRIVERS
 @pytest.mark.parametrize("batch", [1, 3, 64, 256])

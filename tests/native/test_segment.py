@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segmentation in software: what is cut is what scapy makes, byte by byte, and nothing is read out of bounds."""
+"""Segmentation in software: what is cut is what scapy makes, byte by byte, and within bounds."""
 
 from __future__ import annotations
 
@@ -108,6 +108,7 @@ def test_congestion_is_told_once() -> None:
 
 
 # ------------------------------------------------------------------------------------------- malformed
+
 
 def test_the_header_that_the_malformed_ones_differ_from_is_good() -> None:
     assert parse(*GOOD)[0] == 0
