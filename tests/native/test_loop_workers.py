@@ -9,9 +9,6 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from scapy.layers.inet import IP, UDP
-from scapy.layers.l2 import Ether
-from scapy.packet import Raw
 
 from forwarder.native import lib
 from tests.native.conftest import MakeInstance
@@ -24,7 +21,7 @@ from tests.native.harness import (
     mac,
     udp_frame,
 )
-from tests.offloads import GOOD, VNET_HDR_BYTES, cut, segment, vnet_header
+from tests.offloads import VNET_HDR_BYTES
 
 STARTS = pytest.mark.parametrize("start", [0, 2**32 - 3], ids=["start0", "wrap"])
 
@@ -132,46 +129,6 @@ def test_flow_owner_is_the_same_whichever_port_has_fewer_queues(
             owners[flow].append(queue)
     assert len(owners) == 32
     assert all(len(each) == 2 and len(set(each)) == 1 for each in owners.values())
-
-
-def test_offload_header_crosses_a_ring(instance: MakeInstance) -> None:
-    made = instance(2)
-    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
-    right = made.connect(1, peer=0, queues=1, header_bytes=VNET_HDR_BYTES)
-    segment, header = GOOD
-    left.send(1, segment, header=header)
-    made.settle()
-    assert right.outside[0].recv(1 << 17) == header + segment
-
-
-def test_a_segment_of_another_worker_is_cut(instance: MakeInstance) -> None:
-    made = instance(2)
-    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
-    right = made.connect(1, peer=0, queues=1)
-    packet = Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=9) / Raw(bytes(5000))
-    whole, header = segment(packet, 1200)
-    left.send(1, whole, header=header)
-    made.settle()
-    assert right.receive(0) == cut(packet, 1200)
-
-
-def test_a_flooded_segment_is_cut_where_it_must(instance: MakeInstance) -> None:
-    """One frame in memory goes out whole by one port, and in packets by two others."""
-    made = instance(2, mode="bridge")
-    source = made.connect(0, header_bytes=VNET_HDR_BYTES)
-    cutting = [made.connect(1), made.connect(2, queues=1)]
-    whole_port = made.connect(3, header_bytes=VNET_HDR_BYTES)
-    packet = (
-        Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:01")
-        / IP(src="10.0.0.1", dst="10.0.0.2")
-        / UDP(sport=1, dport=9)
-        / Raw(bytes(5000))
-    )
-    whole, header = segment(packet, 1200)
-    source.send(1, whole, header=header)
-    made.settle()
-    assert [port.receive_all() for port in cutting] == [cut(packet, 1200)] * 2
-    assert whole_port.outside[1].recv(1 << 17) == header + whole
 
 
 def test_macswap_with_flow_steering(instance: MakeInstance) -> None:
@@ -435,29 +392,6 @@ def test_flood_into_a_full_ring_loses_one_copy_by_name(instance: MakeInstance) -
     assert len(third.receive(1)) == 5
     assert second.receive(0) == [frame(n, dst=b"\xff" * 6) for n in range(2)]
     assert made.drops(0) == {"ring_full": 3}
-
-
-def test_flooded_checksum_is_completed_where_it_must(instance: MakeInstance) -> None:
-    """One frame in memory goes to ports with and without an offload header."""
-    made = instance(2, mode="bridge")
-    source = made.connect(0, header_bytes=VNET_HDR_BYTES)
-    bare = [made.connect(slot) for slot in (1, 2)]
-    with_header = made.connect(3, header_bytes=VNET_HDR_BYTES)
-    data = bytearray(frame(1, dst=b"\xff" * 6))
-    header = vnet_header(flags=1, start=20, offset=6)
-    source.send(0, bytes(data), header=header)
-    made.settle()
-    first, second = (port.receive(0)[0] for port in bare)
-    assert first == second
-    assert first[:26] == data[:26]
-    assert first[28:] == data[28:]
-    words = [int.from_bytes(first[i : i + 2], "little") for i in range(20, 60, 2)]
-    total = sum(words) - int.from_bytes(first[26:28], "little") + int.from_bytes(data[26:28], "little")
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    assert int.from_bytes(first[26:28], "little") == 0xFFFF ^ total
-    raw = with_header.outside[0].recv(4096)
-    assert raw in (bytes(10) + first, header + bytes(data))
 
 
 def test_bridge_learns_across_workers(instance: MakeInstance) -> None:
