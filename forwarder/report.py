@@ -440,7 +440,7 @@ def accounting_table(snapshot: Snapshot) -> RenderableType:
     """Where every packet went, and whether the sums agree: the last thing that an instance says."""
     it = accounting(snapshot)
     rows: list[tuple[str | Text, ...]] = [("received", count(it.received_packets))]
-    rows += _unless_zero([("+ generated", it.generated_packets), ("+ copied by flooding, cut", it.copied_packets)])
+    rows += _unless_zero([("+ generated", it.generated_packets), ("+ copied", it.copied_packets)])
     rows.append(("= sent", count(it.sent_packets)))
     rows += _unless_zero([(f"+ dropped: {name}", packets) for name, packets in it.dropped_packets.items()])
     rows += _unless_zero(
