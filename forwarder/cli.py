@@ -110,6 +110,7 @@ def stop(name: str | None, timeout: float | None) -> None:
 @click.argument("port")
 @click.option("--driver", help="auto, turbotap, tap or packet.")
 @click.option("--io", help="turbotap: burst or mmsg.")
+@click.option("--offload/--no-offload", default=None, help="Default: --offload.")
 @click.option("--queues", type=int, help="Default: one for each worker.")
 @click.option("--mtu", type=int)
 @click.option("--mac")
@@ -132,9 +133,8 @@ def connect(port: str, name: str | None, as_json: bool, address: Sequence[str], 
     driver = f"{seen['driver']}/{seen['io']}" if seen["io"] else seen["driver"]
     click.echo(f"{seen['port']}{where}: {seen['state']}, ifindex {seen['ifindex']}, MAC {seen['mac']}")
     click.echo(f"  driver {driver} ({seen['driver_note']}), {seen['queues']} queues, MTU {seen['mtu']}")
+    click.echo(f"  offload {' '.join(seen['offloads']) or 'none'}")
     click.echo(f"  peer {seen['peer'] or 'none'}, addresses {', '.join(seen['addresses']) or 'none'}")
-    if seen["warning"]:
-        click.echo(f"warning: {seen['warning']}", err=True)
 
 
 @main.command()

@@ -200,6 +200,10 @@ class PortConfig(_Table):
         description="driver turbotap: a burst is one message, or one message a frame; "
         "by default burst, where the module offers it",
     )
+    offload: bool = Field(
+        default=True,
+        description="checksums and 64 KiB segments that a sender leaves to its device cross as they are",
+    )
     queues: int | None = Field(
         default=None, ge=1, le=MAX_QUEUES, description="at most the instance's queues, which is the default"
     )

@@ -8,7 +8,6 @@ later step fails. The drivers and why one was chosen: docs/drivers.md.
 import errno
 import os
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,15 +44,6 @@ TURBOTAP_BURST = Driver("turbotap", lib.TTF_IO_BURST, "burst")
 PACKET = Driver("packet", lib.TTF_IO_PACKET)
 
 
-def wants_offload_headers(ports: Sequence[PortConfig]) -> bool:
-    """Do the taps of an instance need an offload header? Only frames of packet sockets ask for anything.
-
-    An instance whose file names taps alone saves the kernel's work on the header, which is 6 to 9 % of a
-    packet's cost; one that starts without ports is ready for whatever is connected.
-    """
-    return not ports or any(port.driver == "packet" for port in ports)
-
-
 def choose(config: PortConfig) -> tuple[Driver, str]:
     """The driver of a port, and why it is that one. Raises DeviceError when it can't be had."""
     if config.driver == "packet":
@@ -87,6 +77,7 @@ class Port:
     note: str
     queues: int
     header_bytes: int  # of the offload header in front of each frame of its queues
+    offloads: int = 0  # what its device takes over: TTF_OFFLOAD_ bits
     mtu: int = 0
     mac: str = ""
     ifindex: int = 0
@@ -118,21 +109,18 @@ class Port:
 class Devices:
     """Makes and removes ports, and the namespaces that they needed."""
 
-    def __init__(self, journal: Journal, offload_headers: bool, after_crash: bool) -> None:
-        """`offload_headers`: whether taps carry them; packet sockets always do.
-
-        `after_crash`: the last incarnation of this instance left something behind.
-        """
+    def __init__(self, journal: Journal, after_crash: bool) -> None:
+        """`after_crash`: the last incarnation of this instance left something behind."""
         self._after_crash = after_crash
         self._journal = journal
-        self._offload_headers = offload_headers
         self._netlink = Netlink()
         self._users: dict[str, int] = {}  # ports in each namespace that we made
 
     def open(self, config: PortConfig, queues: int) -> Port:
         """Make a port ready to forward, link up. Raises DeviceError or NotPermitted, and leaves nothing."""
         driver, note = choose(config)
-        with_header = driver is PACKET or self._offload_headers
+        # Packet sockets show what local senders left undone, whether or not we leave anything undone.
+        with_header = driver is PACKET or config.offload
         port = Port(config, driver, note, queues, lib.TTF_VNET_HDR_BYTES if with_header else 0)
         with ExitStack() as undo:
             undo.callback(self._forget_namespace, config.netns)
@@ -161,16 +149,6 @@ class Devices:
             return
         with suppress(NetlinkError):  # the device was removed under us: nothing can come from it
             self._netlink.of(port.config.netns).link("set", index=port.ifindex, state="down")
-
-    def warning(self, port: Port) -> str | None:
-        """What the user of a port that was just connected must know."""
-        if port.driver is not PACKET or self._offload_headers:
-            return None
-        return (
-            "the taps of this instance carry no offload header, as its file names no packet port: segments "
-            "that a local sender leaves uncut are dropped as offload; at the sender's device: "
-            "ethtool -K DEVICE tso off gso off"
-        )
 
     def counters(self, port: Port) -> dict[str, int] | None:
         """The device's IFLA_STATS64, None if it is gone."""
@@ -210,7 +188,8 @@ class Devices:
             raise DeviceError(f'port "{config.name}": the tap\'s queues are held by another process')
         port.made_device = found is None
         for _ in range(port.queues):
-            port.tap_fds.append(tap.open_queue(config.name, config.netns, port.header_bytes > 0))
+            port.tap_fds.append(tap.open_queue(config.name, config.netns, config.offload))
+        port.offloads = tap.set_offloads(config.name, port.tap_fds[0], config.offload)
         if port.driver is TAP:
             port.queue_fds = list(port.tap_fds)
         else:
@@ -245,6 +224,8 @@ class Devices:
             undo.callback(self._lower_link, config)
             self._netlink.of(config.netns).link("set", index=link["index"], state="up")
         port.queue_fds = packet.open_queues(config.name, config.netns, port.queues)
+        if config.offload:
+            port.offloads = packet.offloads(config.name, config.netns)
         self._read_back(port)
 
     def _settled_link(self, config: PortConfig) -> Any | None:

@@ -11,9 +11,12 @@ import errno
 import os
 import socket
 import struct
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+
+from pyroute2.ethtool.ioctl import IoctlEthtool, NotSupportedError
 
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
+from forwarder.native import lib
 from forwarder.netns import inside
 
 _ETH_P_ALL = 3
@@ -33,6 +36,13 @@ _SO_DETACH_FILTER = 27
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
 _BUFFER_BYTES = 16 << 20
+# What a device is asked for, as net/ethtool/common.c names it.
+_FEATURES = {
+    "tx-tcp-segmentation": lib.TTF_OFFLOAD_TSO4,
+    "tx-tcp6-segmentation": lib.TTF_OFFLOAD_TSO6,
+    "tx-tcp-ecn-segmentation": lib.TTF_OFFLOAD_TSO_ECN,
+    "tx-udp-segmentation": lib.TTF_OFFLOAD_USO4 | lib.TTF_OFFLOAD_USO6,
+}
 
 
 def _drop_everything(sock: socket.socket) -> None:
@@ -91,3 +101,21 @@ def open_queues(name: str, netns: str | None, queues: int) -> list[int]:
             raise _failure(name, error) from None
         undo.pop_all()
     return [sock.detach() for sock in sockets]
+
+
+def offloads(name: str, netns: str | None) -> int:
+    """What the device takes from us now: TTF_OFFLOAD_ bits. Checksums it always takes.
+
+    A socket that bypasses the queueing discipline has its checksums completed by the kernel where the device
+    doesn't, but a segment that the device can't cut is dropped (__dev_direct_xmit() in net/core/dev.c).
+    """
+    found: int = lib.TTF_OFFLOAD_CSUM
+    try:
+        with inside(netns), closing(IoctlEthtool(name)) as device:
+            features = device.get_features()
+    except (OSError, NotSupportedError):
+        return found
+    for feature, bits in _FEATURES.items():
+        if feature in features and features.is_active(feature):
+            found |= bits
+    return found

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from forwarder import affinity
+from forwarder import affinity, offload
 from forwarder.config import PortConfig, peers_of
 from forwarder.supervisor import Running
 
@@ -50,7 +50,7 @@ def lines(running: Running) -> Iterator[str]:
         peer = f", peer {peers[port.name]}" if port.name in peers else ""
         yield (
             f"port {port.name} ({_where(port.config)}): driver {port.driver} ({port.note}), "
-            f"{port.queues} queues, MTU {port.mtu}{peer}"
+            f"{port.queues} queues, MTU {port.mtu}, offload {offload.shown(port.offloads)}{peer}"
         )
     yield f"worker -> CPU: {_cpu_map(running)}"
     yield f"try: {'; '.join(suggestions(running))}"
@@ -61,7 +61,17 @@ def renderable(running: Running) -> RenderableType:
     config = running.config
     peers = peers_of(config.ports)
     ports = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("port", "where", "address", "driver", "queues", "MTU", "peer", "why this driver"):
+    for title in (
+        "port",
+        "where",
+        "address",
+        "driver",
+        "queues",
+        "MTU",
+        "offload",
+        "peer",
+        "why this driver",
+    ):
         ports.add_column(title, header_style="bold", overflow="fold")
     for port in running.ports:
         ports.add_row(
@@ -71,6 +81,7 @@ def renderable(running: Running) -> RenderableType:
             str(port.driver),
             str(port.queues),
             str(port.mtu),
+            offload.shown(port.offloads),
             peers.get(port.name, "-"),
             port.note,
         )

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from forwarder import offload
 from forwarder.config import Config, ConfigError, PortConfig, TxOnlyConfig, port_from_params
 from forwarder.device import Devices, Port
 from forwarder.errors import DeviceError, ExitCode, TtfwdError
@@ -82,6 +83,7 @@ class Ports:
             "peer": held.peer,
             "io": port.driver.io,
             "header_bytes": port.header_bytes,
+            "offloads": port.offloads,
             "generate": _generate(txonly, port) if txonly is not None else None,
         }
 
@@ -147,18 +149,15 @@ class Ports:
             workers.broadcast("peer", lambda _: (), {"slot": peer, "peer": slot})
         port = self.slots[slot].port
         log.info("port %s connected: %s, %d queues, %s", port.name, port.driver, port.queues, port.note)
-        warning = self._devices.warning(port)
-        if warning:
-            log.warning("port %s: %s", port.name, warning)
         return {
             "port": port.name,
             "slot": slot,
             "driver": port.driver.name,
             "io": port.driver.io_name or None,
             "driver_note": port.note,
+            "offloads": list(offload.names(port.offloads)),
             "netns": port.config.netns,
             "peer": config.peer,
-            "warning": warning,
             **self._devices.seen(port),
         }
 

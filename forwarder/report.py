@@ -44,7 +44,7 @@ DROP_MEANINGS = {
     "link_down": "the output device is down",
     "hairpin": "its destination is on the port that it came from",
     "rx_only": "received and dropped, as the mode asks",
-    "offload": "an offload that the output port can't take",
+    "offload": "an offload header that makes no sense",
     "shutdown": "nobody was left to forward it",
     "bad_desc": "a ring descriptor with wrong bounds",
 }
@@ -222,8 +222,9 @@ def _inventory(ports: Sequence[Port]) -> Section:
         Column("queues"),
         Column("namespace", left=True),
         Column("MTU"),
-        Column("MAC", left=True, spare=2),
-        Column("ifindex", spare=3),
+        Column("offload", left=True, spare=2),
+        Column("MAC", left=True, spare=3),
+        Column("ifindex", spare=4),
         Column("peer", left=True),
         Column("state", left=True),
         Column("why this driver", left=True, spare=1),
@@ -235,6 +236,7 @@ def _inventory(ports: Sequence[Port]) -> Section:
             str(len(port.queues)),
             port.netns or "-",
             str(port.mtu),
+            " ".join(port.offloads) or "none",
             port.mac,
             str(port.ifindex),
             port.peer or "-",
@@ -438,7 +440,7 @@ def accounting_table(snapshot: Snapshot) -> RenderableType:
     """Where every packet went, and whether the sums agree: the last thing that an instance says."""
     it = accounting(snapshot)
     rows: list[tuple[str | Text, ...]] = [("received", count(it.received_packets))]
-    rows += _unless_zero([("+ generated", it.generated_packets), ("+ copied by flooding", it.copied_packets)])
+    rows += _unless_zero([("+ generated", it.generated_packets), ("+ copied", it.copied_packets)])
     rows.append(("= sent", count(it.sent_packets)))
     rows += _unless_zero([(f"+ dropped: {name}", packets) for name, packets in it.dropped_packets.items()])
     rows += _unless_zero(

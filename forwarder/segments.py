@@ -99,6 +99,7 @@ class Segments:
         block.queues, block.mtu, block.ifindex, block.peer = port.queues, port.mtu, port.ifindex, peer
         ffi.memmove(block.mac, bytes.fromhex(port.mac.replace(":", "")), 6)
         block.name = port.name.encode()
+        block.offloads = port.offloads
         block.driver, block.io = port.driver.name.encode(), port.driver.io_name.encode()
         block.netns = (port.config.netns or "").encode()
         block.note = port.note.encode()[: ffi.sizeof(block.note) - 1]

@@ -195,6 +195,7 @@ class Port:
     driver: str
     io: str | None  # how the driver moves bursts; None where it has one way only
     note: str
+    offloads: tuple[str, ...]  # what its device takes over: names of forwarder.offload
     netns: str
     mtu: int
     mac: str

@@ -116,6 +116,7 @@ def _port(port: Port, rates: Rates | None, workers: frozenset[int]) -> JsonObjec
         "driver": port.driver,
         "io": port.io,
         "driver_note": port.note,
+        "offloads": list(port.offloads),
         "netns": port.netns or None,
         "ifindex": port.ifindex,
         "mac": port.mac,

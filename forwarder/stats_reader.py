@@ -15,6 +15,7 @@ from typing import Any, Self
 import posix_ipc
 import psutil
 
+from forwarder import offload
 from forwarder.native import ffi, lib, string
 from forwarder.shm import SHM_DIRECTORY, stats_name
 from forwarder.stats import (
@@ -252,6 +253,7 @@ class StatsReader:
             driver=string(found.driver),
             io=string(found.io) or None,
             note=string(found.note),
+            offloads=offload.names(found.offloads),
             netns=string(found.netns),
             mtu=found.mtu,
             mac=bytes(found.mac)[:6].hex(":"),

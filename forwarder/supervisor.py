@@ -152,7 +152,7 @@ class Supervisor:
         self._segments = stack.enter_context(Segments(config, self._cpus))
         journal = Journal(config.name)
         stack.callback(journal.remove)
-        devices = Devices(journal, device.wants_offload_headers(config.ports), after_crash)
+        devices = Devices(journal, after_crash)
         stack.callback(devices.shutdown)
         self._ports = Ports(config, self._segments, devices)
         stack.callback(self._ports.close)

@@ -2,7 +2,8 @@
 """Tap queues: open, detach, attach, and read to the end.
 
 Called by forwarder.device. The ioctls are those of linux/if_tun.h. With an offload header, a queue has a
-virtio_net_hdr of 10 bytes in front of each frame: what a sender left to offload arrives as it was sent.
+virtio_net_hdr of 10 bytes in front of each frame: what a sender left to offload arrives as it was sent, and
+leaves so (docs/drivers.md says why 10).
 """
 
 import errno
@@ -13,11 +14,14 @@ import time
 from pathlib import Path
 
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
+from forwarder.native import lib
 from forwarder.netns import inside
 
 TUN_DEVICE = Path("/dev/net/tun")
 
 _TUNSETIFF = 0x400454CA
+_TUNSETOFFLOAD = 0x400454D0
+_TUNSETVNETHDRSZ = 0x400454D8
 _TUNSETQUEUE = 0x400454D9
 _IFF_TAP = 0x0002
 _IFF_MULTI_QUEUE = 0x0100
@@ -25,6 +29,15 @@ _IFF_ATTACH_QUEUE = 0x0200
 _IFF_DETACH_QUEUE = 0x0400
 _IFF_NO_PI = 0x1000
 _IFF_VNET_HDR = 0x4000
+
+# What is asked of the kernel, one after the other. It takes USO from 6.2 on, for both versions of IP at once.
+_FEATURES = (
+    lib.TTF_OFFLOAD_CSUM,
+    lib.TTF_OFFLOAD_TSO4,
+    lib.TTF_OFFLOAD_TSO6,
+    lib.TTF_OFFLOAD_TSO_ECN,
+    lib.TTF_OFFLOAD_USO4 | lib.TTF_OFFLOAD_USO6,
+)
 
 DISCARD_NS = 500_000_000  # enough for a long queue; a flood must not hold the supervisor up for ever
 
@@ -60,6 +73,28 @@ def open_queue(name: str, netns: str | None, offload_header: bool) -> int:
         os.close(fd)
         raise _failure(name, error) from None
     return fd
+
+
+def set_offloads(name: str, fd: int, wanted: bool) -> int:
+    """Have the kernel leave to us what it can, or nothing. Returns what it granted: TTF_OFFLOAD_ bits.
+
+    It holds for all queues of the device, which may be one that somebody else set up before: so it is said in
+    either case. Raises DeviceError.
+    """
+    granted = 0
+    try:
+        fcntl.ioctl(fd, _TUNSETOFFLOAD, 0)
+        if wanted:
+            fcntl.ioctl(fd, _TUNSETVNETHDRSZ, struct.pack("i", lib.TTF_VNET_HDR_BYTES))
+    except OSError as error:
+        raise _failure(name, error) from None
+    for feature in _FEATURES if wanted else ():
+        try:
+            fcntl.ioctl(fd, _TUNSETOFFLOAD, granted | feature)
+        except OSError:  # EINVAL: this kernel doesn't know it; what was set before stays
+            continue
+        granted |= feature
+    return granted
 
 
 def set_attached(fd: int, attached: bool) -> None:

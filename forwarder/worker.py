@@ -4,7 +4,8 @@
 Started by forwarder.child as `python -m forwarder.worker FD`, with its control channel on FD. Messages:
 
     hello   instance, worker, cpu, and the datapath's settings; fds: every worker's doorbell
-    attach  a port appears: slot, generation, queues, mtu, peer, io, header_bytes; fd: this worker's queue
+    attach  a port appears: slot, generation, queues, mtu, peer, io, header_bytes,
+            offloads; fd: this worker's queue
     peer    a port's peer changes
     detach  a port goes
     go      everything is attached: answer `ready`, forward from now on
@@ -87,7 +88,7 @@ class Worker:
 
     def _attach(self, body: dict[str, Any], fds: tuple[int, ...]) -> None:
         config = ffi.new("struct ttf_port_config *")
-        for key in ("slot", "generation", "queues", "mtu", "peer", "io", "header_bytes"):
+        for key in ("slot", "generation", "queues", "mtu", "peer", "io", "header_bytes", "offloads"):
             setattr(config, key, body[key])
         config.fd = fds[0] if fds else -1
         check(lib.ttf_worker_attach(self._worker, config))

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TTF_ABI_VERSION 2u
+#define TTF_ABI_VERSION 3u
 #define TTF_MAGIC_STATS 0x5453444657465454ull  /* "TTFWFDST" */
 #define TTF_MAGIC_RINGS 0x4e52444657465454ull  /* "TTFWFDRN" */
 #define TTF_MAGIC_FRAMES 0x5246444657465454ull /* "TTFWFDFR" */
@@ -49,7 +49,7 @@ static_assert(sizeof(struct ttf_header) == 64, "header is one line");
 enum ttf_drop {
 	TTF_DROP_TX_FULL,   /* the device took no more, after bounded retries */
 	TTF_DROP_RING_FULL, /* the ring to the worker that owns the output queue was full */
-	TTF_DROP_NO_FRAME,  /* no frame was free for a copy of a flooded frame */
+	TTF_DROP_NO_FRAME,  /* no frame was free for a copy of a flooded frame, or for a piece of a segment */
 	TTF_DROP_OVERSIZE,  /* longer than the output port's MTU allows, or than a frame */
 	TTF_DROP_RUNT,	    /* shorter than an Ethernet header */
 	TTF_DROP_NO_PORT,   /* no output port: none connected, or it was deleted meanwhile */
@@ -57,7 +57,7 @@ enum ttf_drop {
 	TTF_DROP_LINK_DOWN, /* the output device is down */
 	TTF_DROP_HAIRPIN,   /* bridge: the destination is on the port that it came from */
 	TTF_DROP_RX_ONLY,   /* modes rxonly and txonly: received, counted, dropped, as asked */
-	TTF_DROP_OFFLOAD,   /* an offload request that the output port can't take (see docs/drivers.md) */
+	TTF_DROP_OFFLOAD,   /* an offload header that makes no sense (see docs/drivers.md) */
 	TTF_DROP_SHUTDOWN,  /* nobody was left to forward it: at the stop, or its worker is away */
 	TTF_DROP_BAD_DESC,  /* a ring descriptor whose bounds are wrong: memory was corrupted */
 	TTF_DROP_COUNT
@@ -81,7 +81,7 @@ struct ttf_counters {
 	uint64_t tx_bytes;
 	uint64_t tx_calls;
 	uint64_t generated_packets; /* mode txonly */
-	uint64_t copied_packets;    /* what flooding added: outputs of a frame beyond the first */
+	uint64_t copied_packets;    /* what floods, and segments cut here, added: outputs beyond the first */
 	uint64_t kernel_drops;	    /* PACKET_STATISTICS tp_drops of this queue's socket */
 	uint64_t reserved[6];
 	uint64_t drops[TTF_DROP_SLOTS];
@@ -154,6 +154,14 @@ struct ttf_device_counters {
 };
 static_assert(sizeof(struct ttf_device_counters) == 128, "two lines");
 
+/* What a port takes over from a frame's sender: the kernel's TUN_F_ bits (linux/if_tun.h). */
+#define TTF_OFFLOAD_CSUM 0x1u	 /* checksums left to be completed */
+#define TTF_OFFLOAD_TSO4 0x2u	 /* segments to be cut: TCP over IPv4 */
+#define TTF_OFFLOAD_TSO6 0x4u	 /* TCP over IPv6 */
+#define TTF_OFFLOAD_TSO_ECN 0x8u /* TCP segments with CWR set */
+#define TTF_OFFLOAD_USO4 0x20u	 /* UDP over IPv4 */
+#define TTF_OFFLOAD_USO6 0x40u	 /* UDP over IPv6 */
+
 /* One port, written by the supervisor alone. */
 struct ttf_port_stats {
 	uint32_t state;	     /* enum ttf_port_state */
@@ -168,8 +176,10 @@ struct ttf_port_stats {
 	char netns[TTF_NAME_LEN];
 	char note[128]; /* why the driver was chosen */
 	struct ttf_device_counters device;
-	char io[8]; /* how the driver moves bursts; empty where it has one way only */
-	uint64_t reserved[15];
+	char io[8];	   /* how the driver moves bursts; empty where it has one way only */
+	uint32_t offloads; /* TTF_OFFLOAD_ bits */
+	uint32_t reserved32;
+	uint64_t reserved[14];
 };
 static_assert(sizeof(struct ttf_port_stats) == 512, "whole lines");
 

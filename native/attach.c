@@ -141,7 +141,7 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 	if (config->slot >= TTF_MAX_PORTS || config->queues < 1 || config->queues > worker->workers ||
 	    config->peer < -1 || config->peer >= TTF_MAX_PORTS || config->io > TTF_IO_BURST ||
 	    (config->header_bytes && config->header_bytes != TTF_VNET_HDR_BYTES) ||
-	    (config->fd >= 0) != (worker->id < config->queues))
+	    (config->offloads && !config->header_bytes) || (config->fd >= 0) != (worker->id < config->queues))
 		return -EINVAL;
 	port = &worker->ports[config->slot];
 	if (port->used)
@@ -151,6 +151,7 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 		.generation = config->generation,
 		.queues = config->queues,
 		.mtu = config->mtu,
+		.offloads = config->offloads,
 		.serves = config->fd >= 0,
 		.packet_socket = config->io == TTF_IO_PACKET,
 		.stats = port->stats,

@@ -58,7 +58,14 @@ uint32_t ttf_flow_hash(const uint8_t *eth, uint32_t length);
 void fdb_learn(struct ttf_fdb *fdb, const uint8_t *mac, uint32_t port, uint64_t now_ns);
 int fdb_lookup(const struct ttf_fdb *fdb, const uint8_t *mac, uint64_t now_ns);
 uint32_t ttf_fdb_flush(struct ttf_fdb *fdb, uint32_t port);
-int offload_complete(uint8_t *eth, uint32_t length);
+struct offload_request { uint32_t wants; uint32_t headers; ...; };
+int offload_parse(const uint8_t *eth, uint32_t length, struct offload_request *request);
+int offload_oversize(const struct offload_request *request, const uint8_t *eth, uint32_t length,
+    uint32_t mtu);
+void offload_complete(const struct offload_request *request, uint8_t *eth, uint32_t length);
+uint32_t segment_count(const struct offload_request *request, uint32_t length);
+uint32_t segment_cut(const struct offload_request *request, const uint8_t *eth, uint32_t length,
+    uint32_t index, uint8_t *packet);
 """
 
 
@@ -101,7 +108,8 @@ ffibuilder.cdef(INLINE)
 ffibuilder.set_source(
     "forwarder._native",
     "\n".join(
-        f'#include "{name}"' for name in (*HEADERS, "pool.h", "ring.h", "flow.h", "fdb.h", "offload.h")
+        f'#include "{name}"'
+        for name in (*HEADERS, "pool.h", "ring.h", "flow.h", "fdb.h", "offload.h", "segment.h")
     ),
     sources=sorted(f"native/{path.name}" for path in HERE.glob("*.c")),
     include_dirs=["native"],

@@ -4,13 +4,6 @@
 #include <string.h>
 
 enum {
-	ETHERTYPE_IPV4 = 0x0800,
-	ETHERTYPE_IPV6 = 0x86dd,
-	ETHERTYPE_VLAN = 0x8100,
-	ETHERTYPE_QINQ = 0x88a8,
-};
-
-enum {
 	PROTO_HOPOPTS = 0,
 	PROTO_TCP = 6,
 	PROTO_UDP = 17,

@@ -18,6 +18,13 @@
 #define TTF_VLAN_HLEN 4u
 #define TTF_MAX_VLAN_TAGS 2u
 
+enum {
+	ETHERTYPE_IPV4 = 0x0800,
+	ETHERTYPE_IPV6 = 0x86dd,
+	ETHERTYPE_VLAN = 0x8100,
+	ETHERTYPE_QINQ = 0x88a8,
+};
+
 /* The finalizer of MurmurHash3: every input bit reaches every output bit. */
 static inline uint64_t mix64(uint64_t x)
 {
@@ -29,6 +36,12 @@ static inline uint64_t mix64(uint64_t x)
 static inline uint32_t load_be16(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 8 | p[1];
+}
+
+static inline void store_be16(uint8_t *p, uint32_t value)
+{
+	p[0] = (uint8_t)(value >> 8);
+	p[1] = (uint8_t)value;
 }
 
 /* Offset of the payload behind Ethernet and VLAN headers; *ethertype is its protocol. length >= 14. */

@@ -11,12 +11,6 @@
 #define SECOND_NS 1000000000ull
 #define CATCH_UP_NS 10000000ull
 
-static void store_be16(uint8_t *p, uint32_t value)
-{
-	p[0] = (uint8_t)(value >> 8);
-	p[1] = (uint8_t)value;
-}
-
 static void make_frame(uint8_t *eth, const struct ttf_generate_config *config, uint32_t flow)
 {
 	uint8_t *ip = eth + TTF_ETH_HLEN;

@@ -1,43 +1,113 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "offload.h"
 
-/* RFC 1071, over bytes at any alignment; an odd last byte is padded with zero. */
-static uint16_t checksum(const uint8_t *data, uint32_t length)
-{
-	uint64_t sum = 0;
-	uint16_t word;
+#include "checksum.h"
+#include "flow.h"
+#include "forward.h"
 
-	for (; length >= 2; length -= 2, data += 2) {
-		memcpy(&word, data, 2);
-		sum += word;
-	}
-	if (length) {
-		word = 0;
-		memcpy(&word, data, 1);
-		sum += word;
-	}
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
+#define IPV4_MIN_BYTES 20u
+#define IPV6_BYTES 40u
+#define TCP_MIN_BYTES 20u
+#define TCP_CSUM_OFFSET 16u
+#define UDP_BYTES 8u
+#define UDP_CSUM_OFFSET 6u
+
+/* The IP header of a segment: it ends where the transport header begins, with IPv6 after any extensions. */
+static int parse_network(const uint8_t *eth, uint32_t length, struct offload_request *request)
+{
+	uint32_t ethertype, bytes;
+	const uint8_t *ip;
+
+	request->network = flow_payload(eth, length, &ethertype);
+	if (request->csum_start < request->network + IPV4_MIN_BYTES)
+		return -1;
+	ip = eth + request->network;
+	bytes = request->csum_start - request->network;
+	request->version = ip[0] >> 4;
+	if (ethertype == ETHERTYPE_IPV4 && request->version == 4)
+		return (ip[0] & 0xfu) * 4 == bytes ? 0 : -1;
+	return ethertype == ETHERTYPE_IPV6 && request->version == 6 && bytes >= IPV6_BYTES ? 0 : -1;
 }
 
-int offload_complete(uint8_t *eth, uint32_t length)
+static int parse_tcp(const uint8_t *eth, uint32_t length, const struct offload_header *header,
+		     struct offload_request *request)
 {
-	struct offload_header header = offload_of(eth);
-	uint32_t at = (uint32_t)header.csum_start + header.csum_offset;
-	uint16_t sum;
+	uint32_t bytes;
 
-	if (header.gso_type)
+	if (header->csum_offset != TCP_CSUM_OFFSET || request->csum_start + TCP_MIN_BYTES > length)
 		return -1;
-	if (!(header.flags & OFFLOAD_NEEDS_CSUM))
-		return 0;
-	if (header.csum_start >= length || at + 2 > length)
+	bytes = (eth[request->csum_start + 12] >> 4) * 4u;
+	request->headers = request->csum_start + bytes;
+	request->wants |= request->version == 4 ? TTF_OFFLOAD_TSO4 : TTF_OFFLOAD_TSO6;
+	if (header->gso_type & OFFLOAD_GSO_ECN)
+		request->wants |= TTF_OFFLOAD_TSO_ECN;
+	return bytes >= TCP_MIN_BYTES ? 0 : -1;
+}
+
+static int parse_udp(const struct offload_header *header, struct offload_request *request)
+{
+	request->headers = request->csum_start + UDP_BYTES;
+	request->wants |= request->version == 4 ? TTF_OFFLOAD_USO4 : TTF_OFFLOAD_USO6;
+	return header->csum_offset == UDP_CSUM_OFFSET && !(header->gso_type & OFFLOAD_GSO_ECN) ? 0 : -1;
+}
+
+static int parse_segment(const uint8_t *eth, uint32_t length, const struct offload_header *header,
+			 struct offload_request *request)
+{
+	int error = -1;
+
+	/* A sender that leaves a segment to be cut leaves its checksum too: there is none of the whole. */
+	if (!(request->wants & TTF_OFFLOAD_CSUM) || !header->gso_size ||
+	    parse_network(eth, length, request) < 0)
 		return -1;
-	/* The field holds the pseudo-header's sum, so it takes part in its own checksum. */
-	sum = checksum(eth + header.csum_start, length - header.csum_start);
-	if (sum == 0)
-		sum = 0xffff; /* UDP reads 0 as "no checksum" (RFC 768); for TCP the two are equal */
-	memcpy(eth + at, &sum, 2);
+	request->gso_size = header->gso_size;
+	switch (header->gso_type & ~OFFLOAD_GSO_ECN) {
+	case OFFLOAD_GSO_TCPV4:
+		if (request->version == 4)
+			error = parse_tcp(eth, length, header, request);
+		break;
+	case OFFLOAD_GSO_TCPV6:
+		if (request->version == 6)
+			error = parse_tcp(eth, length, header, request);
+		break;
+	case OFFLOAD_GSO_UDP_L4:
+		error = parse_udp(header, request);
+		break;
+	}
+	return !error && request->headers <= length ? 0 : -1;
+}
+
+int offload_parse(const uint8_t *eth, uint32_t length, struct offload_request *request)
+{
+	const struct offload_header header = offload_of(eth);
+
+	*request = (struct offload_request){ 0 };
+	/* hdr_len is a hint (the kernel's is what happens to be linear), but never beyond the end. */
+	if (header.flags & ~(OFFLOAD_NEEDS_CSUM | OFFLOAD_DATA_VALID) || header.hdr_len > length)
+		return -1;
+	if (header.flags & OFFLOAD_NEEDS_CSUM) {
+		request->wants = TTF_OFFLOAD_CSUM;
+		request->csum_start = header.csum_start;
+		request->csum_at = (uint32_t)header.csum_start + header.csum_offset;
+		if (request->csum_start < TTF_ETH_HLEN || request->csum_at + 2 > length)
+			return -1;
+	}
+	return header.gso_type ? parse_segment(eth, length, &header, request) : 0;
+}
+
+int offload_oversize(const struct offload_request *request, const uint8_t *eth, uint32_t length, uint32_t mtu)
+{
+	uint32_t longest;
+
+	if (!request->gso_size)
+		return ttf_oversize(eth, length, mtu);
+	longest = request->headers + request->gso_size;
+	return (longest < length ? longest : length) - request->network > mtu;
+}
+
+void offload_complete(const struct offload_request *request, uint8_t *eth, uint32_t length)
+{
+	if (request->wants & TTF_OFFLOAD_CSUM)
+		checksum_complete(eth, length, request->csum_start, request->csum_at);
 	offload_clear(eth);
-	return 0;
 }

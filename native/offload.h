@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The offload header in front of every frame (struct virtio_net_hdr, legacy layout, 10 bytes, native
- * byte order as tun and AF_PACKET use it): what the sender left to be done.
+ * byte order as tun and AF_PACKET use it): what the sender left to be done. Virtio 1.2, section 5.1.6.
+ *
+ * Whatever is done with a request is done with what offload_parse() made of it, never with the header
+ * itself: it lies in memory that another process may write.
  */
 #ifndef TTF_OFFLOAD_H
 #define TTF_OFFLOAD_H
@@ -11,6 +14,14 @@
 #include "abi.h"
 
 #define OFFLOAD_NEEDS_CSUM 1u
+#define OFFLOAD_DATA_VALID 2u /* the checksum was checked: nothing is left to be done */
+
+enum {
+	OFFLOAD_GSO_TCPV4 = 1,
+	OFFLOAD_GSO_TCPV6 = 4,
+	OFFLOAD_GSO_UDP_L4 = 5,
+	OFFLOAD_GSO_ECN = 0x80,
+};
 
 struct offload_header {
 	uint8_t flags;
@@ -21,6 +32,18 @@ struct offload_header {
 	uint16_t csum_offset;
 };
 static_assert(sizeof(struct offload_header) == TTF_VNET_HDR_BYTES, "the legacy layout");
+
+/* A header that makes sense, as offsets from the Ethernet header; every one lies within the frame. */
+struct offload_request {
+	uint32_t wants;	     /* TTF_OFFLOAD_ bits; 0 if nothing is left to be done */
+	uint32_t csum_start; /* the checksum covers from here to the end of the frame */
+	uint32_t csum_at;    /* its field */
+	/* A segment that is to be cut; gso_size is 0 if it isn't one. */
+	uint32_t gso_size; /* payload bytes of each packet but the last */
+	uint32_t network;  /* the IP header, an IPv4 one if version is 4; the transport's is csum_start */
+	uint32_t version;
+	uint32_t headers; /* the payload begins here */
+};
 
 static inline void offload_clear(uint8_t *eth)
 {
@@ -42,15 +65,15 @@ static inline int offload_asks(const uint8_t *eth)
 	return header.flags || header.gso_type;
 }
 
-static inline int offload_is_segment(const uint8_t *eth)
-{
-	return offload_of(eth).gso_type != 0;
-}
-
-/*
- * Do in software what a port without an offload header can't ask its device for: complete the checksum
- * (RFC 1071) in place. Returns 0, or -1 for what can't be done: a segment to be cut, or bounds that lie.
+/* What the header in front of a frame of `length` bytes, 14 or more, asks for: 0, or -1 if it makes no sense.
  */
-int offload_complete(uint8_t *eth, uint32_t length);
+int offload_parse(const uint8_t *eth, uint32_t length, struct offload_request *request);
+
+/* Are the packets that a frame stands for longer than a port of this MTU carries? VLAN tags don't count. */
+int offload_oversize(const struct offload_request *request, const uint8_t *eth, uint32_t length,
+		     uint32_t mtu);
+
+/* Complete the checksum in place, whatever the frame; then nothing is asked for any more. */
+void offload_complete(const struct offload_request *request, uint8_t *eth, uint32_t length);
 
 #endif

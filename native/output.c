@@ -1,88 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where frames leave: output vectors of ports, rings to other workers, and the copies of a flood. */
-#include <errno.h>
+/* Which worker sends a frame: this one (transmit.c), another one through a ring, or several for a flood. */
 #include <string.h>
 #include <unistd.h>
 
 #include "flow.h"
-#include "offload.h"
 #include "worker_internal.h"
-
-#define TX_RETRIES 8
-
-/* --------------------------------------------------------------------------------------- ports */
-
-void queue_frame(struct worker_port *port, struct port_frame view)
-{
-	int segment = view.offload && offload_is_segment(view.eth);
-
-	if (!segment && ttf_oversize(view.eth, view.length, port->mtu)) {
-		drop(port->stats, TTF_DROP_OVERSIZE, 1);
-		return;
-	}
-	if (port->queue.header_bytes && !view.offload)
-		offload_clear(view.eth);
-	if (!port->queue.header_bytes && view.offload && offload_complete(view.eth, view.length) < 0) {
-		drop(port->stats, TTF_DROP_OFFLOAD, 1);
-		return;
-	}
-	port->frames[port->out++] = view;
-}
-
-/* The first unsent frame can't be sent: which name, and does the error concern it alone? */
-static uint32_t drop_reason(int error, int *alone)
-{
-	*alone = 0;
-	switch (error) {
-	case EAGAIN:
-	case EINTR:
-	case ENOBUFS:
-	case ENOMEM:
-		return TTF_DROP_TX_FULL;
-	case EIO: /* tun: not IFF_UP */
-	case ENETDOWN:
-	case ENXIO:
-	case ENODEV:
-	case EBADFD: /* tun: the device is gone */
-		return TTF_DROP_LINK_DOWN;
-	case EMSGSIZE:
-		*alone = 1;
-		return TTF_DROP_OVERSIZE;
-	default:
-		*alone = 1;
-		return TTF_DROP_TX_ERROR;
-	}
-}
-
-static void flush_port(struct worker_port *port)
-{
-	const struct port_frame *frames = port->frames;
-	uint32_t count = port->out, done = 0, retries = TX_RETRIES;
-	uint64_t calls = 0;
-
-	while (done < count) {
-		int sent = port->queue.driver->tx(&port->queue, frames + done, count - done, &calls);
-		uint64_t bytes = 0;
-
-		if (sent > 0) {
-			for (int i = 0; i < sent; i++)
-				bytes += frames[done + (uint32_t)i].length;
-			count_add(&port->stats->tx_bytes, bytes);
-			count_add(&port->stats->tx_packets, sent);
-			done += (uint32_t)sent;
-			continue;
-		}
-		int alone;
-		uint32_t reason = drop_reason(-sent, &alone);
-
-		if (reason == TTF_DROP_TX_FULL && retries-- > 0)
-			continue;
-		drop(port->stats, reason, alone ? 1 : count - done);
-		done = alone ? done + 1 : count;
-	}
-	count_add(&port->stats->tx_calls, calls);
-	port->out = 0;
-}
 
 /* --------------------------------------------------------------------------------------- rings */
 
@@ -153,9 +75,7 @@ static void publish_rings(struct ttf_worker *worker)
 
 void flush(struct ttf_worker *worker)
 {
-	for (uint32_t p = 0; p < worker->ports_high; p++)
-		if (worker->ports[p].out)
-			flush_port(&worker->ports[p]);
+	transmit(worker);
 	if (worker->workers > 1)
 		publish_rings(worker);
 }
@@ -196,7 +116,7 @@ int send_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, u
 	}
 	owner = owner_of(worker, steering_key(worker, view.eth, view.length), in, out);
 	if (owner == worker->id) {
-		queue_frame(out, view);
+		queue_frame(worker, out, view);
 		return 0;
 	}
 	return hand_over(worker, owner,
@@ -243,7 +163,7 @@ static void flood_here(struct ttf_worker *worker, uint32_t key, uint32_t in_port
 		struct worker_port *port = &worker->ports[p];
 
 		if (port->used && p != in_port && owner_of(worker, key, in, port) == worker->id)
-			queue_frame(port, view);
+			queue_frame(worker, port, view);
 	}
 }
 

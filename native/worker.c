@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "flow.h"
+#include "offload.h"
 #include "prefetch.h"
 #include "worker_internal.h"
 
@@ -43,9 +44,16 @@ static int forward_frame(struct ttf_worker *worker, uint32_t slot, uint32_t fram
 {
 	struct ttf_counters *stats = worker->ports[slot].stats;
 	struct forward_verdict verdict;
+	struct offload_request request;
 
 	if (view.length == UINT32_MAX) {
 		drop(stats, TTF_DROP_OVERSIZE, 1);
+		return 0;
+	}
+	/* Whatever becomes of it: a header that makes no sense goes no further than here. */
+	if (view.offload && view.length >= TTF_ETH_HLEN &&
+	    offload_parse(view.eth, view.length, &request) < 0) {
+		drop(stats, TTF_DROP_OFFLOAD, 1);
 		return 0;
 	}
 	verdict = forward(&worker->table, slot, view.eth, view.length, worker->now_ns);
@@ -139,7 +147,7 @@ static void consume_desc(struct ttf_worker *worker, struct ring_in *in, const st
 	if (!out_port->used || !out_port->serves || (uint16_t)out_port->generation != desc.out_generation)
 		drop(orphans, TTF_DROP_NO_PORT, 1);
 	else
-		queue_frame(out_port, view);
+		queue_frame(worker, out_port, view);
 }
 
 /* One burst from a ring: claim, send straight from the producer's pool, complete. */

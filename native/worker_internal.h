@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What worker.c (the loop), output.c (where frames leave) and attach.c (ports come and go) share. */
+/*
+ * What worker.c (the loop), output.c (which worker sends), transmit.c (where frames leave) and attach.c
+ * (ports come and go) share.
+ */
 #ifndef TTF_WORKER_INTERNAL_H
 #define TTF_WORKER_INTERNAL_H
 
@@ -16,13 +19,14 @@ struct worker_port {
 	uint32_t generation;
 	uint32_t queues;
 	uint32_t mtu;
+	uint32_t offloads;	/* TTF_OFFLOAD_ bits that it takes; the rest is done before it gets a frame */
 	int serves;		/* this worker has a queue of the port */
 	int error;		/* errno of a queue that stopped working, looked at again every slice */
 	uint32_t packet_socket; /* PACKET_STATISTICS can be read from its fd */
 	struct port_queue queue;
 	struct ttf_counters *stats;
 	struct generator *generator;
-	uint32_t out; /* frames that wait for flush_ports() */
+	uint32_t out; /* frames that wait for transmit() */
 	struct port_frame frames[TTF_MAX_BATCH];
 };
 
@@ -75,6 +79,10 @@ struct ttf_worker {
 	uint32_t rx_frames[TTF_MAX_BATCH];
 	struct port_frame rx[TTF_MAX_BATCH];
 	uint8_t handed[TTF_MAX_BATCH]; /* frames of the burst that a ring holds now */
+
+	/* Frames of the pool that hold packets of segments cut here, in the order that they were taken. */
+	uint32_t cut_frames;
+	uint32_t cut[TTF_MAX_BATCH];
 };
 
 static inline void drop(struct ttf_counters *counters, uint32_t reason, uint64_t count)
@@ -94,9 +102,6 @@ int send_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, u
 /* The same for every port but in_port. Each further worker that must send gets a copy. */
 int flood_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame, struct port_frame view);
 
-/* Queue a frame on a port that this worker serves, or drop it by name if the port can't carry it. */
-void queue_frame(struct worker_port *port, struct port_frame view);
-
 /* A frame that another worker flooded with this steering key: to the ports that this worker owns for it. */
 void flood_handed(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct port_frame view);
 
@@ -105,6 +110,17 @@ void flush(struct ttf_worker *worker);
 
 /* Take back the frames that consumers are done with. */
 void reclaim(struct ttf_worker *worker);
+
+/* transmit.c */
+
+/*
+ * Queue a frame on a port that this worker serves, as it is or, where it asks for what the port doesn't
+ * take, with its checksum completed or as the packets that it stands for; or drop it by name.
+ */
+void queue_frame(struct ttf_worker *worker, struct worker_port *port, struct port_frame view);
+
+/* Send what is queued. */
+void transmit(struct ttf_worker *worker);
 
 /*
  * How much of a queue that is about to go is read at most: more than any queue length in use, and an end

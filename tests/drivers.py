@@ -13,13 +13,18 @@ from pathlib import Path
 from tests.conftest import missing
 
 PLAIN = ("tap", "packet")
+# The same, and nothing is left to their devices: `offload = false`.
+OFF = "-off"
+WITH_AND_WITHOUT_OFFLOAD = ("tap", "tap-off", "packet", "packet-off")
 TURBOTAP = ("turbotap-burst", "turbotap-mmsg")
 # Where the way in and out makes no difference to what is tested, the default stands for both.
 TURBOTAP_ONCE = ("turbotap-burst",)
 
 
-def port_keys(driver: str) -> dict[str, str]:
+def port_keys(driver: str) -> dict[str, object]:
     """The keys of a port with this driver; any other name is the value of `driver` as it is."""
+    if driver.endswith(OFF):
+        return {**port_keys(driver.removesuffix(OFF)), "offload": False}
     if driver not in TURBOTAP:
         return {"driver": driver}
     if not Path("/dev/net/turbotap").exists():

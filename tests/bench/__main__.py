@@ -17,13 +17,13 @@ import click
 import psutil
 from rich.console import Console
 
-from tests.bench import cases, priority, report, ring, start
+from tests.bench import cases, priority, report, ring, start, tcp
 from tests.bench.lab import Lab
 from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU
 from tests.bench.programs import ProgramError, Programs
 from tests.bench.rounds import Bench, Plan
 
-SECTIONS = ("tap", "tap-sleeping", "hop", "packet", "ring", "start")
+SECTIONS = ("tap", "tap-sleeping", "hop", "packet", "ring", "tcp", "start")
 _NOT_PERMITTED = 77
 _PLAIN_WIDTH = 120
 _OTHER_ROUNDS = 5  # of what isn't compared
@@ -38,6 +38,8 @@ def _measure(
             found.results.append(bench.measure(case, progress))
     if "ring" in wanted:
         found.ring = ring.measure(programs, _OTHER_ROUNDS, progress)
+    if "tcp" in wanted:
+        found.tcp = tcp.measure(_OTHER_ROUNDS, progress)
     if "start" in wanted:
         found.start = start.measure(lab, programs, _OTHER_ROUNDS, progress)
 

@@ -38,6 +38,11 @@ class Forwarder:
     def pids(self) -> tuple[int, ...]:
         return self.worker_pids if self.supervisor_pid is None else (self.supervisor_pid, *self.worker_pids)
 
+    def snapshot(self) -> Snapshot:
+        """The counters of an instance."""
+        assert self.instance is not None
+        return snapshot_of(self.instance)
+
 
 @dataclass(frozen=True)
 class Ttfwd:
@@ -48,8 +53,8 @@ class Ttfwd:
     cpus: str
     queues: int = 1
     steering: str = "queue"
+    offload: bool = True
     ring_slots: int = 512
-    port_keys: str = ""  # lines of TOML for either port
     python: str = sys.executable  # where ttfwd is installed
 
     def _config(self, lab: Lab, devices: Devices) -> str:
@@ -61,7 +66,7 @@ class Ttfwd:
         )
         ports = "".join(
             f'[[port]]\nname = "{port}"\ndriver = "{self.driver}"\nnetns = "{netns or lab.netns}"\n'
-            f'peer = "{peer}"\n{self.port_keys}'
+            f'offload = {str(self.offload).lower()}\npeer = "{peer}"\n'
             for port, netns, peer in (
                 (devices.left, devices.left_netns, devices.right),
                 (devices.right, devices.right_netns, devices.left),
@@ -71,37 +76,44 @@ class Ttfwd:
 
     @contextmanager
     def started(self, lab: Lab, devices: Devices) -> Iterator[subprocess.Popen[bytes]]:
-        """The process that a user would start, from its exec on. Raises ProgramError if it ends badly."""
-        with tempfile.TemporaryDirectory(prefix="ttfwd-bench-") as folder:
-            path, log = Path(folder, "config.toml"), Path(folder, "log")
-            path.write_text(self._config(lab, devices))
-            with log.open("wb") as output:
-                process = subprocess.Popen(
-                    [self.python, "-P", "-m", "forwarder.cli", "start", "-c", str(path)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env={**os.environ, "TTFWD_RUNTIME_DIR": folder},
-                )
-            try:
-                yield process
-            finally:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    code = process.wait(_STOP_TIMEOUT_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    code = process.wait()
-                if code != 0:
-                    raise ProgramError(f"ttfwd: exit code {code}\n{log.read_text(errors='replace')}")
+        """The process that a user would start. Raises ProgramError if it ends badly."""
+        with started(self._config(lab, devices), self.python) as process:
+            yield process
 
     @contextmanager
     def run(self, lab: Lab, devices: Devices) -> Iterator[Forwarder]:
         instance = instance_name(lab, devices)
         with self.started(lab, devices) as process:
-            snapshot = _wait_until_running(instance, process)
+            snapshot = wait_until_running(instance, process)
             workers = tuple(worker.pid for worker in snapshot.workers)
             yield Forwarder(workers, process.pid, instance)
+
+
+@contextmanager
+def started(config: str, python: str = sys.executable) -> Iterator[subprocess.Popen[bytes]]:
+    """`ttfwd start` with this configuration, from its exec on. Raises ProgramError if it ends badly."""
+    with tempfile.TemporaryDirectory(prefix="ttfwd-bench-") as folder:
+        path, log = Path(folder, "config.toml"), Path(folder, "log")
+        path.write_text(config)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [python, "-P", "-m", "forwarder.cli", "start", "-c", str(path)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "TTFWD_RUNTIME_DIR": folder},
+            )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                code = process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = process.wait()
+            if code != 0:
+                raise ProgramError(f"ttfwd: exit code {code}\n{log.read_text(errors='replace')}")
 
 
 def instance_name(lab: Lab, devices: Devices) -> str:
@@ -113,7 +125,7 @@ def snapshot_of(instance: str) -> Snapshot:
         return reader.snapshot()
 
 
-def _wait_until_running(instance: str, process: subprocess.Popen[bytes]) -> Snapshot:
+def wait_until_running(instance: str, process: subprocess.Popen[bytes]) -> Snapshot:
     deadline = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -147,7 +159,7 @@ def check_accounts(forwarder: Forwarder, delivered_packets: int) -> None:
     """ttfwd's own counters agree with what the sink's device has. Raises ProgramError."""
     if forwarder.instance is None:
         return
-    snapshot = snapshot_of(forwarder.instance)
+    snapshot = forwarder.snapshot()
     account = accounting(snapshot)
     if not account.closes or account.sent_packets != delivered_packets:
         raise ProgramError(

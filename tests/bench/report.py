@@ -16,6 +16,7 @@ from tests.bench.load import Load, Paced
 from tests.bench.ring import RingResult
 from tests.bench.rounds import Plan, Result, Spread
 from tests.bench.start import QUEUES, StartResult
+from tests.bench.tcp import VARIANTS, TcpResult
 
 SCHEMA_VERSION = 1
 
@@ -30,6 +31,7 @@ class Report:
     results: list[Result] = field(default_factory=list)
     ring: Sequence[RingResult] | None = None
     start: StartResult | None = None
+    tcp: Sequence[TcpResult] | None = None
 
 
 def machine() -> JsonObject:
@@ -53,6 +55,7 @@ def as_json(report: Report) -> JsonObject:
         "plan": {**asdict(report.plan), "rounds": report.plan.rounds},
         "cases": [_case_json(result) for result in report.results],
         "ring_hop": report.ring and [asdict(one) for one in report.ring],
+        "tcp": report.tcp and [asdict(one) for one in report.tcp],
         "start": report.start and {"queues": QUEUES, **asdict(report.start)},
     }
 
@@ -99,6 +102,8 @@ def show(report: Report, console: Console) -> None:
         console.print(_case_table(result))
     if report.ring is not None:
         console.print(_ring_table(report.ring))
+    if report.tcp is not None:
+        console.print(_tcp_table(report.tcp))
     if report.start is not None:
         console.print(_start_table(report.start))
 
@@ -149,6 +154,20 @@ def _ring_table(ring: Sequence[RingResult]) -> Table:
         streaming, one_way = one.streaming_ns_per_descriptor, one.one_way_ns
         shown.add_row(str(one.burst_packets), spread_text(streaming, 1), spread_text(one_way, 0))
     return shown
+
+
+def _tcp_table(tcp: Sequence[TcpResult]) -> Table:
+    numbers = ("Gbit/s", f"times {list(VARIANTS)[-1]}", "CPU s/GB", "bytes/frame")
+    table = _table("one TCP stream through driver tap, 1 queue", ("ports",), numbers)
+    for one in tcp:
+        table.add_row(
+            one.variant,
+            _spread(one.gbit_per_s, 2),
+            _spread(one.gbit_per_s_ratio, 1),
+            _spread(one.cpu_s_per_gb, 3),
+            _spread(one.bytes_per_frame, 0),
+        )
+    return table
 
 
 def _start_table(start: StartResult) -> Table:

@@ -22,13 +22,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+from hypothesis import settings
+
 from forwarder.native import check, ffi, lib
+from tests.offloads import VNET_HDR_BYTES, vnet_header
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "native"
 
 EPOCH = 0x5EED
-VNET_HDR_BYTES = 10
+EVERY_OFFLOAD = 0x6F  # TTF_OFFLOAD_ bits
 MS = 1_000_000
 FRAME_STRIDE = int(lib.ttf_frames_bytes(2) - lib.ttf_frames_bytes(1))
 FRAME_MAX_BYTES = FRAME_STRIDE - 128
@@ -73,13 +77,28 @@ def udp_frame(src_port: int, dst_port: int, payload: bytes, *, reverse: bool = F
     return macs + b"\x08\x00" + ip + udp
 
 
-def vnet_header(
-    flags: int = 0, gso_type: int = 0, hdr_len: int = 0, gso_size: int = 0, start: int = 0, offset: int = 0
-) -> bytes:
-    return struct.pack("=BBHHHH", flags, gso_type, hdr_len, gso_size, start, offset)
-
-
 NO_OFFLOAD = vnet_header()
+MMSG, RW, PACKET = lib.TTF_IO_MMSG, lib.TTF_IO_RW, lib.TTF_IO_PACKET
+
+DRIVERS = pytest.mark.parametrize(
+    ("io", "header_bytes"),
+    [
+        pytest.param(MMSG, 0, id="mmsg"),
+        pytest.param(MMSG, VNET_HDR_BYTES, id="mmsg-header"),
+        pytest.param(PACKET, 0, id="packet"),
+        pytest.param(PACKET, VNET_HDR_BYTES, id="packet-header"),
+        pytest.param(RW, 0, id="rw"),
+        pytest.param(RW, VNET_HDR_BYTES, id="rw-header"),
+    ],
+)
+UNHURRIED = settings(deadline=None)  # scapy is slow, and more so under a sanitizer
+
+
+def exact(data: bytes) -> Any:
+    """The bytes in memory of their own, not one more."""
+    buffer = ffi.new("uint8_t[]", len(data))
+    ffi.memmove(buffer, data, len(data))
+    return buffer
 
 
 # ---------------------------------------------------------------------------------------------- memory
@@ -142,6 +161,7 @@ class Port:
     mtu: int
     io: int
     header_bytes: int
+    offloads: int
     generation: int
     outside: list[socket.socket] = field(default_factory=list)
     inside: list[socket.socket] = field(default_factory=list)
@@ -276,9 +296,13 @@ class Instance:
         mtu: int = 1500,
         io: int = lib.TTF_IO_MMSG,
         header_bytes: int = 0,
+        offloads: int | None = None,
         generation: int = 1,
     ) -> Port:
-        port = Port(slot, queues or self.workers, peer, mtu, io, header_bytes, generation)
+        """By default a port with an offload header takes every offload."""
+        if offloads is None:
+            offloads = EVERY_OFFLOAD if header_bytes else 0
+        port = Port(slot, queues or self.workers, peer, mtu, io, header_bytes, offloads, generation)
         for _ in range(port.queues):
             inside, outside = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
             for end in (inside, outside):
@@ -307,6 +331,7 @@ class Instance:
                 "fd": port.inside[w].fileno() if w < port.queues else -1,
                 "io": port.io,
                 "header_bytes": port.header_bytes,
+                "offloads": port.offloads,
             },
         )
         check(lib.ttf_worker_attach(self.live[w], config))

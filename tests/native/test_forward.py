@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
@@ -27,7 +27,8 @@ from scapy.layers.sctp import SCTP
 from scapy.packet import Packet, Raw
 
 from forwarder.native import ffi, lib
-from tests.native.harness import MODES, VNET_HDR_BYTES, mac, vnet_header
+from tests.native.harness import MODES, UNHURRIED, exact, mac
+from tests.offloads import VNET_HDR_BYTES, left_to_the_device, vnet_header
 
 SECOND_NS = 10**9
 AGEING_NS = 300 * SECOND_NS
@@ -38,13 +39,6 @@ A_MAC, B_MAC = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
 
 def ether(**fields: Any) -> Packet:
     return Ether(**{"dst": B_MAC, "src": A_MAC, **fields})
-
-
-def exact(data: bytes) -> Any:
-    """The bytes in memory of their own, not one more."""
-    buffer = ffi.new("uint8_t[]", len(data))
-    ffi.memmove(buffer, data, len(data))
-    return buffer
 
 
 PACKETS: dict[str, bytes] = {
@@ -83,7 +77,6 @@ PACKETS: dict[str, bytes] = {
 }
 UNICAST = [name for name in PACKETS if name != "arp"]
 EACH = pytest.mark.parametrize("name", PACKETS)
-UNHURRIED = settings(deadline=None)  # scapy is slow, and more so under a sanitizer
 
 
 class Table:
@@ -462,29 +455,13 @@ def test_the_mtu_counts_neither_header_nor_tags(mtu: int) -> None:
 
 
 def complete(data: bytes, header: bytes) -> tuple[int, bytes, bytes]:
-    """offload_complete()'s answer, the frame, and its offload header afterwards."""
-    buffer = exact(header + data)
-    done = lib.offload_complete(buffer + VNET_HDR_BYTES, len(data))
+    """offload_parse()'s answer, and if it is 0 the frame and its offload header once completed."""
+    buffer, request = exact(header + data), ffi.new("struct offload_request *")
+    result = lib.offload_parse(buffer + VNET_HDR_BYTES, len(data), request)
+    if result == 0:
+        lib.offload_complete(request, buffer + VNET_HDR_BYTES, len(data))
     after = bytes(ffi.buffer(buffer))
-    return done, after[VNET_HDR_BYTES:], after[:VNET_HDR_BYTES]
-
-
-def left_to_the_device(packet: Packet) -> tuple[bytes, bytes, bytes]:
-    """A frame with the sum of the pseudo-header in its field, its offload header, and the frame when done."""
-    done = bytes(packet)
-    layer = TCP if TCP in packet else UDP
-    body = bytes(packet[layer])
-    start = len(done) - len(body)
-    offset = 16 if layer is TCP else 6
-    ip = packet[IP] if IP in packet else packet[IPv6]
-    words = ipaddress.ip_address(ip.src).packed + ipaddress.ip_address(ip.dst).packed
-    words += len(body).to_bytes(4, "big") + (6 if layer is TCP else 17).to_bytes(4, "big")
-    total = sum(int.from_bytes(words[i : i + 2], "big") for i in range(0, len(words), 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    at = start + offset
-    undone = done[:at] + total.to_bytes(2, "big") + done[at + 2 :]
-    return undone, vnet_header(flags=1, start=start, offset=offset), done
+    return result, after[VNET_HDR_BYTES:], after[:VNET_HDR_BYTES]
 
 
 @UNHURRIED

@@ -5,41 +5,17 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import time
 
 import pytest
-from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
-from scapy.packet import Packet, Raw
+from scapy.packet import Raw
 
 from forwarder.native import ffi, lib
 from tests.native.conftest import MakeInstance
-from tests.native.harness import (
-    FRAME_MAX_BYTES,
-    MS,
-    NO_OFFLOAD,
-    VNET_HDR_BYTES,
-    drain,
-    frame,
-    mac,
-    vnet_header,
-)
-
-MMSG, RW, PACKET = lib.TTF_IO_MMSG, lib.TTF_IO_RW, lib.TTF_IO_PACKET
-
-DRIVERS = pytest.mark.parametrize(
-    ("io", "header_bytes"),
-    [
-        pytest.param(MMSG, 0, id="mmsg"),
-        pytest.param(MMSG, VNET_HDR_BYTES, id="mmsg-header"),
-        pytest.param(PACKET, 0, id="packet"),
-        pytest.param(PACKET, VNET_HDR_BYTES, id="packet-header"),
-        pytest.param(RW, 0, id="rw"),
-        pytest.param(RW, VNET_HDR_BYTES, id="rw-header"),
-    ],
-)
+from tests.native.harness import DRIVERS, FRAME_MAX_BYTES, MMSG, MS, RW, frame, mac
+from tests.offloads import VNET_HDR_BYTES
 
 
 @DRIVERS
@@ -95,98 +71,6 @@ def test_burst_sizes_are_counted_in_their_bucket(instance: MakeInstance, count: 
     left.send(0, *(frame(n) for n in range(count)))
     made.step()
     assert list(made.queue(0).rx_bursts) == [int(i == bucket) for i in range(lib.TTF_BURST_BUCKETS)]
-
-
-# ---------------------------------------------------------------------------------------------- offload
-
-
-def checksum_wanted(packet: Packet, layer: type[Packet], offset: int) -> tuple[bytes, bytes, bytes]:
-    """A frame whose checksum is left to the device, its offload header, and the frame when done."""
-    done = bytes(packet)
-    start = len(done) - len(bytes(packet[layer]))
-    undone = bytearray(done)
-    left_over = packet.copy()
-    left_over[layer].chksum = 0
-    # What the kernel leaves in the field is the sum of the pseudo-header, not complemented.
-    body = done[start:]
-    ip = packet[IP] if IP in packet else packet[IPv6]
-    addresses = socket.inet_pton(socket.AF_INET if IP in packet else socket.AF_INET6, ip.src)
-    addresses += socket.inet_pton(socket.AF_INET if IP in packet else socket.AF_INET6, ip.dst)
-    protocol = 6 if layer is TCP else 17
-    pseudo = addresses + len(body).to_bytes(4, "big") + protocol.to_bytes(4, "big")
-    total = sum(int.from_bytes(pseudo[i : i + 2], "big") for i in range(0, len(pseudo), 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    undone[start + offset : start + offset + 2] = total.to_bytes(2, "big")
-    return bytes(undone), vnet_header(flags=1, start=start, offset=offset), done
-
-
-def tcp_packet(payload: bytes = b"odd") -> Packet:
-    return (
-        Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")
-        / IP(src="10.0.0.1", dst="10.0.0.2")
-        / TCP(sport=1234, dport=80)
-        / Raw(payload)
-    )
-
-
-def test_checksum_is_done_for_a_port_without_offload(instance: MakeInstance) -> None:
-    made = instance()
-    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
-    right = made.connect(1, peer=0)
-    undone, header, done = checksum_wanted(tcp_packet(), TCP, 16)
-    assert undone != done
-    left.send(0, undone, header=header)
-    made.settle()
-    assert right.receive(0) == [done]
-
-
-def test_checksum_is_left_to_a_port_with_offload(instance: MakeInstance) -> None:
-    made = instance()
-    left, right = made.pair(header_bytes=VNET_HDR_BYTES)
-    undone, header, _done = checksum_wanted(tcp_packet(), TCP, 16)
-    left.send(0, undone, header=header)
-    made.settle()
-    assert drain(right.outside[0]) == [header + undone]
-
-
-@pytest.mark.parametrize("io", [MMSG, RW, PACKET], ids=["mmsg", "rw", "packet"])
-def test_no_offload_is_asked_for_frames_of_a_port_without(instance: MakeInstance, io: int) -> None:
-    """A frame's memory still has the offload header of the frame before it."""
-    made = instance(frames=1, batch=1)
-    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
-    right = made.connect(1, peer=0, io=io)
-    segment = vnet_header(flags=1, gso_type=1, hdr_len=54, gso_size=1448, start=34, offset=16)
-    for n in range(4):
-        left.send(0, frame(n), header=segment)
-        made.settle()
-        right.send(0, frame(100 + n))
-        made.settle()
-        assert drain(left.outside[0]) == [NO_OFFLOAD + frame(100 + n)]
-    assert made.all_drops() == {"offload": 4}
-
-
-def test_segment_crosses_a_pair_with_offload_whatever_its_size(instance: MakeInstance) -> None:
-    made = instance()
-    left, right = made.pair(header_bytes=VNET_HDR_BYTES, mtu=1500)
-    segment = bytes(tcp_packet(bytes(20000)))
-    header = vnet_header(flags=1, gso_type=1, hdr_len=54, gso_size=1448, start=34, offset=16)
-    left.send(0, segment, header=header)
-    made.settle()
-    assert drain(right.outside[0]) == [header + segment]
-
-
-def test_segment_is_refused_by_a_port_without_offload(instance: MakeInstance) -> None:
-    made = instance()
-    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
-    right = made.connect(1, peer=0)
-    header = vnet_header(flags=1, gso_type=1, hdr_len=54, gso_size=1448, start=34, offset=16)
-    left.send(0, bytes(tcp_packet(bytes(20000))), header=header)
-    left.send(0, bytes(tcp_packet()), header=vnet_header(flags=1, start=4000, offset=16))
-    left.send(0, frame(1))
-    made.settle()
-    assert right.receive(0) == [frame(1)]
-    assert made.all_drops() == {"offload": 2}
 
 
 # ------------------------------------------------------------------------------------------------ drops

@@ -15,14 +15,13 @@ from tests.native.conftest import MakeInstance
 from tests.native.harness import (
     FRAME_MAX_BYTES,
     MS,
-    VNET_HDR_BYTES,
     Instance,
     Port,
     frame,
     mac,
     udp_frame,
-    vnet_header,
 )
+from tests.offloads import VNET_HDR_BYTES
 
 STARTS = pytest.mark.parametrize("start", [0, 2**32 - 3], ids=["start0", "wrap"])
 
@@ -130,16 +129,6 @@ def test_flow_owner_is_the_same_whichever_port_has_fewer_queues(
             owners[flow].append(queue)
     assert len(owners) == 32
     assert all(len(each) == 2 and len(set(each)) == 1 for each in owners.values())
-
-
-def test_offload_header_crosses_a_ring(instance: MakeInstance) -> None:
-    made = instance(2)
-    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
-    right = made.connect(1, peer=0, queues=1, header_bytes=VNET_HDR_BYTES)
-    header = vnet_header(flags=1, gso_type=1, hdr_len=54, gso_size=100, start=34, offset=16)
-    left.send(1, frame(1, 9000), header=header)
-    made.settle()
-    assert right.outside[0].recv(1 << 17) == header + frame(1, 9000)
 
 
 def test_macswap_with_flow_steering(instance: MakeInstance) -> None:
@@ -403,29 +392,6 @@ def test_flood_into_a_full_ring_loses_one_copy_by_name(instance: MakeInstance) -
     assert len(third.receive(1)) == 5
     assert second.receive(0) == [frame(n, dst=b"\xff" * 6) for n in range(2)]
     assert made.drops(0) == {"ring_full": 3}
-
-
-def test_flooded_checksum_is_completed_where_it_must(instance: MakeInstance) -> None:
-    """One frame in memory goes to ports with and without an offload header."""
-    made = instance(2, mode="bridge")
-    source = made.connect(0, header_bytes=VNET_HDR_BYTES)
-    bare = [made.connect(slot) for slot in (1, 2)]
-    with_header = made.connect(3, header_bytes=VNET_HDR_BYTES)
-    data = bytearray(frame(1, dst=b"\xff" * 6))
-    header = vnet_header(flags=1, start=20, offset=6)
-    source.send(0, bytes(data), header=header)
-    made.settle()
-    first, second = (port.receive(0)[0] for port in bare)
-    assert first == second
-    assert first[:26] == data[:26]
-    assert first[28:] == data[28:]
-    words = [int.from_bytes(first[i : i + 2], "little") for i in range(20, 60, 2)]
-    total = sum(words) - int.from_bytes(first[26:28], "little") + int.from_bytes(data[26:28], "little")
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    assert int.from_bytes(first[26:28], "little") == 0xFFFF ^ total
-    raw = with_header.outside[0].recv(4096)
-    assert raw in (bytes(10) + first, header + bytes(data))
 
 
 def test_bridge_learns_across_workers(instance: MakeInstance) -> None:

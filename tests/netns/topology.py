@@ -31,12 +31,14 @@ from pathlib import Path
 from forwarder.netns import inside
 from tests.drivers import port_keys
 from tests.instance import COMMAND_TIMEOUT_S, PATIENT, TIME_FACTOR, ip, run, unique
+from tests.offloads import NEEDS_CSUM, VNET_HDR_BYTES
 
 TIMEOUT_S = 15.0 * TIME_FACTOR
 _QUIET_S = 0.05
 _ETH_P_ALL = 3
 _SOL_PACKET = 263
 _PACKET_AUXDATA = 8
+_PACKET_VNET_HDR = 15
 _PACKET_IGNORE_OUTGOING = 23
 _SO_RCVBUFFORCE = 33
 _TP_STATUS_VLAN_VALID = 1 << 4
@@ -45,10 +47,14 @@ _TPACKET_AUXDATA = struct.Struct("=IIIHHHH")
 
 
 class Capture:
-    """Every frame that a device receives, whole: the VLAN tag that the kernel took out is put back."""
+    """Every frame that a device receives, whole: the VLAN tag that the kernel took out is put back.
 
-    def __init__(self, sock: socket.socket) -> None:
+    Asked for, each has its virtio_net_hdr in front; its offsets count that tag too.
+    """
+
+    def __init__(self, sock: socket.socket, header_bytes: int) -> None:
         self._socket = sock
+        self._header_bytes = header_bytes
 
     def take(self, count: int, timeout_s: float = TIMEOUT_S) -> list[bytes]:
         """What has come, once there are `count` frames (or time is up) and none follows for a moment."""
@@ -77,8 +83,16 @@ class Capture:
                 status, _, _, _, _, tci, tpid = _TPACKET_AUXDATA.unpack(data)
                 if status & _TP_STATUS_VLAN_VALID:
                     tpid = tpid if status & _TP_STATUS_VLAN_TPID_VALID else 0x8100
-                    frame = frame[:12] + struct.pack("!HH", tpid, tci) + frame[12:]
+                    frame = self._tagged(frame, struct.pack("!HH", tpid, tci))
         return frame
+
+    def _tagged(self, frame: bytes, tag: bytes) -> bytes:
+        at = self._header_bytes + 12
+        if self._header_bytes:
+            head, start, offset = struct.unpack("=6sHH", frame[: self._header_bytes])
+            start += len(tag) if head[0] & NEEDS_CSUM else 0
+            frame = struct.pack("=6sHH", head, start, offset) + frame[self._header_bytes :]
+        return frame[:at] + tag + frame[at:]
 
 
 @dataclass(frozen=True)
@@ -88,24 +102,27 @@ class Side:
     netns: str
     device: str
 
-    def send(self, frames: Sequence[bytes]) -> None:
+    def send(self, frames: Sequence[bytes], *, offload_headers: bool = False) -> None:
+        """`offload_headers`: each frame has its virtio_net_hdr in front."""
         with inside(self.netns):
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         with sock:
+            sock.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, offload_headers)
             sock.bind((self.device, 0))
             for frame in frames:
                 sock.send(frame)
 
     @contextmanager
-    def capture(self) -> Iterator[Capture]:
+    def capture(self, *, offload_headers: bool = False) -> Iterator[Capture]:
         with inside(self.netns):
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         with sock:
             sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 64 << 20)
             sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
             sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+            sock.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, offload_headers)
             sock.bind((self.device, _ETH_P_ALL))
-            yield Capture(sock)
+            yield Capture(sock, VNET_HDR_BYTES if offload_headers else 0)
 
     def counters(self, direction: str) -> dict[str, int]:
         """The kernel's counters of the device now: packets, bytes, dropped, errors."""
@@ -215,7 +232,7 @@ def lab(*drivers: str, mtus: Sequence[int] = (), ipv6: bool = False) -> Iterator
             keys = port_keys(driver)
             netns = add_namespace(stack, ipv6=ipv6)
             sides.append(Side(netns, name))
-            if driver != "packet":
+            if keys["driver"] != "packet":
                 ports.append({"name": name, **keys, "netns": netns, "mtu": mtu})
                 continue
             middle = middle or add_namespace(stack)

@@ -101,7 +101,7 @@ def test_traffic_of_a_port_that_is_deleted_is_accounted_for(pair: Pair) -> None:
 
 @pytest.mark.parametrize("pair", ["tap", "turbotap-mmsg"], indirect=True)
 def test_a_connected_port_forwards_to_its_peer_and_is_shown(pair: Pair) -> None:
-    driver = [word for key, value in port_keys(pair.driver).items() for word in (f"--{key}", value)]
+    driver = [word for key, value in port_keys(pair.driver).items() for word in (f"--{key}", str(value))]
     with instance(pair.config(mode="xconnect")) as it, quiet_namespace() as a, quiet_namespace() as b:
         words = ("--netns", a, "--address", "10.9.0.1/24", "--mtu", "1400", *driver)
         shown = it.cli("connect", "c0", *words).stdout

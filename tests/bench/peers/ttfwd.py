@@ -8,29 +8,18 @@ from contextlib import contextmanager
 from functools import partial
 from typing import get_args
 
-from forwarder.config_model import Driver, PortConfig
+from forwarder.config_model import Driver
 from tests.bench.forwarders import Ttfwd
 from tests.bench.lab import Devices
 from tests.bench.load import FORWARDER_CPU
 from tests.bench.peers.peer import Peer, Running
 from tests.bench.peers.topology import PORT_A, PORT_B, SINK, SOURCE, Topology
 
-_NO_OFFLOAD = "offload = false\n"
-
 
 def peers() -> list[Peer]:
     drivers = [driver for driver in get_args(Driver) if driver != "auto"]
-    found = [_peer(driver) for driver in drivers]
-    if "offload" in PortConfig.model_fields:
-        found.append(
-            Peer(
-                "ttfwd-tap-no-offload",
-                "ttfwd tap, no offload",
-                "tap",
-                partial(_run, driver="tap", keys=_NO_OFFLOAD),
-            )
-        )
-    return found
+    without = partial(_run, driver="tap", offload=False)
+    return [*map(_peer, drivers), Peer("ttfwd-tap-no-offload", "ttfwd tap, no offload", "tap", without)]
 
 
 def _peer(driver: str) -> Peer:
@@ -42,11 +31,11 @@ def _peer(driver: str) -> Peer:
 
 
 @contextmanager
-def _run(topology: Topology, driver: str, keys: str = "") -> Iterator[Running]:
+def _run(topology: Topology, driver: str, offload: bool = True) -> Iterator[Running]:
     if driver == "packet":
         devices = Devices(PORT_A, PORT_B, SOURCE, SINK)
     else:
         devices = Devices(SOURCE, SINK, SOURCE, SINK, topology.source.netns, topology.sink.netns)
-    ttfwd = Ttfwd(driver, "adaptive", str(FORWARDER_CPU), port_keys=keys)
+    ttfwd = Ttfwd(driver, "adaptive", str(FORWARDER_CPU), offload=offload)
     with ttfwd.run(topology.middle, devices) as forwarder:
         yield Running(forwarder.pids)

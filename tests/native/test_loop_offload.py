@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a sender left to be done, through a worker's loop: passed on, done here, or dropped by name."""
+
+from __future__ import annotations
+
+import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
+
+from forwarder.native import lib
+from tests.native.conftest import MakeInstance
+from tests.native.harness import DRIVERS, MMSG, NO_OFFLOAD, PACKET, RW, drain, frame
+from tests.offloads import GOOD, MALFORMED, VNET_HDR_BYTES, cut, left_to_the_device, segment, vnet_header
+
+
+def tcp_packet(payload: bytes = b"odd") -> Packet:
+    return (
+        Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")
+        / IP(src="10.0.0.1", dst="10.0.0.2")
+        / TCP(sport=1234, dport=80)
+        / Raw(payload)
+    )
+
+
+def test_checksum_is_done_for_a_port_without_offload(instance: MakeInstance) -> None:
+    made = instance()
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
+    right = made.connect(1, peer=0)
+    undone, header, done = left_to_the_device(tcp_packet())
+    assert undone != done
+    left.send(0, undone, header=header)
+    made.settle()
+    assert right.receive(0) == [done]
+
+
+def test_checksum_is_left_to_a_port_with_offload(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.pair(header_bytes=VNET_HDR_BYTES)
+    undone, header, _done = left_to_the_device(tcp_packet())
+    left.send(0, undone, header=header)
+    made.settle()
+    assert drain(right.outside[0]) == [header + undone]
+
+
+@pytest.mark.parametrize("io", [MMSG, RW, PACKET], ids=["mmsg", "rw", "packet"])
+def test_no_offload_is_asked_for_frames_of_a_port_without(instance: MakeInstance, io: int) -> None:
+    """A frame's memory still has the offload header of the frame before it."""
+    made = instance(frames=1, batch=1)
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
+    right = made.connect(1, peer=0, io=io)
+    segment = vnet_header(flags=1, gso_type=1, hdr_len=54, gso_size=1448, start=34, offset=16)
+    for n in range(4):
+        left.send(0, frame(n), header=segment)
+        made.settle()
+        right.send(0, frame(100 + n))
+        made.settle()
+        assert drain(left.outside[0]) == [NO_OFFLOAD + frame(100 + n)]
+    assert made.all_drops() == {"offload": 4}
+
+
+def test_segment_crosses_a_pair_with_offload_whatever_its_size(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.pair(header_bytes=VNET_HDR_BYTES, mtu=1500)
+    frame_bytes, header = segment(tcp_packet(bytes(65_000)), 1460)
+    left.send(0, frame_bytes, header=header)
+    made.settle()
+    assert drain(right.outside[0]) == [header + frame_bytes]
+    assert made.total(1, "tx_bytes") == len(frame_bytes)
+
+
+# What a port lacks, by itself: no header at all, or one with which it takes checksums alone.
+LACKING = pytest.mark.parametrize(
+    ("header_bytes", "offloads"),
+    [
+        pytest.param(0, 0, id="no-header"),
+        pytest.param(VNET_HDR_BYTES, 0, id="nothing"),
+        pytest.param(VNET_HDR_BYTES, lib.TTF_OFFLOAD_CSUM, id="checksums"),
+    ],
+)
+
+
+@LACKING
+@pytest.mark.parametrize("io", [MMSG, RW], ids=["mmsg", "rw"])
+def test_segment_is_cut_for_a_port_that_does_not_take_it(
+    instance: MakeInstance, io: int, header_bytes: int, offloads: int
+) -> None:
+    made = instance(batch=16)
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
+    right = made.connect(1, peer=0, io=io, header_bytes=header_bytes, offloads=offloads)
+    packet = tcp_packet(bytes(range(256)) * 200)
+    wanted = cut(packet, 1460)
+    before, after = frame(1), frame(2)
+    left.send(0, before)
+    left.send(0, segment(packet, 1460)[0], header=segment(packet, 1460)[1])
+    left.send(0, after)
+    made.settle()
+    assert right.receive(0) == [before, *wanted, after]
+    assert made.total(0, "rx_packets") == 3
+    assert made.total(1, "tx_packets") == 2 + len(wanted)
+    assert int(made.worker_stats().orphans.copied_packets) == len(wanted) - 1
+    assert made.all_drops() == {}
+    if io == MMSG:
+        assert made.total(1, "tx_calls") == -(-(2 + len(wanted)) // 16), "in bursts"
+
+
+def test_a_segment_of_which_each_feature_is_asked_for(instance: MakeInstance) -> None:
+    """A port that takes TCP over IPv4 gets that as it is; what it doesn't take is cut."""
+    made = instance()
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
+    takes = lib.TTF_OFFLOAD_CSUM | lib.TTF_OFFLOAD_TSO4
+    right = made.connect(1, peer=0, header_bytes=VNET_HDR_BYTES, offloads=takes)
+    ether, payload = Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01"), Raw(bytes(3000))
+    ip4, ip6 = IP(src="10.0.0.1", dst="10.0.0.2"), IPv6(src="fd00::1", dst="fd00::2")
+    tcp, congested, udp = TCP(flags="PA"), TCP(flags="PAC"), UDP()
+    whole, header = segment(ether / ip4 / tcp / payload, 1400)
+    left.send(0, whole, header=header)
+    made.settle()
+    assert drain(right.outside[0]) == [header + whole]
+    for network, transport in ((ip6, tcp), (ip4, congested), (ip4, udp), (ip6, udp)):
+        packet = ether / network / transport / payload
+        whole, header = segment(packet, 1400)
+        left.send(0, whole, header=header)
+        made.settle()
+        assert right.receive(0) == cut(packet, 1400)
+
+
+def test_a_segment_is_cut_with_whatever_frames_are_free(instance: MakeInstance) -> None:
+    made = instance(frames=3, batch=2)
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
+    right = made.connect(1, peer=0)
+    packet = tcp_packet(bytes(10_000))
+    whole, header = segment(packet, 1000)
+    left.send(0, whole, header=header)
+    made.settle()
+    assert right.receive(0) == cut(packet, 1000)
+
+
+def test_a_segment_without_a_free_frame_is_dropped_by_name(instance: MakeInstance) -> None:
+    made = instance(frames=1, batch=1)
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
+    right = made.connect(1, peer=0)
+    whole, header = segment(tcp_packet(bytes(10_000)), 1000)
+    left.send(0, whole, header=header)
+    left.send(0, frame(1))
+    made.settle()
+    assert right.receive(0) == [frame(1)]
+    assert made.drops(1) == {"no_frame": 10}
+
+
+@DRIVERS
+def test_a_segment_whose_packets_are_too_long_is_dropped_by_name(
+    instance: MakeInstance, io: int, header_bytes: int
+) -> None:
+    made = instance()
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES, mtu=9000)
+    right = made.connect(1, peer=0, io=io, header_bytes=header_bytes, mtu=1500)
+    fits, too_long = segment(tcp_packet(bytes(20_000)), 1460), segment(tcp_packet(bytes(20_000)), 1461)
+    left.send(0, too_long[0], header=too_long[1])
+    left.send(0, fits[0], header=fits[1])
+    made.settle()
+    assert len(drain(right.outside[0])) == (1 if header_bytes else 14)
+    assert made.all_drops() == {"oversize": 1}
+    assert made.drops(1) == {"oversize": 1}
+
+
+@pytest.mark.parametrize("mode", ["xconnect", "bridge", "macswap", "rxonly"])
+@pytest.mark.parametrize("what", MALFORMED)
+def test_a_header_that_makes_no_sense_is_dropped_by_name(
+    instance: MakeInstance, what: str, mode: str
+) -> None:
+    made = instance(mode=mode)
+    left, right = made.pair(header_bytes=VNET_HDR_BYTES)
+    left.send(0, GOOD[0], header=MALFORMED[what])
+    made.settle()
+    assert drain(left.outside[0]) == drain(right.outside[0]) == []
+    assert made.drops(0) == {"offload": 1}
+
+
+# ------------------------------------------------------------------------------------- several workers
+
+
+def test_offload_header_crosses_a_ring(instance: MakeInstance) -> None:
+    made = instance(2)
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
+    right = made.connect(1, peer=0, queues=1, header_bytes=VNET_HDR_BYTES)
+    segment, header = GOOD
+    left.send(1, segment, header=header)
+    made.settle()
+    assert right.outside[0].recv(1 << 17) == header + segment
+
+
+def test_a_segment_of_another_worker_is_cut(instance: MakeInstance) -> None:
+    made = instance(2)
+    left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
+    right = made.connect(1, peer=0, queues=1)
+    packet = Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=9) / Raw(bytes(5000))
+    whole, header = segment(packet, 1200)
+    left.send(1, whole, header=header)
+    made.settle()
+    assert right.receive(0) == cut(packet, 1200)
+
+
+def test_a_flooded_segment_is_cut_where_it_must(instance: MakeInstance) -> None:
+    """One frame in memory goes out whole by one port, and in packets by two others."""
+    made = instance(2, mode="bridge")
+    source = made.connect(0, header_bytes=VNET_HDR_BYTES)
+    cutting = [made.connect(1), made.connect(2, queues=1)]
+    whole_port = made.connect(3, header_bytes=VNET_HDR_BYTES)
+    packet = (
+        Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:01")
+        / IP(src="10.0.0.1", dst="10.0.0.2")
+        / UDP(sport=1, dport=9)
+        / Raw(bytes(5000))
+    )
+    whole, header = segment(packet, 1200)
+    source.send(1, whole, header=header)
+    made.settle()
+    assert [port.receive_all() for port in cutting] == [cut(packet, 1200)] * 2
+    assert whole_port.outside[1].recv(1 << 17) == header + whole
+
+
+def test_flooded_checksum_is_completed_where_it_must(instance: MakeInstance) -> None:
+    """One frame in memory goes to ports with and without an offload header."""
+    made = instance(2, mode="bridge")
+    source = made.connect(0, header_bytes=VNET_HDR_BYTES)
+    bare = [made.connect(slot) for slot in (1, 2)]
+    with_header = made.connect(3, header_bytes=VNET_HDR_BYTES)
+    data = bytearray(frame(1, dst=b"\xff" * 6))
+    header = vnet_header(flags=1, start=20, offset=6)
+    source.send(0, bytes(data), header=header)
+    made.settle()
+    first, second = (port.receive(0)[0] for port in bare)
+    assert first == second
+    assert first[:26] == data[:26]
+    assert first[28:] == data[28:]
+    words = [int.from_bytes(first[i : i + 2], "little") for i in range(20, 60, 2)]
+    total = sum(words) - int.from_bytes(first[26:28], "little") + int.from_bytes(data[26:28], "little")
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    assert int.from_bytes(first[26:28], "little") == 0xFFFF ^ total
+    raw = with_header.outside[0].recv(4096)
+    assert raw in (bytes(10) + first, header + bytes(data))

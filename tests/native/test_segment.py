@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segmentation in software: what is cut is what scapy makes, byte by byte, and within bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.layers.inet import IP, TCP, UDP, IPOption_NOP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting
+from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
+from scapy.packet import Packet, Raw
+
+from forwarder.native import ffi, lib
+from tests.native.harness import UNHURRIED, exact
+from tests.offloads import CWR, GOOD, GSO_ECN, GSO_TCPV4, MALFORMED, VNET_HDR_BYTES, cut, segment, vnet_header
+
+ETHER = Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")
+TAGS = {
+    "plain": [],
+    "tagged": [Dot1Q(vlan=5, prio=3)],
+    "twice": [Dot1AD(vlan=100), Dot1Q(vlan=5)],
+}
+NETWORKS: dict[str, Any] = {
+    "ipv4": IP(src="10.0.0.1", dst="10.0.0.2", id=65534),
+    "ipv4-options": IP(src="10.0.0.1", dst="10.0.0.2", flags="DF", options=[IPOption_NOP()] * 8),
+    "ipv6": IPv6(src="fd00::1", dst="fd00::2"),
+    "ipv6-extensions": IPv6(src="fd00::1", dst="fd00::2")
+    / IPv6ExtHdrHopByHop()
+    / IPv6ExtHdrRouting(addresses=["fd00::9"], segleft=1)
+    / IPv6ExtHdrDestOpt(),
+}
+TRANSPORTS = {
+    "tcp": TCP(sport=1, dport=2, seq=0xFFFFFF00, ack=7, flags="FPA"),
+    "tcp-options": TCP(sport=1, dport=2, flags="PAEC", options=[("Timestamp", (1, 2)), ("NOP", None)] * 2),
+    "udp": UDP(sport=1, dport=2),
+}
+
+
+def packet_of(tags: str, network: str, transport: str, payload: bytes) -> Packet:
+    made: Packet = ETHER.copy()
+    for layer in (*TAGS[tags], NETWORKS[network], TRANSPORTS[transport], Raw(payload)):
+        made = made / layer.copy()
+    return made
+
+
+def parse(frame: bytes, header: bytes) -> tuple[int, Any, Any]:
+    """offload_parse()'s answer, the request, and the memory with the frame in it."""
+    memory, request = exact(header + frame), ffi.new("struct offload_request *")
+    return lib.offload_parse(memory + VNET_HDR_BYTES, len(frame), request), request, memory
+
+
+def cut_by_us(frame: bytes, header: bytes) -> list[bytes]:
+    result, request, memory = parse(frame, header)
+    assert result == 0
+    made = []
+    for index in range(lib.segment_count(request, len(frame))):
+        packet = exact(bytes(len(frame)))
+        size = lib.segment_cut(request, memory + VNET_HDR_BYTES, len(frame), index, packet)
+        made.append(bytes(ffi.buffer(packet, size)))
+    assert bytes(ffi.buffer(memory)) == header + frame, "the segment itself is only read"
+    return made
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("tags", TAGS)
+def test_what_is_cut_is_what_scapy_makes(tags: str, network: str, transport: str) -> None:
+    packet = packet_of(tags, network, transport, bytes(range(256)) * 20)
+    assert cut_by_us(*segment(packet, 1400)) == cut(packet, 1400)
+
+
+@UNHURRIED
+@given(
+    tags=st.sampled_from(sorted(TAGS)),
+    network=st.sampled_from(sorted(NETWORKS)),
+    transport=st.sampled_from(sorted(TRANSPORTS)),
+    payload=st.binary(max_size=3000),
+    gso_size=st.integers(1, 65535),
+    seq=st.integers(0, 2**32 - 1),
+    ident=st.integers(0, 65535),
+)
+def test_of_any_size(
+    tags: str, network: str, transport: str, payload: bytes, gso_size: int, seq: int, ident: int
+) -> None:
+    packet = packet_of(tags, network, transport, payload)
+    if TCP in packet:
+        packet[TCP].seq = seq
+    if IP in packet:
+        packet[IP].id = ident
+    gso_size = max(gso_size, len(payload) // 40)  # scapy is slow
+    assert cut_by_us(*segment(packet, gso_size)) == cut(packet, gso_size)
+
+
+def test_the_largest_segment() -> None:
+    packet = packet_of("twice", "ipv4", "tcp", bytes(65535 - 40))
+    assert cut_by_us(*segment(packet, 1460)) == cut(packet, 1460)
+
+
+def test_congestion_is_told_once() -> None:
+    packet = packet_of("plain", "ipv4", "tcp-options", bytes(3000))
+    frame, header = segment(packet, 1000)
+    assert header[1] == GSO_TCPV4 | GSO_ECN
+    flags = [Ether(one)[TCP].flags for one in cut_by_us(frame, header)]
+    assert [bool(int(each) & CWR) for each in flags] == [True, False, False]
+
+
+# ------------------------------------------------------------------------------------------- malformed
+
+
+def test_the_header_that_the_malformed_ones_differ_from_is_good() -> None:
+    assert parse(*GOOD)[0] == 0
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_a_header_that_makes_no_sense_is_refused(what: str) -> None:
+    assert parse(GOOD[0], MALFORMED[what])[0] == -1
+
+
+@pytest.mark.parametrize(("at", "value"), [(12, b"\x86\xdd"), (14, b"\x65"), (14, b"\x46"), (46, b"\x40")])
+def test_a_frame_that_its_header_does_not_fit_is_refused(at: int, value: bytes) -> None:
+    """Another EtherType, IP version, IP header length, and a TCP header that is too short."""
+    frame, header = GOOD
+    assert parse(frame[:at] + value + frame[at + len(value) :], header)[0] == -1
+
+
+@UNHURRIED
+@given(
+    frame=st.builds(lambda head, tail: GOOD[0][:head] + tail, st.integers(14, 80), st.binary(max_size=200)),
+    gso_type=st.sampled_from([0, 1, 3, 4, 5, 0x81, 0x84, 0x85]),
+    gso_size=st.integers(0, 100),
+    start=st.one_of(st.integers(0, 100), st.integers(0, 65535)),
+    offset=st.sampled_from([6, 16, 0, 65535]),
+    hdr_len=st.integers(0, 300),
+)
+def test_nonsense_is_read_and_written_within_bounds(
+    frame: bytes, gso_type: int, gso_size: int, start: int, offset: int, hdr_len: int
+) -> None:
+    """Under a sanitizer; without one, packets are no longer than the segment, whose payload they have."""
+    header = vnet_header(1, gso_type, hdr_len, gso_size, start, offset)
+    result, request, memory = parse(frame, header)
+    if result < 0:
+        return
+    lib.offload_oversize(request, memory + VNET_HDR_BYTES, len(frame), 0)
+    if gso_type:
+        made = cut_by_us(frame, header)
+        headers = int(request.headers)
+        assert b"".join(one[headers:] for one in made) == frame[headers:]
+    else:
+        lib.offload_complete(request, memory + VNET_HDR_BYTES, len(frame))
+
+
+# ------------------------------------------------------------------------------------------------- MTU
+
+
+@pytest.mark.parametrize("tags", TAGS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_mtu_counts_a_packet_of_the_segment(tags: str, transport: str) -> None:
+    packet = packet_of(tags, "ipv6", transport, bytes(30_000))
+    frame, header = segment(packet, 1400)
+    longest = max(len(one) for one in cut(packet, 1400)) - 14 - 4 * len(TAGS[tags])
+    _, request, memory = parse(frame, header)
+    assert not lib.offload_oversize(request, memory + VNET_HDR_BYTES, len(frame), longest)
+    assert lib.offload_oversize(request, memory + VNET_HDR_BYTES, len(frame), longest - 1)

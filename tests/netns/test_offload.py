@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checksums and segments that a sender leaves to be done, over pairs of drivers with and without offload.
+
+    netns            instance            netns
+    [p0]============( p0   p1 )============[p1]
+
+Where the way out takes them they cross as they are; where it doesn't, the frames that leave are complete: a
+capture without any offload finds what scapy makes of the same packets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+
+import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt
+from scapy.layers.l2 import Dot1Q, Ether
+from scapy.packet import Packet, Raw
+
+from tests.drivers import OFF, TURBOTAP_ONCE, WITH_AND_WITHOUT_OFFLOAD
+from tests.instance import Instance, instance, ip, unique
+from tests.netns import transfer
+from tests.netns.frames import A, B, flow_frames
+from tests.netns.topology import TIMEOUT_S, Capture, Side, lab
+from tests.offloads import NEEDS_CSUM, VNET_HDR_BYTES, cut, left_to_the_device, segment
+
+PAIRS = [
+    *product(WITH_AND_WITHOUT_OFFLOAD, repeat=2),
+    *product(TURBOTAP_ONCE, ("turbotap-burst", "turbotap-mmsg", "turbotap-burst-off", "tap-off", "packet")),
+    *product(("turbotap-burst-off", "packet", "tap-off"), TURBOTAP_ONCE),
+]
+CUT_BEFORE_US = ("tap-off", "turbotap-burst-off")
+EACH_PAIR = pytest.mark.parametrize("drivers", PAIRS, ids="-to-".join)
+LEFT4, RIGHT4, LEFT6, RIGHT6 = "10.91.0.1", "10.91.0.2", "fd91::1", "fd91::2"
+VLAN = 5
+MIB = 1 << 20
+EVERYTHING = ["csum", "tso4", "tso6", "ecn", "uso4", "uso6"]
+
+
+@contextmanager
+def running(*drivers: str, ipv6: bool = False) -> Iterator[tuple[Instance, Side, Side]]:
+    with lab(*drivers, ipv6=ipv6) as it_lab, instance(it_lab.config("xconnect", queues=2)) as it:
+        left, right = it_lab.sides
+        yield it, left, right
+
+
+@contextmanager
+def addressed(*drivers: str) -> Iterator[tuple[Instance, Side, Side]]:
+    with running(*drivers, ipv6=True) as (it, left, right):
+        left.address(f"{LEFT4}/24", f"{LEFT6}/64")
+        right.address(f"{RIGHT4}/24", f"{RIGHT6}/64")
+        yield it, left, right
+
+
+# ---------------------------------------------------------------------------------------------- frames
+
+
+def packets() -> list[Packet]:
+    made: list[Packet] = []
+    ip4, ip6 = IP(src="198.18.0.1", dst="198.18.0.2", id=65530), IPv6(src="fd00::1", dst="fd00::2")
+    for number, (tags, network, transport) in enumerate(
+        product(
+            ([], [Dot1Q(vlan=VLAN, prio=3)]),
+            (ip4, ip6, ip6 / IPv6ExtHdrDestOpt()),
+            (TCP(flags="PA", seq=0xFFFF0000), TCP(flags="FPAC", options=[("Timestamp", (1, 2))]), UDP()),
+        )
+    ):
+        packet: Packet = Ether(src=A, dst=B)
+        for layer in (*tags, network, transport):
+            packet = packet / layer.copy()
+        packet[TCP if TCP in packet else UDP].sport = 1024 + number
+        packet[TCP if TCP in packet else UDP].dport = 9
+        made.append(packet / Raw(os.urandom(20_000)))
+    return made
+
+
+@EACH_PAIR
+def test_frames_cross_as_they_are_or_arrive_as_scapy_makes_them(drivers: tuple[str, str]) -> None:
+    # A tap without offload has its kernel side cut segments; a packet socket shows them as they are.
+    whole = not drivers[1].endswith(OFF) and drivers[0] not in CUT_BEFORE_US
+    with running(*drivers) as (it, left, right), right.capture(offload_headers=True) as capture:
+        for packet in packets():
+            _segment_crosses(left, capture, packet, whole)
+            _checksum_crosses(left, capture, packet, may_be_left=not drivers[1].endswith(OFF))
+        assert it.settled().counters.dropped_packets == 0
+
+
+def _segment_crosses(left: Side, capture: Capture, packet: Packet, whole: bool) -> None:
+    sent, header = segment(packet, 1380)
+    wanted = cut(packet, 1380)
+    left.send([header + sent], offload_headers=True)
+    got = capture.take(1 if whole else len(wanted))
+    if whole:
+        assert [_meaning(frame) for frame in got] == [_meaning(header + sent)]
+        assert [frame[VNET_HDR_BYTES:].hex() for frame in got] == [sent.hex()]
+    else:
+        assert [frame[VNET_HDR_BYTES:].hex() for frame in got] == [frame.hex() for frame in wanted]
+        assert {frame[0] & NEEDS_CSUM for frame in got} == {0}, "complete"
+
+
+def _checksum_crosses(left: Side, capture: Capture, packet: Packet, may_be_left: bool) -> None:
+    short = packet.copy()
+    short[TCP if TCP in short else UDP].payload = Raw(b"a payload of odd length")
+    undone, header, done = left_to_the_device(short)
+    left.send([header + undone], offload_headers=True)
+    (frame,) = capture.take(1)
+    if frame[0] & NEEDS_CSUM:
+        assert may_be_left
+        assert frame[VNET_HDR_BYTES:].hex() == undone.hex()
+    else:
+        assert frame[VNET_HDR_BYTES:].hex() == done.hex()
+
+
+def _meaning(frame: bytes) -> bytes:
+    """A virtio_net_hdr without hdr_len, which each kernel fills in as it likes."""
+    return frame[:2] + frame[4:VNET_HDR_BYTES]
+
+
+# ------------------------------------------------------------------------------------------- transfers
+
+
+@EACH_PAIR
+def test_transfers_arrive_intact(drivers: tuple[str, str]) -> None:
+    with addressed(*drivers) as (it, left, right):
+        transfer.tcp(left, right, RIGHT4, 64 * MIB)
+        transfer.tcp(right, left, LEFT6, 16 * MIB)
+        transfer.udp(left, right, RIGHT6, rounds=20)
+        transfer.udp(right, left, LEFT4, rounds=20)
+        drops = it.settled().counters.drops
+        assert (drops["offload"], drops["oversize"], drops["no_frame"], drops["tx_error"]) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("drivers", [("tap", "tap"), ("turbotap-burst", "turbotap-burst")], ids="-to-".join)
+def test_a_large_transfer_crosses_in_large_segments(drivers: tuple[str, str]) -> None:
+    with addressed(*drivers) as (it, left, right):
+        transfer.tcp(left, right, RIGHT4, 1024 * MIB)
+        received = it.settled().ports[0].counters
+        assert received.rx_bytes / received.rx_packets > 4 * 1514
+
+
+def test_a_bridge_of_mixed_ports() -> None:
+    with (
+        lab("tap", "tap-off", "packet", ipv6=True) as it_lab,
+        instance(it_lab.config("bridge", queues=2, steering="flow")) as it,
+    ):
+        addresses = ["10.91.0.1", "10.91.0.2", "10.91.0.3"]
+        for side, address in zip(it_lab.sides, addresses, strict=True):
+            side.address(f"{address}/24")
+        for (source, _), (sink, address) in product(zip(it_lab.sides, addresses, strict=True), repeat=2):
+            if source is not sink:
+                transfer.tcp(source, sink, address, 8 * MIB)
+                transfer.udp(source, sink, address, rounds=5)
+        assert it.settled().counters.drops["offload"] == 0
+
+
+# ---------------------------------------------------------------------------------- the MTU, and memory
+
+
+@pytest.mark.parametrize("driver", ["tap", "tap-off"])
+def test_a_segment_of_packets_beyond_the_mtu_is_dropped_by_name(driver: str) -> None:
+    fits, too_long = (
+        Ether(src=A, dst=B) / IP(src="198.18.0.1", dst="198.18.0.2") / TCP() / Raw(bytes(length))
+        for length in (7300, 8000)
+    )
+    with lab("tap", driver, mtus=(9000, 1500)) as it_lab, instance(it_lab.config("xconnect")) as it:
+        left, right = it_lab.sides
+        with right.capture() as capture:
+            for packet, gso_size in ((too_long, 2000), (fits, 1460)):
+                whole, header = segment(packet, gso_size)
+                left.send([header + whole], offload_headers=True)
+            wanted = 1 if driver == "tap" else 5
+            assert len(capture.take(wanted)) == wanted
+        settled = it.settled(received=2)
+        assert settled.ports[1].counters.drops["oversize"] == settled.counters.dropped_packets == 1
+
+
+def test_small_packets_keep_few_pages_resident() -> None:
+    """Frames hold 64 KiB, and what isn't used of them costs nothing."""
+    with running("tap", "tap") as (it, left, _):
+        for _ in range(20):
+            left.send(flow_frames(1, 500))
+        it.settled(received=10_000)
+        batch = it.stats().instance.batch
+        for path in Path("/dev/shm").glob(f"ttfwd.{it.name}.frames.*"):
+            pool = path.stat()
+            assert pool.st_size > 1024 * 65_536
+            # The head, and of each frame of a burst the page or two that a small frame and its header lie on.
+            assert pool.st_blocks * 512 <= (1 + 2 * batch) * 4096
+
+
+# ----------------------------------------------------------------------------------- what is granted
+
+
+def test_what_was_granted_is_told() -> None:
+    with running("tap", "tap-off") as (it, left, _):
+        assert f"offload {' '.join(EVERYTHING)}, peer p1" in it.log
+        assert "offload none, peer p0" in it.log
+        assert [port["offloads"] for port in it.stats_json()["ports"]] == [EVERYTHING, []]
+        assert " ".join(EVERYTHING) in it.cli("stats").stdout
+        joined = it.cli(
+            *("connect", unique("p"), "--netns", left.netns, "--driver", "tap", "--no-offload", "--json")
+        )
+        assert json.loads(joined.stdout)["offloads"] == []
+
+
+def test_a_device_is_not_asked_for_what_it_does_not_do() -> None:
+    """A segment that a packet port's device can't cut would be dropped by the kernel."""
+    with lab("tap", "packet", ipv6=True) as it_lab:
+        netns = str(it_lab.ports[1]["netns"])
+        features = ("tx-tcp-segmentation", "off", "tx-udp-segmentation", "off")
+        Side(netns, "p1").run("ethtool", "-K", "p1", *features)
+        with instance(it_lab.config("xconnect")) as it:
+            left, right = it_lab.sides
+            left.address(f"{LEFT4}/24", f"{LEFT6}/64")
+            right.address(f"{RIGHT4}/24", f"{RIGHT6}/64")
+            assert it.stats_json()["ports"][1]["offloads"] == ["csum", "tso6", "ecn"]
+            for address in (RIGHT4, RIGHT6):
+                transfer.tcp(left, right, address, 8 * MIB)
+                transfer.udp(left, right, address, rounds=5)
+            assert it.settled().counters.dropped_packets == 0
+
+
+def test_a_tap_of_somebody_else_loses_the_offloads_that_it_had() -> None:
+    """Without offload its kernel side must cut segments again, whoever used it before."""
+    with lab("tap", "tap", ipv6=True) as it_lab:
+        left, right = it_lab.sides
+        for side in it_lab.sides:
+            ip("tuntap", "add", side.device, "mode", "tap", "multi_queue", netns=side.netns)
+        for offload in (True, False):
+            config = it_lab.config("xconnect", port={n: {"offload": offload} for n in (0, 1)})
+            with instance(config) as it:
+                if offload:
+                    left.address(f"{LEFT4}/24")
+                    right.address(f"{RIGHT4}/24")
+                transfer.tcp(left, right, RIGHT4, 4 * MIB)
+                counters = it.settled(timeout_s=TIMEOUT_S).ports[0].counters
+                assert (counters.rx_bytes / counters.rx_packets > 1514) == offload
