@@ -158,16 +158,16 @@ def _ring_table(ring: Sequence[RingResult]) -> Table:
 
 def _tcp_table(tcp: Sequence[TcpResult]) -> Table:
     numbers = ("Gbit/s", f"times {list(VARIANTS)[-1]}", "CPU s/GB", "bytes/frame")
-    table = _table("one TCP stream through driver tap, 1 queue", ("ports",), numbers)
+    found = table("one TCP stream through driver tap, 1 queue", ("ports",), numbers)
     for one in tcp:
-        table.add_row(
+        found.add_row(
             one.variant,
-            _spread(one.gbit_per_s, 2),
-            _spread(one.gbit_per_s_ratio, 1),
-            _spread(one.cpu_s_per_gb, 3),
-            _spread(one.bytes_per_frame, 0),
+            spread_text(one.gbit_per_s, 2),
+            spread_text(one.gbit_per_s_ratio, 1),
+            spread_text(one.cpu_s_per_gb, 3),
+            spread_text(one.bytes_per_frame, 0),
         )
-    return table
+    return found
 
 
 def _start_table(start: StartResult) -> Table:
