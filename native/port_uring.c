@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Driver `uring`: a tap queue by io_uring, a system call a burst on kernels without our module.
+ *
+ * Each queue has a ring of its own, made at attach and unmade at detach. No request outlives the call that
+ * submits it, so that the kernel never owns a frame between calls: reads and writes are tried (RWF_NOWAIT)
+ * and end at once. What stays outstanding is one poll request, submitted behind the reads of a burst. Where
+ * it ends at once the queue holds more; where it stays, rx() looks at the ring's memory for as long as
+ * nothing comes, without a system call, and a worker that sleeps is woken by the ring's fd.
+ *
+ * The queue's file is registered (a reference that isn't taken and given back for each frame), frames are
+ * not: it made no difference (docs/benchmarks.md), and registered memory is resident.
+ */
+#if !__has_include(<liburing.h>)
+#error "liburing.h is missing: install liburing-dev"
+#endif
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "offload.h"
+#include "port.h"
+#include "uring.h"
+
+#define ENTRIES (2 * TTF_MAX_BATCH) /* of a burst there are TTF_MAX_BATCH and a poll; a power of two */
+#define FILE_INDEX 0
+/* Requests of a burst have their place in it as user_data. */
+#define POLL_DATA UINT64_MAX
+#define OTHER_DATA (UINT64_MAX - 1)
+
+struct uring {
+	struct io_uring ring;
+	uint32_t ask;	 /* reads of the next burst: what came last, and room to see that there is more */
+	uint32_t nowait; /* RWF_NOWAIT, or 0 where the kernel's tun doesn't know it (before 6.4) */
+	int ready;	 /* the queue may hold something */
+	int polled;	 /* a poll request is outstanding */
+	int refused;	 /* the kernel took nothing of the last tx() */
+	int32_t results[TTF_MAX_BATCH];
+};
+
+/* A ring with what this kernel has of the features that spare it locks and interrupts. 0 or -errno. */
+static int ring_init(struct io_uring *ring)
+{
+	static const unsigned int features[] = {
+		IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			IORING_SETUP_TASKRUN_FLAG, /* 6.1 */
+		IORING_SETUP_SUBMIT_ALL,	   /* 5.18 */
+	};
+	int error = -EINVAL;
+
+	for (size_t i = 0; i < sizeof(features) / sizeof(*features) && error == -EINVAL; i++)
+		error = io_uring_queue_init(ENTRIES, ring, features[i]);
+	return error;
+}
+
+int ttf_uring_probe(void)
+{
+	struct io_uring ring;
+	int error = ring_init(&ring);
+
+	if (!error)
+		io_uring_queue_exit(&ring);
+	return error;
+}
+
+static int uring_open(struct port_queue *queue)
+{
+	struct uring *uring = calloc(1, sizeof(*uring));
+	int error;
+
+	if (!uring)
+		return -ENOMEM;
+	error = ring_init(&uring->ring);
+	if (!error) {
+		error = io_uring_register_files(&uring->ring, &queue->fd, 1);
+		if (error)
+			io_uring_queue_exit(&uring->ring);
+	}
+	if (error) {
+		free(uring);
+		return error;
+	}
+	uring->ask = 1;
+	uring->nowait = RWF_NOWAIT;
+	uring->ready = 1;
+	queue->uring = uring;
+	queue->poll_fd = uring->ring.ring_fd;
+	return 0;
+}
+
+/* What the kernel says of requests, by their place in the burst. */
+static void reap(struct uring *uring)
+{
+	const struct io_uring_cqe *completion;
+	unsigned int head, seen = 0;
+
+	io_uring_for_each_cqe(&uring->ring, head, completion)
+	{
+		seen++;
+		if (completion->user_data == POLL_DATA) {
+			uring->polled = 0;
+			uring->ready = 1;
+		} else if (completion->user_data < TTF_MAX_BATCH) {
+			uring->results[completion->user_data] = completion->res;
+		}
+	}
+	io_uring_cq_advance(&uring->ring, seen);
+}
+
+/*
+ * Submit what was prepared and take the results. What the kernel had no memory to begin with is forgotten,
+ * as its frame may be another packet's by the next call, and counts as refused with -EAGAIN. Returns whether
+ * there was nothing such.
+ */
+static int submit(struct uring *uring, uint32_t count)
+{
+	struct io_uring_sq *queue = &uring->ring.sq;
+
+	for (uint32_t i = 0; i < count; i++)
+		uring->results[i] = -EAGAIN;
+	io_uring_submit_and_get_events(&uring->ring);
+	reap(uring);
+	if (!io_uring_sq_ready(&uring->ring))
+		return 1;
+	queue->sqe_head = queue->sqe_tail = *queue->khead;
+	io_uring_smp_store_release(queue->ktail, queue->sqe_tail);
+	return 0;
+}
+
+static void prepare(struct uring *uring, int op, uint8_t *bytes, uint32_t length, uint32_t place)
+{
+	struct io_uring_sqe *entry = io_uring_get_sqe(&uring->ring);
+
+	io_uring_prep_rw(op, entry, FILE_INDEX, bytes, length, 0);
+	entry->rw_flags = (int)uring->nowait;
+	entry->flags = IOSQE_FIXED_FILE;
+	entry->user_data = place;
+}
+
+static void prepare_poll(struct uring *uring)
+{
+	struct io_uring_sqe *entry = io_uring_get_sqe(&uring->ring);
+
+	io_uring_prep_poll_add(entry, FILE_INDEX, POLLIN);
+	entry->flags = IOSQE_FIXED_FILE;
+	entry->user_data = POLL_DATA;
+	uring->polled = 1;
+}
+
+/* Where the file doesn't know RWF_NOWAIT its O_NONBLOCK says the same, and elsewhere it alone does not. */
+static int must_do_without_nowait(struct uring *uring)
+{
+	if (!uring->nowait || uring->results[0] != -EOPNOTSUPP)
+		return 0;
+	uring->nowait = 0;
+	return 1;
+}
+
+/* Has the kernel told anything, or will it when it is entered? */
+static int events_wait(const struct uring *uring)
+{
+	return io_uring_cq_ready(&uring->ring) ||
+	       __atomic_load_n(uring->ring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN;
+}
+
+static void read_burst(struct port_queue *queue, const struct port_frame *frames, uint32_t count,
+		       uint64_t *calls)
+{
+	const uint32_t header = queue->header_bytes;
+	struct uring *uring = queue->uring;
+	int polls;
+
+	do {
+		for (uint32_t i = 0; i < count; i++)
+			prepare(uring, IORING_OP_READ, frames[i].eth - header, TTF_FRAME_MAX_BYTES + header,
+				i);
+		uring->ready = 0;
+		polls = !uring->polled;
+		if (polls)
+			prepare_poll(uring);
+		++*calls;
+		if (!submit(uring, count)) {
+			uring->ready = 1;
+			uring->polled &= !polls;
+		}
+	} while (must_do_without_nowait(uring));
+}
+
+static int uring_rx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
+{
+	const uint32_t header = queue->header_bytes, room = TTF_FRAME_MAX_BYTES + header;
+	struct uring *uring = queue->uring;
+	int32_t error = -EAGAIN;
+	uint32_t n = 0;
+
+	if (!uring->ready && !events_wait(uring))
+		return -EAGAIN;
+	if (count > uring->ask)
+		count = uring->ask;
+	read_burst(queue, frames, count, calls);
+	for (uint32_t i = 0; i < count; i++) {
+		int32_t got = uring->results[i];
+
+		if (got < 0) {
+			error = got;
+			continue;
+		}
+		/* A packet may have come between a read that found none and the one behind it. */
+		if (n != i)
+			memcpy(frames[n].eth - header, frames[i].eth - header, (size_t)got);
+		/* tun cuts a frame to the buffer without saying so: a full buffer is one that was cut. */
+		if ((uint32_t)got >= room)
+			frames[n].length = UINT32_MAX;
+		else
+			frames[n].length = (uint32_t)got > header ? (uint32_t)got - header : 0;
+		frames[n].offload = header && offload_asks(frames[n].eth);
+		n++;
+	}
+	if (n == count || error != -EAGAIN)
+		uring->ready = 1;
+	uring->ask = n < count ? n + 1 : n < TTF_MAX_BATCH / 2 ? 2 * n : TTF_MAX_BATCH;
+	return n ? (int)n : error;
+}
+
+/*
+ * A write that is refused doesn't hold up those behind it. So that tx() tells the truth of the first frames,
+ * those that were taken go to the front, in order; the others are next, and tried one by one until the kernel
+ * takes one again.
+ */
+static int uring_tx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
+{
+	const uint32_t header = queue->header_bytes;
+	struct uring *uring = queue->uring;
+	struct port_frame refused[TTF_MAX_BATCH];
+	uint32_t taken = 0, left = 0;
+	int32_t error = 0;
+
+	if (uring->refused)
+		count = 1;
+	do {
+		for (uint32_t i = 0; i < count; i++)
+			prepare(uring, IORING_OP_WRITE, frames[i].eth - header, frames[i].length + header, i);
+		++*calls;
+		submit(uring, count);
+	} while (must_do_without_nowait(uring));
+	for (uint32_t i = 0; i < count; i++) {
+		if (uring->results[i] < 0) {
+			error = error ? error : uring->results[i];
+			refused[left++] = frames[i];
+		} else if (taken++ != i) {
+			frames[taken - 1] = frames[i];
+		}
+	}
+	memcpy(&frames[taken], refused, left * sizeof(*refused));
+	uring->refused = left > 0;
+	return taken ? (int)taken : error;
+}
+
+/* The poll request goes first: it holds the file, and the kernel unmakes a ring some time after its close. */
+static void uring_close(struct port_queue *queue)
+{
+	struct uring *uring = queue->uring;
+	int error = 0;
+
+	if (uring->polled) {
+		struct io_uring_sqe *entry = io_uring_get_sqe(&uring->ring);
+
+		io_uring_prep_poll_remove(entry, POLL_DATA);
+		entry->user_data = OTHER_DATA;
+	}
+	while (uring->polled && (error >= 0 || error == -EINTR)) {
+		error = io_uring_submit_and_wait(&uring->ring, 1);
+		reap(uring);
+	}
+	io_uring_unregister_files(&uring->ring);
+	io_uring_queue_exit(&uring->ring);
+	free(uring);
+	queue->uring = NULL;
+}
+
+const struct port_driver port_driver_uring = {
+	.rx = uring_rx, .tx = uring_tx, .open = uring_open, .close = uring_close
+};
