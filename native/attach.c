@@ -165,7 +165,6 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 		.queue = { .driver = drivers[config->io],
 			   .scratch = &worker->scratch,
 			   .fd = config->fd,
-			   .poll_fd = config->fd,
 			   .header_bytes = config->header_bytes,
 			   .shared = worker->workers > 1 },
 	};

@@ -50,9 +50,8 @@ void port_scratch_init(struct port_scratch *scratch);
 struct port_queue {
 	const struct port_driver *driver;
 	struct port_scratch *scratch;
-	struct uring *uring; /* port_uring.c alone */
-	int fd;		     /* borrowed: the caller of ttf_worker_attach() owns it */
-	int poll_fd; /* readable when a packet waits; the same but where a driver's open() says otherwise */
+	struct uring *uring;   /* port_uring.c alone */
+	int fd;		       /* borrowed: the caller of ttf_worker_attach() owns it */
 	uint32_t header_bytes; /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
 	uint32_t shared;       /* frames go on to other workers, and their cache lines with them */
 	uint32_t last_length;  /* of the last frame received: a guess at the next one's */

@@ -6,7 +6,8 @@
  * submits it, so that the kernel never owns a frame between calls: reads and writes are tried (RWF_NOWAIT)
  * and end at once. What stays outstanding is one poll request, submitted behind the reads of a burst. Where
  * it ends at once the queue holds more; where it stays, rx() looks at the ring's memory for as long as
- * nothing comes, without a system call, and a worker that sleeps is woken by the ring's fd.
+ * nothing comes, without a system call. A worker that sleeps does so on the queue's fd, not on the ring's:
+ * with DEFER_TASKRUN that one tells nothing before the kernel is entered.
  *
  * The queue's file is registered (a reference that isn't taken and given back for each frame), frames are
  * not: it made no difference (docs/benchmarks.md), and registered memory is resident.
@@ -86,7 +87,6 @@ static int uring_open(struct port_queue *queue)
 	uring->nowait = RWF_NOWAIT;
 	uring->ready = 1;
 	queue->uring = uring;
-	queue->poll_fd = uring->ring.ring_fd;
 	return 0;
 }
 

@@ -255,7 +255,7 @@ static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uin
 	} else if (!worker->drained) {
 		for (uint32_t slot = 0; slot < worker->ports_high; slot++)
 			if (worker->ports[slot].serves && !worker->ports[slot].error)
-				polls[count++] = (struct pollfd){ .fd = worker->ports[slot].queue.poll_fd,
+				polls[count++] = (struct pollfd){ .fd = worker->ports[slot].queue.fd,
 								  .events = POLLIN };
 		until_ns = earliest_generation(worker, until_ns);
 	}
