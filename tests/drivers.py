@@ -3,23 +3,28 @@
 
 Used by the topologies of tests/netns and tests/process. PLAIN is what any kernel offers; TURBOTAP needs
 turbotap.ko, so a test that runs over it is skipped where the module isn't loaded. Inside the guest that the
-tests of tests/kmod start it is loaded, and `pytest -k turbotap-` is what runs there.
+tests of tests/kmod start it is loaded, and `pytest -k turbotap-` is what runs there. URING needs io_uring, which
+a kernel, a sysctl or a container may refuse.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from forwarder import uring
 from tests.conftest import missing
 
 PLAIN = ("tap", "packet")
 TURBOTAP = ("turbotap-burst", "turbotap-mmsg")
-# Where the way in and out makes no difference to what is tested, the default stands for both.
-TURBOTAP_ONCE = ("turbotap-burst",)
+URING = ("uring",)
+# A burst a system call, on taps. Where turbotap's way in and out makes no difference, the default stands for both.
+BATCHED = ("turbotap-burst", *URING)
 
 
 def port_keys(driver: str) -> dict[str, str]:
     """The keys of a port with this driver; any other name is the value of `driver` as it is."""
+    if driver in URING and uring.missing():
+        missing("io_uring")
     if driver not in TURBOTAP:
         return {"driver": driver}
     if not Path("/dev/net/turbotap").exists():
