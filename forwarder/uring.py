@@ -12,9 +12,6 @@ from forwarder.native import lib
 
 DISABLED = Path("/proc/sys/kernel/io_uring_disabled")
 
-_FOR_ALL = "2"
-_FOR_UNPRIVILEGED = "1"
-
 
 def missing() -> str | None:
     """Why driver uring can't be had, None if it can."""
@@ -22,10 +19,8 @@ def missing() -> str | None:
         disabled = DISABLED.read_text().strip()
     except OSError:  # before Linux 6.6
         disabled = "0"
-    if disabled == _FOR_ALL:
-        return "kernel.io_uring_disabled is 2"
-    if disabled == _FOR_UNPRIVILEGED:
-        return "kernel.io_uring_disabled is 1, and workers are unprivileged"
+    if disabled != "0":  # 1 has it for privileged processes alone, and workers are none
+        return f"kernel.io_uring_disabled is {disabled}"
     error = -lib.ttf_uring_probe()
     if error == errno.ENOSYS:
         return "this kernel has no io_uring"

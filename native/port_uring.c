@@ -27,16 +27,17 @@
 
 #define ENTRIES (2 * TTF_MAX_BATCH) /* of a burst there are TTF_MAX_BATCH and a poll; a power of two */
 #define FILE_INDEX 0
-/* Requests of a burst have their place in it as user_data. */
-#define POLL_DATA UINT64_MAX
-#define OTHER_DATA (UINT64_MAX - 1)
+/* What requests have as user_data: their place in the burst; polls, one number after the other. */
+#define FIRST_POLL TTF_MAX_BATCH
+#define CANCEL UINT64_MAX
 
 struct uring {
 	struct io_uring ring;
-	uint32_t ask;	 /* reads of the next burst: what came last, and room to see that there is more */
+	uint32_t ask;	 /* how many reads the next burst is */
 	uint32_t nowait; /* RWF_NOWAIT, or 0 where the kernel's tun doesn't know it (before 6.4) */
 	int ready;	 /* the queue may hold something */
-	int polled;	 /* a poll request is outstanding */
+	int polled;	 /* a poll request is outstanding: */
+	uint64_t poll;	 /* its user_data */
 	int refused;	 /* the kernel took nothing of the last tx() */
 	int32_t results[TTF_MAX_BATCH];
 };
@@ -86,6 +87,7 @@ static int uring_open(struct port_queue *queue)
 	uring->ask = 1;
 	uring->nowait = RWF_NOWAIT;
 	uring->ready = 1;
+	uring->poll = FIRST_POLL;
 	queue->uring = uring;
 	return 0;
 }
@@ -99,11 +101,11 @@ static void reap(struct uring *uring)
 	io_uring_for_each_cqe(&uring->ring, head, completion)
 	{
 		seen++;
-		if (completion->user_data == POLL_DATA) {
+		if (completion->user_data < TTF_MAX_BATCH) {
+			uring->results[completion->user_data] = completion->res;
+		} else if (completion->user_data == uring->poll) {
 			uring->polled = 0;
 			uring->ready = 1;
-		} else if (completion->user_data < TTF_MAX_BATCH) {
-			uring->results[completion->user_data] = completion->res;
 		}
 	}
 	io_uring_cq_advance(&uring->ring, seen);
@@ -145,7 +147,7 @@ static void prepare_poll(struct uring *uring)
 
 	io_uring_prep_poll_add(entry, FILE_INDEX, POLLIN);
 	entry->flags = IOSQE_FIXED_FILE;
-	entry->user_data = POLL_DATA;
+	entry->user_data = ++uring->poll;
 	uring->polled = 1;
 }
 
@@ -188,6 +190,14 @@ static void read_burst(struct port_queue *queue, const struct port_frame *frames
 	} while (must_do_without_nowait(uring));
 }
 
+/* A read that finds nothing costs less than one more call: quickly up, and slowly down to what comes. */
+static uint32_t next_ask(uint32_t came, uint32_t asked)
+{
+	if (came < asked)
+		return (came + asked) / 2 + 1;
+	return came < TTF_MAX_BATCH / 2 ? 2 * came : TTF_MAX_BATCH;
+}
+
 static int uring_rx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
 {
 	const uint32_t header = queue->header_bytes, room = TTF_FRAME_MAX_BYTES + header;
@@ -195,8 +205,12 @@ static int uring_rx(struct port_queue *queue, struct port_frame *frames, uint32_
 	int32_t error = -EAGAIN;
 	uint32_t n = 0;
 
-	if (!uring->ready && !events_wait(uring))
-		return -EAGAIN;
+	if (!uring->ready) {
+		if (!events_wait(uring))
+			return -EAGAIN;
+		/* The poll has ended. The kernel says so when it is entered, with another in its place. */
+		uring->polled = 0;
+	}
 	if (count > uring->ask)
 		count = uring->ask;
 	read_burst(queue, frames, count, calls);
@@ -218,9 +232,9 @@ static int uring_rx(struct port_queue *queue, struct port_frame *frames, uint32_
 		frames[n].offload = header && offload_asks(frames[n].eth);
 		n++;
 	}
-	if (n == count || error != -EAGAIN)
+	if (error != -EAGAIN)
 		uring->ready = 1;
-	uring->ask = n < count ? n + 1 : n < TTF_MAX_BATCH / 2 ? 2 * n : TTF_MAX_BATCH;
+	uring->ask = next_ask(n, count);
 	return n ? (int)n : error;
 }
 
@@ -267,8 +281,8 @@ static void uring_close(struct port_queue *queue)
 	if (uring->polled) {
 		struct io_uring_sqe *entry = io_uring_get_sqe(&uring->ring);
 
-		io_uring_prep_poll_remove(entry, POLL_DATA);
-		entry->user_data = OTHER_DATA;
+		io_uring_prep_poll_remove(entry, uring->poll);
+		entry->user_data = CANCEL;
 	}
 	while (uring->polled && (error >= 0 || error == -EINTR)) {
 		error = io_uring_submit_and_wait(&uring->ring, 1);

@@ -22,7 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from forwarder import uring
 from forwarder.native import check, ffi, lib
+from tests.conftest import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "native"
@@ -278,6 +280,8 @@ class Instance:
         header_bytes: int = 0,
         generation: int = 1,
     ) -> Port:
+        if io == lib.TTF_IO_URING and uring.missing():
+            missing("io_uring")
         port = Port(slot, queues or self.workers, peer, mtu, io, header_bytes, generation)
         for _ in range(port.queues):
             inside, outside = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -27,7 +27,7 @@ from tests.native.harness import (
     vnet_header,
 )
 
-MMSG, RW, PACKET = lib.TTF_IO_MMSG, lib.TTF_IO_RW, lib.TTF_IO_PACKET
+MMSG, RW, PACKET, URING = lib.TTF_IO_MMSG, lib.TTF_IO_RW, lib.TTF_IO_PACKET, lib.TTF_IO_URING
 
 DRIVERS = pytest.mark.parametrize(
     ("io", "header_bytes"),
@@ -38,6 +38,8 @@ DRIVERS = pytest.mark.parametrize(
         pytest.param(PACKET, VNET_HDR_BYTES, id="packet-header"),
         pytest.param(RW, 0, id="rw"),
         pytest.param(RW, VNET_HDR_BYTES, id="rw-header"),
+        pytest.param(URING, 0, id="uring"),
+        pytest.param(URING, VNET_HDR_BYTES, id="uring-header"),
     ],
 )
 
@@ -86,6 +88,55 @@ def test_rw_costs_a_system_call_a_packet(instance: MakeInstance) -> None:
     assert len(right.receive(0)) == 8
     assert made.queue(0).rx_calls == 9, "the ninth says that the queue is empty"
     assert made.queue(1).tx_calls == 8
+
+
+def test_uring_costs_a_system_call_a_burst_and_none_where_nothing_comes(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.pair(io=URING)
+    burst = [frame(n) for n in range(8)]
+    for _ in range(8):  # how many reads there are in a call follows what comes
+        left.send(0, *burst)
+        made.settle()
+    rx_calls, tx_calls, empty = (
+        getattr(made.queue(slot), name)
+        for slot, name in ((0, "rx_calls"), (1, "tx_calls"), (0, "rx_empty_calls"))
+    )
+    left.send(0, *burst)
+    made.step()
+    assert right.receive(0) == 9 * burst
+    assert made.queue(0).rx_calls == rx_calls + 1
+    assert made.queue(1).tx_calls == tx_calls + 1
+    for _ in range(100):
+        made.step()
+    assert made.queue(0).rx_empty_calls == empty
+    assert made.queue(1).rx_empty_calls == 1, "the first look at a queue is a call"
+
+
+def test_uring_sends_what_is_behind_a_refused_frame_once(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.pair(io=URING, mtu=9000)
+    right.shrink(0)
+    frames = [frame(1), frame(2, 9000), frame(3), frame(4, 9000), frame(5)]
+    for n in range(3):
+        left.send(0, *frames)
+        made.settle()
+        assert right.receive(0) == frames[::2]
+        assert made.drops(1) == {"oversize": 2 * (n + 1)}
+    assert made.total(1, "tx_packets") == 9
+    assert made.total(1, "tx_bytes") == 9 * 60
+
+
+def test_a_queue_that_goes_leaves_no_request_behind(instance: MakeInstance) -> None:
+    """The one request that is outstanding, and the registered file, would keep the device."""
+    made = instance()
+    made.pair(io=URING)
+    made.settle()
+    made.disconnect(0)
+    gone = made._closing[-1]
+    for end in gone.inside:
+        end.close()
+    with pytest.raises(ConnectionRefusedError):  # the kernel has let go of the other end
+        gone.outside[0].send(frame(1))
 
 
 @pytest.mark.parametrize(("count", "bucket"), [(1, 0), (2, 1), (3, 1), (4, 2), (7, 2), (8, 3), (10, 3)])
@@ -150,7 +201,7 @@ def test_checksum_is_left_to_a_port_with_offload(instance: MakeInstance) -> None
     assert drain(right.outside[0]) == [header + undone]
 
 
-@pytest.mark.parametrize("io", [MMSG, RW, PACKET], ids=["mmsg", "rw", "packet"])
+@pytest.mark.parametrize("io", [MMSG, RW, PACKET, URING], ids=["mmsg", "rw", "packet", "uring"])
 def test_no_offload_is_asked_for_frames_of_a_port_without(instance: MakeInstance, io: int) -> None:
     """A frame's memory still has the offload header of the frame before it."""
     made = instance(frames=1, batch=1)
