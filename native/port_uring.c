@@ -27,8 +27,8 @@
 
 #define ENTRIES (2 * TTF_MAX_BATCH) /* of a burst there are TTF_MAX_BATCH and a poll; a power of two */
 #define FILE_INDEX 0
-/* What requests have as user_data: their place in the burst; polls, one number after the other. */
-#define FIRST_POLL TTF_MAX_BATCH
+/* What requests have as user_data, if not their place in the burst. */
+#define POLL TTF_MAX_BATCH
 #define CANCEL UINT64_MAX
 
 struct uring {
@@ -36,8 +36,7 @@ struct uring {
 	uint32_t ask;	 /* how many reads the next burst is */
 	uint32_t nowait; /* RWF_NOWAIT, or 0 where the kernel's tun doesn't know it (before 6.4) */
 	int ready;	 /* the queue may hold something */
-	int polled;	 /* a poll request is outstanding: */
-	uint64_t poll;	 /* its user_data */
+	int polled;	 /* a poll request is outstanding */
 	int refused;	 /* the kernel took nothing of the last tx() */
 	int32_t results[TTF_MAX_BATCH];
 };
@@ -87,7 +86,6 @@ static int uring_open(struct port_queue *queue)
 	uring->ask = 1;
 	uring->nowait = RWF_NOWAIT;
 	uring->ready = 1;
-	uring->poll = FIRST_POLL;
 	queue->uring = uring;
 	return 0;
 }
@@ -103,7 +101,7 @@ static void reap(struct uring *uring)
 		seen++;
 		if (completion->user_data < TTF_MAX_BATCH) {
 			uring->results[completion->user_data] = completion->res;
-		} else if (completion->user_data == uring->poll) {
+		} else if (completion->user_data == POLL) {
 			uring->polled = 0;
 			uring->ready = 1;
 		}
@@ -147,7 +145,7 @@ static void prepare_poll(struct uring *uring)
 
 	io_uring_prep_poll_add(entry, FILE_INDEX, POLLIN);
 	entry->flags = IOSQE_FIXED_FILE;
-	entry->user_data = ++uring->poll;
+	entry->user_data = POLL;
 	uring->polled = 1;
 }
 
@@ -160,7 +158,10 @@ static int must_do_without_nowait(struct uring *uring)
 	return 1;
 }
 
-/* Has the kernel told anything, or will it when it is entered? */
+/*
+ * Has the kernel told anything, or will it when it is entered? It may say so once too often (the flag is set
+ * behind the work that it stands for), so this is a reason to look and proves nothing of the poll.
+ */
 static int events_wait(const struct uring *uring)
 {
 	return io_uring_cq_ready(&uring->ring) ||
@@ -205,12 +206,8 @@ static int uring_rx(struct port_queue *queue, struct port_frame *frames, uint32_
 	int32_t error = -EAGAIN;
 	uint32_t n = 0;
 
-	if (!uring->ready) {
-		if (!events_wait(uring))
-			return -EAGAIN;
-		/* The poll has ended. The kernel says so when it is entered, with another in its place. */
-		uring->polled = 0;
-	}
+	if (!uring->ready && !events_wait(uring))
+		return -EAGAIN;
 	if (count > uring->ask)
 		count = uring->ask;
 	read_burst(queue, frames, count, calls);
@@ -281,7 +278,7 @@ static void uring_close(struct port_queue *queue)
 	if (uring->polled) {
 		struct io_uring_sqe *entry = io_uring_get_sqe(&uring->ring);
 
-		io_uring_prep_poll_remove(entry, uring->poll);
+		io_uring_prep_poll_remove(entry, POLL);
 		entry->user_data = CANCEL;
 	}
 	while (uring->polled && (error >= 0 || error == -EINTR)) {

@@ -3,8 +3,8 @@
 
 Used by the topologies of tests/netns and tests/process. PLAIN is what any kernel offers; TURBOTAP needs
 turbotap.ko, so a test that runs over it is skipped where the module isn't loaded. Inside the guest that the
-tests of tests/kmod start it is loaded, and `pytest -k turbotap-` is what runs there. URING needs io_uring, which
-a kernel, a sysctl or a container may refuse.
+tests of tests/kmod start it is loaded, and `pytest -k turbotap-` is what runs there. URING needs io_uring,
+which a kernel, a sysctl or a container may refuse.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.conftest import missing
 PLAIN = ("tap", "packet")
 TURBOTAP = ("turbotap-burst", "turbotap-mmsg")
 URING = ("uring",)
-# A burst a system call, on taps. Where turbotap's way in and out makes no difference, the default stands for both.
+# A burst a system call, on taps. Where turbotap's ways make no difference, the default stands for both.
 BATCHED = ("turbotap-burst", *URING)
 
 

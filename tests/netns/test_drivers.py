@@ -86,9 +86,7 @@ def test_uring_is_refused_with_the_reason(sysctl: Path) -> None:
         config = it_lab.config("xconnect", port={0: {"driver": "uring"}, 1: {"driver": "uring"}})
         done = start_fails(config)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        'ttfwd: port "p0": driver uring: kernel.io_uring_disabled is 2'
-    )
+    assert done.stderr.splitlines()[-1] == ('ttfwd: port "p0": driver uring: kernel.io_uring_disabled is 2')
 
 
 @pytest.mark.parametrize("driver", URING)
