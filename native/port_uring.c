@@ -12,11 +12,8 @@
  * The queue's file is registered (a reference that isn't taken and given back for each frame), frames are
  * not: it made no difference (docs/benchmarks.md), and registered memory is resident.
  */
-#if !__has_include(<liburing.h>)
-#error "liburing.h is missing: install liburing-dev"
-#endif
 #include <errno.h>
-#include <liburing.h>
+#include <liburing.h> /* Debian's liburing-dev, 2.3 or later */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +34,8 @@ struct uring {
 	uint32_t nowait; /* RWF_NOWAIT, or 0 where the kernel's tun doesn't know it (before 6.4) */
 	int ready;	 /* the queue may hold something */
 	int polled;	 /* a poll request is outstanding */
-	int refused;	 /* the kernel took nothing of the last tx() */
+	int refused;	 /* the kernel refused a frame of the last tx() */
+	struct port_frame behind[TTF_MAX_BATCH]; /* what was refused, on its way behind what was taken */
 	int32_t results[TTF_MAX_BATCH];
 };
 
@@ -244,7 +242,6 @@ static int uring_tx(struct port_queue *queue, struct port_frame *frames, uint32_
 {
 	const uint32_t header = queue->header_bytes;
 	struct uring *uring = queue->uring;
-	struct port_frame refused[TTF_MAX_BATCH];
 	uint32_t taken = 0, left = 0;
 	int32_t error = 0;
 
@@ -259,12 +256,13 @@ static int uring_tx(struct port_queue *queue, struct port_frame *frames, uint32_
 	for (uint32_t i = 0; i < count; i++) {
 		if (uring->results[i] < 0) {
 			error = error ? error : uring->results[i];
-			refused[left++] = frames[i];
+			uring->behind[left++] = frames[i];
 		} else if (taken++ != i) {
 			frames[taken - 1] = frames[i];
 		}
 	}
-	memcpy(&frames[taken], refused, left * sizeof(*refused));
+	for (uint32_t i = 0; i < left; i++)
+		frames[taken + i] = uring->behind[i];
 	uring->refused = left > 0;
 	return taken ? (int)taken : error;
 }
