@@ -3,11 +3,12 @@
  * Driver `uring`: a tap queue by io_uring, a system call a burst on kernels without our module.
  *
  * Each queue has a ring of its own, made at attach and unmade at detach. No request outlives the call that
- * submits it, so that the kernel never owns a frame between calls: reads and writes are tried (RWF_NOWAIT)
- * and end at once. What stays outstanding is one poll request, submitted behind the reads of a burst. Where
- * it ends at once the queue holds more; where it stays, rx() looks at the ring's memory for as long as
- * nothing comes, without a system call. A worker that sleeps does so on the queue's fd, not on the ring's:
- * with DEFER_TASKRUN that one tells nothing before the kernel is entered.
+ * submits it, so that the kernel never owns a frame between calls: reads and writes are tried (RWF_NOWAIT,
+ * which tun knows since 6.4; O_NONBLOCK alone has io_uring wait for them) and end at once. What stays
+ * outstanding is one poll request, submitted behind the reads of a burst. Where it ends at once the queue
+ * holds more; where it stays, rx() looks at the ring's memory for as long as nothing comes, without a system
+ * call. A worker that sleeps does so on the queue's fd, not on the ring's: with DEFER_TASKRUN that one tells
+ * nothing before the kernel is entered.
  *
  * The queue's file is registered (a reference that isn't taken and given back for each frame), frames are
  * not: it made no difference (docs/benchmarks.md), and registered memory is resident.
@@ -30,28 +31,21 @@
 
 struct uring {
 	struct io_uring ring;
-	uint32_t ask;	 /* how many reads the next burst is */
-	uint32_t nowait; /* RWF_NOWAIT, or 0 where the kernel's tun doesn't know it (before 6.4) */
-	int ready;	 /* the queue may hold something */
-	int polled;	 /* a poll request is outstanding */
-	int refused;	 /* the kernel refused a frame of the last tx() */
+	uint32_t ask;				 /* how many reads the next burst is */
+	int ready;				 /* the queue may hold something */
+	int polled;				 /* a poll request is outstanding */
+	int refused;				 /* the kernel refused a frame of the last tx() */
 	struct port_frame behind[TTF_MAX_BATCH]; /* what was refused, on its way behind what was taken */
 	int32_t results[TTF_MAX_BATCH];
 };
 
-/* A ring with what this kernel has of the features that spare it locks and interrupts. 0 or -errno. */
+/* 0 or -errno. The flags spare the kernel locks and interrupts; all of them are older than what queues need.
+ */
 static int ring_init(struct io_uring *ring)
 {
-	static const unsigned int features[] = {
-		IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			IORING_SETUP_TASKRUN_FLAG, /* 6.1 */
-		IORING_SETUP_SUBMIT_ALL,	   /* 5.18 */
-	};
-	int error = -EINVAL;
-
-	for (size_t i = 0; i < sizeof(features) / sizeof(*features) && error == -EINVAL; i++)
-		error = io_uring_queue_init(ENTRIES, ring, features[i]);
-	return error;
+	return io_uring_queue_init(ENTRIES, ring,
+				   IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
+					   IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
 }
 
 int ttf_uring_probe(void)
@@ -82,7 +76,6 @@ static int uring_open(struct port_queue *queue)
 		return error;
 	}
 	uring->ask = 1;
-	uring->nowait = RWF_NOWAIT;
 	uring->ready = 1;
 	queue->uring = uring;
 	return 0;
@@ -132,7 +125,7 @@ static void prepare(struct uring *uring, int op, uint8_t *bytes, uint32_t length
 	struct io_uring_sqe *entry = io_uring_get_sqe(&uring->ring);
 
 	io_uring_prep_rw(op, entry, FILE_INDEX, bytes, length, 0);
-	entry->rw_flags = (int)uring->nowait;
+	entry->rw_flags = RWF_NOWAIT;
 	entry->flags = IOSQE_FIXED_FILE;
 	entry->user_data = place;
 }
@@ -145,15 +138,6 @@ static void prepare_poll(struct uring *uring)
 	entry->flags = IOSQE_FIXED_FILE;
 	entry->user_data = POLL;
 	uring->polled = 1;
-}
-
-/* Where the file doesn't know RWF_NOWAIT its O_NONBLOCK says the same, and elsewhere it alone does not. */
-static int must_do_without_nowait(struct uring *uring)
-{
-	if (!uring->nowait || uring->results[0] != -EOPNOTSUPP)
-		return 0;
-	uring->nowait = 0;
-	return 1;
 }
 
 /*
@@ -171,22 +155,18 @@ static void read_burst(struct port_queue *queue, const struct port_frame *frames
 {
 	const uint32_t header = queue->header_bytes;
 	struct uring *uring = queue->uring;
-	int polls;
+	const int polls = !uring->polled;
 
-	do {
-		for (uint32_t i = 0; i < count; i++)
-			prepare(uring, IORING_OP_READ, frames[i].eth - header, TTF_FRAME_MAX_BYTES + header,
-				i);
-		uring->ready = 0;
-		polls = !uring->polled;
-		if (polls)
-			prepare_poll(uring);
-		++*calls;
-		if (!submit(uring, count)) {
-			uring->ready = 1;
-			uring->polled &= !polls;
-		}
-	} while (must_do_without_nowait(uring));
+	for (uint32_t i = 0; i < count; i++)
+		prepare(uring, IORING_OP_READ, frames[i].eth - header, TTF_FRAME_MAX_BYTES + header, i);
+	uring->ready = 0;
+	if (polls)
+		prepare_poll(uring);
+	++*calls;
+	if (!submit(uring, count)) {
+		uring->ready = 1;
+		uring->polled &= !polls;
+	}
 }
 
 /* A read that finds nothing costs less than one more call: quickly up, and slowly down to what comes. */
@@ -247,12 +227,10 @@ static int uring_tx(struct port_queue *queue, struct port_frame *frames, uint32_
 
 	if (uring->refused)
 		count = 1;
-	do {
-		for (uint32_t i = 0; i < count; i++)
-			prepare(uring, IORING_OP_WRITE, frames[i].eth - header, frames[i].length + header, i);
-		++*calls;
-		submit(uring, count);
-	} while (must_do_without_nowait(uring));
+	for (uint32_t i = 0; i < count; i++)
+		prepare(uring, IORING_OP_WRITE, frames[i].eth - header, frames[i].length + header, i);
+	++*calls;
+	submit(uring, count);
 	for (uint32_t i = 0; i < count; i++) {
 		if (uring->results[i] < 0) {
 			error = error ? error : uring->results[i];

@@ -88,23 +88,36 @@ def test_the_driver_of_a_port_without_io_uring(
 
 
 @pytest.mark.parametrize(
-    ("disabled", "error", "reason"),
+    ("disabled", "tried", "error", "reason"),
     [
-        (None, 0, None),
-        ("0", 0, None),
-        ("1", 0, "kernel.io_uring_disabled is 1"),
-        ("2", errno.EPERM, NO_RING),
-        ("0", errno.ENOSYS, "this kernel has no io_uring"),
-        ("0", errno.EPERM, "io_uring: Operation not permitted"),  # a container's seccomp filter
+        (None, errno.EBADFD, 0, None),
+        ("0", errno.EBADFD, 0, None),
+        ("1", errno.EBADFD, 0, "kernel.io_uring_disabled is 1"),
+        ("2", errno.EBADFD, errno.EPERM, NO_RING),
+        ("0", errno.EOPNOTSUPP, 0, "tun knows no RWF_NOWAIT before Linux 6.4"),
+        ("0", errno.EBADFD, errno.ENOSYS, "this kernel has no io_uring"),
+        ("0", errno.EBADFD, errno.EPERM, "io_uring: Operation not permitted"),  # a container's seccomp filter
     ],
 )
 def test_why_there_is_no_ring(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, disabled: str | None, error: int, reason: str | None
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    disabled: str | None,
+    tried: int,
+    error: int,
+    reason: str | None,
 ) -> None:
+    def preadv(*_: object) -> None:
+        raise OSError(tried, os.strerror(tried))
+
+    tun = tmp_path / "tun"
+    tun.touch()
     sysctl = tmp_path / "io_uring_disabled"
     if disabled is not None:
         sysctl.write_text(f"{disabled}\n")
     monkeypatch.setattr(uring, "DISABLED", sysctl)
+    monkeypatch.setattr(uring, "TUN_DEVICE", tun)
+    monkeypatch.setattr(os, "preadv", preadv)
     monkeypatch.setattr(uring, "lib", SimpleNamespace(ttf_uring_probe=lambda: -error))
     assert uring.missing() == reason
 
