@@ -11,7 +11,7 @@
  * nothing before the kernel is entered.
  *
  * The queue's file is registered (a reference that isn't taken and given back for each frame), frames are
- * not: it made no difference (docs/benchmarks.md), and registered memory is resident.
+ * not: it saves next to nothing (docs/benchmarks.md), and registered memory is resident.
  */
 #include <errno.h>
 #include <liburing.h> /* Debian's liburing-dev, 2.3 or later */
