@@ -7,7 +7,7 @@ LINK   ?= /usr/local/bin/ttfwd
 VENV   := .venv
 
 # Debian packages; docs/dependencies.md says what each is for.
-BUILD_PACKAGES := gcc libc6-dev
+BUILD_PACKAGES := gcc libc6-dev liburing-dev
 RUN_PACKAGES   := iproute2 iputils-ping
 TEST_PACKAGES  := clang-format-14 cppcheck curl ethtool git iperf3
 # What ttfwd is measured beside. testpmd is in dpdk-dev.
@@ -15,7 +15,7 @@ OVS            := openvswitch-switch
 PEERS_PACKAGES := dpdk-dev $(OVS) ethtool iperf3
 # For the kernel module: headers to build it against, what checks it, and what boots it.
 KMOD_PACKAGES  := linux-headers-amd64 linux-headers-6.12-amd64 pahole sparse dkms kmod xz-utils perl \
-	qemu-system-x86 busybox-static liburing-dev
+	qemu-system-x86 busybox-static
 # For a kernel of our own.
 DEBUG_PACKAGES := linux-source-6.12 bc bison flex libelf-dev
 

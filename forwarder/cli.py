@@ -108,7 +108,7 @@ def stop(name: str | None, timeout: float | None) -> None:
 
 @main.command()
 @click.argument("port")
-@click.option("--driver", help="auto, turbotap, tap or packet.")
+@click.option("--driver", help="auto, turbotap, uring, tap or packet.")
 @click.option("--io", help="turbotap: burst or mmsg.")
 @click.option("--offload/--no-offload", default=None, help="Default: --offload.")
 @click.option("--queues", type=int, help="Default: one for each worker.")

@@ -106,7 +106,7 @@ def _check_port(placed: Placed, config: Config, wrong: Collection[str]) -> Itera
             prefix + "queues",
             f"{port.queues} is more than the instance has workers: at most its queues, {config.queues}",
         )
-    if known("driver", "io") and port.io is not None and port.driver in ("tap", "packet"):
+    if known("driver", "io") and port.io is not None and port.driver in ("uring", "tap", "packet"):
         yield Problem(prefix + "io", f"has a meaning with driver turbotap, and the driver is {port.driver}")
     if known("driver") and port.driver == "packet":
         for key, command in (("address", "ip address add"), ("mac", "ip link set"), ("mtu", "ip link set")):

@@ -36,7 +36,7 @@ TAP_MTU = 1500  # what a tap gets when the file says nothing; a packet port keep
 Mode = Literal["xconnect", "bridge", "macswap", "rxonly", "txonly"]
 Steering = Literal["queue", "flow"]
 RxMode = Literal["polling", "interrupt", "adaptive"]
-Driver = Literal["auto", "turbotap", "tap", "packet"]
+Driver = Literal["auto", "turbotap", "uring", "tap", "packet"]
 Io = Literal["burst", "mmsg"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from forwarder import netns, packet, tap, turbotap
+from forwarder import netns, packet, tap, turbotap, uring
 from forwarder.config import PortConfig
 from forwarder.errors import DeviceError, NotPermitted
 from forwarder.native import lib
@@ -41,6 +41,7 @@ class Driver:
 TAP = Driver("tap", lib.TTF_IO_RW)
 TURBOTAP_MMSG = Driver("turbotap", lib.TTF_IO_MMSG, "mmsg")
 TURBOTAP_BURST = Driver("turbotap", lib.TTF_IO_BURST, "burst")
+URING = Driver("uring", lib.TTF_IO_URING)
 PACKET = Driver("packet", lib.TTF_IO_PACKET)
 
 
@@ -49,14 +50,25 @@ def choose(config: PortConfig) -> tuple[Driver, str]:
     if config.driver == "packet":
         return PACKET, "as configured"
     module = turbotap.find()
-    missing = module if isinstance(module, str) else None
-    if config.driver == "turbotap" and missing:
-        raise DeviceError(f'port "{config.name}": driver turbotap: {missing}')
+    no_ring = uring.missing()
+    if config.driver == "uring":
+        if no_ring:
+            raise DeviceError(f'port "{config.name}": driver uring: {no_ring}')
+        return URING, "as configured" + _faster(isinstance(module, turbotap.Module), False)
     if config.driver == "tap":
-        return TAP, "as configured" if missing else "as configured; turbotap would be faster"
-    if isinstance(module, str):
-        return TAP, f"the fastest here; not turbotap: {missing}"
-    return _choose_io(config, module)
+        return TAP, "as configured" + _faster(isinstance(module, turbotap.Module), no_ring is None)
+    if isinstance(module, turbotap.Module):
+        return _choose_io(config, module)
+    if config.driver == "turbotap":
+        raise DeviceError(f'port "{config.name}": driver turbotap: {module}')
+    if no_ring is None:
+        return URING, f"the fastest here; not turbotap: {module}"
+    return TAP, f"the fastest here; not turbotap: {module}; not uring: {no_ring}"
+
+
+def _faster(module: bool, ring: bool) -> str:
+    faster = "turbotap" if module else "uring" if ring else None
+    return f"; {faster} would be faster" if faster else ""
 
 
 def _choose_io(config: PortConfig, module: turbotap.Module) -> tuple[Driver, str]:
@@ -139,6 +151,10 @@ class Devices:
     def close(self, port: Port) -> None:
         """Close the queues (a tap that we made goes with its last one) and remove what we made for it."""
         port.close()
+        if port.driver is URING and port.made_device:
+            # The ring of a worker that was killed holds its queue until the kernel gets round to unmaking it.
+            with suppress(NetlinkError):  # gone, as it should be
+                self._netlink.of(port.config.netns).link("del", index=port.ifindex)
         if port.raised_link:
             self._lower_link(port.config)
         self._forget_namespace(port.config.netns)
@@ -190,7 +206,7 @@ class Devices:
         for _ in range(port.queues):
             port.tap_fds.append(tap.open_queue(config.name, config.netns, config.offload))
         port.offloads = tap.set_offloads(config.name, port.tap_fds[0], config.offload)
-        if port.driver is TAP:
+        if port.driver in (TAP, URING):
             port.queue_fds = list(port.tap_fds)
         else:
             burst = port.driver is TURBOTAP_BURST

@@ -60,7 +60,7 @@ def _ask(control: int) -> Module:
 def find() -> Module | str:
     """The module that is loaded, or why none can be used here."""
     if not DEVICE.exists():
-        return f"turbotap.ko is not loaded ({DEVICE} doesn't exist)"
+        return f"turbotap.ko is not loaded (no {DEVICE})"
     try:
         with _control() as control:
             return _ask(control)

@@ -107,6 +107,10 @@ class Worker:
             os.close(fd)
         self._errors.pop(slot, None)
 
+    def close(self) -> None:
+        """Let go of every queue, now: what a driver made for one may outlive this process by a moment."""
+        lib.ttf_worker_free(self._worker)
+
     def run(self) -> None:
         """Forward until told to stop. Raises ChannelClosed when the supervisor is gone."""
         # Not before go: a packet for a port that is yet to be attached would have nowhere to go.
@@ -162,6 +166,7 @@ def main() -> int:
             return 1  # the supervisor died before it could be tied to our life
         gc.freeze()
         worker.run()
+        worker.close()
     except ChannelClosed:
         return 1
     return 0

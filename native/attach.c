@@ -115,12 +115,21 @@ struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 	return worker;
 }
 
+static void close_queue(struct worker_port *port)
+{
+	if (port->serves && port->queue.driver->close)
+		port->queue.driver->close(&port->queue);
+	port->serves = 0;
+}
+
 void ttf_worker_free(struct ttf_worker *worker)
 {
 	if (!worker)
 		return;
-	for (uint32_t slot = 0; slot < TTF_MAX_PORTS; slot++)
+	for (uint32_t slot = 0; slot < TTF_MAX_PORTS; slot++) {
 		generator_free(worker->ports[slot].generator);
+		close_queue(&worker->ports[slot]);
+	}
 	pool_exit(&worker->pool);
 	free(worker->polls);
 	free(worker->ring_in);
@@ -131,15 +140,14 @@ void ttf_worker_free(struct ttf_worker *worker)
 int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *config)
 {
 	static const struct port_driver *const drivers[] = {
-		[TTF_IO_RW] = &port_driver_rw,
-		[TTF_IO_MMSG] = &port_driver_mmsg,
-		[TTF_IO_PACKET] = &port_driver_packet,
-		[TTF_IO_BURST] = &port_driver_burst,
+		[TTF_IO_RW] = &port_driver_rw,	       [TTF_IO_MMSG] = &port_driver_mmsg,
+		[TTF_IO_PACKET] = &port_driver_packet, [TTF_IO_BURST] = &port_driver_burst,
+		[TTF_IO_URING] = &port_driver_uring,
 	};
 	struct worker_port *port;
 
 	if (config->slot >= TTF_MAX_PORTS || config->queues < 1 || config->queues > worker->workers ||
-	    config->peer < -1 || config->peer >= TTF_MAX_PORTS || config->io > TTF_IO_BURST ||
+	    config->peer < -1 || config->peer >= TTF_MAX_PORTS || config->io > TTF_IO_URING ||
 	    (config->header_bytes && config->header_bytes != TTF_VNET_HDR_BYTES) ||
 	    (config->offloads && !config->header_bytes) || (config->fd >= 0) != (worker->id < config->queues))
 		return -EINVAL;
@@ -161,6 +169,15 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 			   .header_bytes = config->header_bytes,
 			   .shared = worker->workers > 1 },
 	};
+	if (port->serves && port->queue.driver->open) {
+		int error = port->queue.driver->open(&port->queue);
+
+		if (error) {
+			port->used = 0;
+			port->serves = 0;
+			return error;
+		}
+	}
 	worker->table.peer[config->slot] = (int16_t)config->peer;
 	set_ports_high(worker);
 	return 0;
@@ -210,7 +227,7 @@ int ttf_worker_detach(struct ttf_worker *worker, uint32_t slot)
 	generator_free(port->generator);
 	port->generator = NULL;
 	port->used = 0;
-	port->serves = 0;
+	close_queue(port);
 	worker->table.peer[slot] = -1;
 	for (uint32_t p = 0; p < TTF_MAX_PORTS; p++)
 		if (worker->table.peer[p] == (int16_t)slot)

@@ -25,6 +25,7 @@ HEADERS = (
     "recover.h",
     "control.h",
     "privilege.h",
+    "uring.h",
     "../kmod/uapi/turbotap.h",
 )
 # What the kernel's headers call its integers.
@@ -115,5 +116,6 @@ ffibuilder.set_source(
     include_dirs=["native"],
     depends=[*sorted(f"native/{path.name}" for path in HERE.glob("*.h")), "kmod/uapi/turbotap.h"],
     extra_compile_args=build_flags(),
+    libraries=["uring"],
     extra_link_args=sanitizer_flags(),
 )

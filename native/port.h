@@ -3,6 +3,7 @@
  * How bursts cross the kernel boundary: one table of function pointers a driver.
  *
  *   port_rw.c     tap queue by read() and write(): a system call a packet, works on every kernel
+ *   port_uring.c  tap queue by io_uring: a system call a burst, where the kernel permits it
  *   port_mmsg.c   a socket by recvmmsg() and sendmmsg(): a system call a burst (turbotap, and AF_UNIX
  *                 datagram sockets in the tests); and the same for AF_PACKET, which tells a frame's VLAN
  *                 tag beside the frame
@@ -49,6 +50,7 @@ void port_scratch_init(struct port_scratch *scratch);
 struct port_queue {
 	const struct port_driver *driver;
 	struct port_scratch *scratch;
+	struct uring *uring;   /* port_uring.c alone */
 	int fd;		       /* borrowed: the caller of ttf_worker_attach() owns it */
 	uint32_t header_bytes; /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
 	uint32_t shared;       /* frames go on to other workers, and their cache lines with them */
@@ -65,12 +67,18 @@ struct port_driver {
 
 	/*
 	 * Send up to count frames in order; where header_bytes isn't 0 their offload headers are valid.
-	 * Returns how many the kernel took, or -errno for what befell the first. Never blocks.
+	 * Returns how many the kernel took, which are the first then, or -errno for what befell the first.
+	 * Never blocks.
 	 */
-	int (*tx)(struct port_queue *queue, const struct port_frame *frames, uint32_t count, uint64_t *calls);
+	int (*tx)(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls);
+
+	/* What a driver needs for each queue, if anything: made before, and unmade after all others. */
+	int (*open)(struct port_queue *queue); /* 0 or -errno */
+	void (*close)(struct port_queue *queue);
 };
 
 extern const struct port_driver port_driver_rw;
+extern const struct port_driver port_driver_uring;
 extern const struct port_driver port_driver_mmsg;
 extern const struct port_driver port_driver_burst;
 extern const struct port_driver port_driver_packet;

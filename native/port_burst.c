@@ -52,8 +52,7 @@ static int burst_rx(struct port_queue *queue, struct port_frame *frames, uint32_
 	return (int)got;
 }
 
-static int burst_tx(struct port_queue *queue, const struct port_frame *frames, uint32_t count,
-		    uint64_t *calls)
+static int burst_tx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
 {
 	struct port_scratch *scratch = queue->scratch;
 	struct msghdr message = { .msg_iov = scratch->tx_vectors, .msg_iovlen = count };
@@ -67,4 +66,4 @@ static int burst_tx(struct port_queue *queue, const struct port_frame *frames, u
 	return (size_t)sent <= count ? (int)sent : -EPROTO;
 }
 
-const struct port_driver port_driver_burst = { burst_rx, burst_tx };
+const struct port_driver port_driver_burst = { .rx = burst_rx, .tx = burst_tx };

@@ -32,7 +32,7 @@ static int mmsg_rx(struct port_queue *queue, struct port_frame *frames, uint32_t
 	return receive(queue, frames, count, calls, 0);
 }
 
-static int mmsg_tx(struct port_queue *queue, const struct port_frame *frames, uint32_t count, uint64_t *calls)
+static int mmsg_tx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
 {
 	struct port_scratch *scratch = queue->scratch;
 	int sent;
@@ -96,5 +96,5 @@ static int packet_rx(struct port_queue *queue, struct port_frame *frames, uint32
 	return got;
 }
 
-const struct port_driver port_driver_mmsg = { mmsg_rx, mmsg_tx };
-const struct port_driver port_driver_packet = { packet_rx, mmsg_tx };
+const struct port_driver port_driver_mmsg = { .rx = mmsg_rx, .tx = mmsg_tx };
+const struct port_driver port_driver_packet = { .rx = packet_rx, .tx = mmsg_tx };

@@ -39,7 +39,7 @@ static int rw_rx(struct port_queue *queue, struct port_frame *frames, uint32_t c
 	return (int)n;
 }
 
-static int rw_tx(struct port_queue *queue, const struct port_frame *frames, uint32_t count, uint64_t *calls)
+static int rw_tx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
 {
 	const uint32_t header = queue->header_bytes;
 	uint32_t n = 0;
@@ -54,4 +54,4 @@ static int rw_tx(struct port_queue *queue, const struct port_frame *frames, uint
 	return (int)n;
 }
 
-const struct port_driver port_driver_rw = { rw_rx, rw_tx };
+const struct port_driver port_driver_rw = { .rx = rw_rx, .tx = rw_tx };

@@ -35,7 +35,7 @@ static uint32_t drop_reason(int error, int *alone)
 
 static void flush_port(struct worker_port *port)
 {
-	const struct port_frame *frames = port->frames;
+	struct port_frame *frames = port->frames;
 	uint32_t count = port->out, done = 0, retries = TX_RETRIES;
 	uint64_t calls = 0;
 

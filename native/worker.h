@@ -27,7 +27,8 @@ enum ttf_io {
 	TTF_IO_RW,
 	TTF_IO_MMSG,
 	TTF_IO_PACKET, /* mmsg on an AF_PACKET socket with PACKET_AUXDATA */
-	TTF_IO_BURST   /* a burst a message, on a turbotap socket with TURBOTAP_BURST */
+	TTF_IO_BURST,  /* a burst a message, on a turbotap socket with TURBOTAP_BURST */
+	TTF_IO_URING
 };
 
 struct ttf_worker_config {
@@ -67,7 +68,7 @@ struct ttf_worker;
 struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config);
 void ttf_worker_free(struct ttf_worker *worker);
 
-/* 0 or -EINVAL (a value out of range), -EEXIST. */
+/* 0 or -EINVAL (a value out of range), -EEXIST, or what kept the driver from opening the queue. */
 int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *config);
 int ttf_worker_set_peer(struct ttf_worker *worker, uint32_t slot, int32_t peer);
 

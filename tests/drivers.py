@@ -3,13 +3,15 @@
 
 Used by the topologies of tests/netns and tests/process. PLAIN is what any kernel offers; TURBOTAP needs
 turbotap.ko, so a test that runs over it is skipped where the module isn't loaded. Inside the guest that the
-tests of tests/kmod start it is loaded, and `pytest -k turbotap-` is what runs there.
+tests of tests/kmod start it is loaded, and `pytest -k turbotap-` is what runs there. URING needs io_uring,
+which a kernel, a sysctl or a container may refuse.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from forwarder import uring
 from tests.conftest import missing
 
 PLAIN = ("tap", "packet")
@@ -17,14 +19,17 @@ PLAIN = ("tap", "packet")
 OFF = "-off"
 WITH_AND_WITHOUT_OFFLOAD = ("tap", "tap-off", "packet", "packet-off")
 TURBOTAP = ("turbotap-burst", "turbotap-mmsg")
-# Where the way in and out makes no difference to what is tested, the default stands for both.
-TURBOTAP_ONCE = ("turbotap-burst",)
+URING = ("uring",)
+# A burst a system call, on taps. Where turbotap's ways make no difference, the default stands for both.
+BATCHED = ("turbotap-burst", *URING)
 
 
 def port_keys(driver: str) -> dict[str, object]:
     """The keys of a port with this driver; any other name is the value of `driver` as it is."""
     if driver.endswith(OFF):
         return {**port_keys(driver.removesuffix(OFF)), "offload": False}
+    if driver in URING and uring.missing():
+        missing("io_uring")
     if driver not in TURBOTAP:
         return {"driver": driver}
     if not Path("/dev/net/turbotap").exists():

@@ -23,7 +23,7 @@ from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU
 from tests.bench.programs import ProgramError, Programs
 from tests.bench.rounds import Bench, Plan
 
-SECTIONS = ("tap", "tap-sleeping", "hop", "packet", "ring", "tcp", "start")
+SECTIONS = ("tap", "tap-sleeping", "uring", "uring-sleeping", "hop", "packet", "ring", "tcp", "start")
 _NOT_PERMITTED = 77
 _PLAIN_WIDTH = 120
 _OTHER_ROUNDS = 5  # of what isn't compared

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 from tests.bench.forwarders import Bare, Forwarder, Ttfwd
-from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Aim, Generator, Paced, Queued, Saturated
+from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Aim, Generator, Load, Paced, Queued, Saturated
 from tests.bench.programs import ProgramError, Programs
 from tests.bench.rounds import Bar, Case, Variant
 
@@ -56,6 +56,8 @@ def all_cases(programs: Programs) -> list[Case]:
             [*_PACED, *_QUEUED_TAP],
             Bar("ttfwd", 1.10),
         ),
+        _uring("uring", "polling", [Saturated(size) for size in _SIZES_BYTES]),
+        _uring("uring-sleeping", "interrupt", [*_PACED, *_QUEUED_TAP]),
         _hop(programs),
         Case(
             "packet",
@@ -74,6 +76,15 @@ def all_cases(programs: Programs) -> list[Case]:
 
 def _bare(programs: Programs, name: str, program: str, *options: object) -> Variant:
     return Variant(name, Bare(programs, program, FORWARDER_CPU, options).run)
+
+
+def _uring(key: str, rx_mode: str, loads: Sequence[Load]) -> Case:
+    """What io_uring saves on a kernel without turbotap.ko: the whole of ttfwd, by either driver."""
+    ways = {
+        driver: Variant(driver, Ttfwd(driver, rx_mode, str(FORWARDER_CPU)).run) for driver in ("tap", "uring")
+    }
+    how = "polling" if rx_mode == "polling" else "sleeping when idle"
+    return Case(key, f"driver uring beside tap, 1 queue, {how}", (*ways.values(),), loads, Bar("uring", 0.90))
 
 
 def _hop(programs: Programs) -> Case:

@@ -103,7 +103,7 @@ static int receive(uint32_t count)
 	return queue.driver->rx(&queue, frames, count, &calls);
 }
 
-static int transmit(const struct port_frame *first, uint32_t count)
+static int transmit(struct port_frame *first, uint32_t count)
 {
 	return queue.driver->tx(&queue, first, count, &calls);
 }

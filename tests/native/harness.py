@@ -25,7 +25,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from forwarder import uring
 from forwarder.native import check, ffi, lib
+from tests.conftest import missing
 from tests.offloads import VNET_HDR_BYTES, vnet_header
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +80,7 @@ def udp_frame(src_port: int, dst_port: int, payload: bytes, *, reverse: bool = F
 
 
 NO_OFFLOAD = vnet_header()
-MMSG, RW, PACKET = lib.TTF_IO_MMSG, lib.TTF_IO_RW, lib.TTF_IO_PACKET
+MMSG, RW, PACKET, URING = lib.TTF_IO_MMSG, lib.TTF_IO_RW, lib.TTF_IO_PACKET, lib.TTF_IO_URING
 
 DRIVERS = pytest.mark.parametrize(
     ("io", "header_bytes"),
@@ -89,6 +91,8 @@ DRIVERS = pytest.mark.parametrize(
         pytest.param(PACKET, VNET_HDR_BYTES, id="packet-header"),
         pytest.param(RW, 0, id="rw"),
         pytest.param(RW, VNET_HDR_BYTES, id="rw-header"),
+        pytest.param(URING, 0, id="uring"),
+        pytest.param(URING, VNET_HDR_BYTES, id="uring-header"),
     ],
 )
 UNHURRIED = settings(deadline=None)  # scapy is slow, and more so under a sanitizer
@@ -299,6 +303,8 @@ class Instance:
         offloads: int | None = None,
         generation: int = 1,
     ) -> Port:
+        if io == lib.TTF_IO_URING and uring.missing():
+            missing("io_uring")
         """By default a port with an offload header takes every offload."""
         if offloads is None:
             offloads = EVERY_OFFLOAD if header_bytes else 0

@@ -3,7 +3,7 @@
  * The whole loop between threads. Built and run by test_ring_tsan.py (under ThreadSanitizer) and
  * test_wakeups.py:
  *
- *   loop_threads polling|interrupt|adaptive PACKETS BURST
+ *   loop_threads polling|interrupt|adaptive mmsg|uring PACKETS BURST
  *
  * Three workers steer flows between two ports whose queues are AF_UNIX datagram sockets. The main thread
  * sends bursts and waits for the whole of each before the next; it stops the workers as the supervisor does.
@@ -32,8 +32,10 @@
 
 static void *stats, *rings, *frames[WORKERS];
 static int doorbells[WORKERS];
-static int outside[PORTS][WORKERS];
+static int inside[PORTS][WORKERS], outside[PORTS][WORKERS];
+static uint32_t io;
 static struct ttf_worker *workers[WORKERS];
+static pthread_barrier_t attached;
 
 static void *zeroed(uint64_t bytes)
 {
@@ -44,16 +46,35 @@ static void *zeroed(uint64_t bytes)
 	return memset(base, 0, bytes);
 }
 
+/* In the worker's own thread, as an io_uring is one thread's. */
+static void attach(uint32_t w)
+{
+	for (uint32_t p = 0; p < PORTS; p++) {
+		struct ttf_port_config port = { .slot = p,
+						.generation = 2,
+						.queues = WORKERS,
+						.mtu = 1500,
+						.peer = 1 - (int)p,
+						.fd = inside[p][w],
+						.io = io };
+
+		if (ttf_worker_attach(workers[w], &port) != 0)
+			exit(2);
+	}
+}
+
 static void *run(void *arg)
 {
 	struct ttf_worker *worker = workers[(uintptr_t)arg];
 
+	attach((uint32_t)(uintptr_t)arg);
+	pthread_barrier_wait(&attached);
 	while (ttf_worker_run(worker, HOUR_NS, ttf_worker_attention(worker)) != TTF_RUN_STOPPED)
 		;
 	return NULL;
 }
 
-static void start(uint32_t w, uint32_t rx_mode, int inside[PORTS][WORKERS])
+static void start(uint32_t w, uint32_t rx_mode)
 {
 	struct ttf_worker_config config = { .id = w,
 					    .batch = 8,
@@ -69,18 +90,6 @@ static void start(uint32_t w, uint32_t rx_mode, int inside[PORTS][WORKERS])
 	workers[w] = ttf_worker_new(&config);
 	if (!workers[w])
 		exit(2);
-	for (uint32_t p = 0; p < PORTS; p++) {
-		struct ttf_port_config port = { .slot = p,
-						.generation = 2,
-						.queues = WORKERS,
-						.mtu = 1500,
-						.peer = 1 - (int)p,
-						.fd = inside[p][w],
-						.io = TTF_IO_MMSG };
-
-		if (ttf_worker_attach(workers[w], &port) != 0)
-			exit(2);
-	}
 }
 
 static void ask(uint32_t w, uint32_t control)
@@ -107,17 +116,18 @@ static uint64_t receive(uint32_t p)
 int main(int argc, char **argv)
 {
 	static const char *const modes[] = { "polling", "interrupt", "adaptive" };
-	int inside[PORTS][WORKERS], pair[2];
+	int pair[2];
 	pthread_t threads[WORKERS];
 	uint64_t packets, burst, random = 88172645463325252ull, got = 0, counted = 0;
 	uint32_t rx_mode = 0;
 
-	if (argc != 4)
+	if (argc != 5)
 		return 2;
 	while (rx_mode < 2 && strcmp(modes[rx_mode], argv[1]) != 0)
 		rx_mode++;
-	packets = strtoull(argv[2], NULL, 0);
-	burst = strtoull(argv[3], NULL, 0);
+	io = strcmp(argv[2], "uring") == 0 ? TTF_IO_URING : TTF_IO_MMSG;
+	packets = strtoull(argv[3], NULL, 0);
+	burst = strtoull(argv[4], NULL, 0);
 	stats = zeroed(ttf_stats_bytes(WORKERS, TTF_MAX_PORTS));
 	ttf_stats_init(stats, WORKERS, TTF_MAX_PORTS, 1);
 	rings = zeroed(ttf_rings_bytes(WORKERS, SLOTS));
@@ -134,7 +144,8 @@ int main(int argc, char **argv)
 		}
 	}
 	for (uint32_t w = 0; w < WORKERS; w++)
-		start(w, rx_mode, inside);
+		start(w, rx_mode);
+	pthread_barrier_init(&attached, NULL, WORKERS);
 	for (uintptr_t w = 0; w < WORKERS; w++)
 		pthread_create(&threads[w], NULL, run, (void *)w);
 

@@ -14,7 +14,7 @@ from scapy.packet import Raw
 
 from forwarder.native import ffi, lib
 from tests.native.conftest import MakeInstance
-from tests.native.harness import DRIVERS, FRAME_MAX_BYTES, MMSG, MS, RW, frame, mac
+from tests.native.harness import DRIVERS, FRAME_MAX_BYTES, MMSG, MS, RW, URING, frame, mac
 from tests.offloads import VNET_HDR_BYTES
 
 
@@ -62,6 +62,55 @@ def test_rw_costs_a_system_call_a_packet(instance: MakeInstance) -> None:
     assert len(right.receive(0)) == 8
     assert made.queue(0).rx_calls == 9, "the ninth says that the queue is empty"
     assert made.queue(1).tx_calls == 8
+
+
+def test_uring_costs_a_system_call_a_burst_and_none_while_nothing_comes(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.pair(io=URING)
+    burst = [frame(n) for n in range(8)]
+    for _ in range(8):  # how many reads there are in a call follows what comes
+        left.send(0, *burst)
+        made.settle()
+    rx_calls, tx_calls, empty = (
+        getattr(made.queue(slot), name)
+        for slot, name in ((0, "rx_calls"), (1, "tx_calls"), (0, "rx_empty_calls"))
+    )
+    left.send(0, *burst)
+    made.step()
+    assert right.receive(0) == 9 * burst
+    assert made.queue(0).rx_calls == rx_calls + 1
+    assert made.queue(1).tx_calls == tx_calls + 1
+    for _ in range(100):
+        made.step()
+    assert made.queue(0).rx_empty_calls <= empty + 1, "one says that the queue is empty"
+    assert made.queue(1).rx_empty_calls == 1, "the first look at a queue is a call"
+
+
+def test_uring_sends_what_is_behind_a_refused_frame_once(instance: MakeInstance) -> None:
+    made = instance()
+    left, right = made.pair(io=URING, mtu=9000)
+    right.shrink(0)
+    frames = [frame(1), frame(2, 9000), frame(3), frame(4, 9000), frame(5)]
+    for n in range(3):
+        left.send(0, *frames)
+        made.settle()
+        assert right.receive(0) == frames[::2]
+        assert made.drops(1) == {"oversize": 2 * (n + 1)}
+    assert made.total(1, "tx_packets") == 9
+    assert made.total(1, "tx_bytes") == 9 * 60
+
+
+def test_a_queue_that_goes_leaves_no_request_behind(instance: MakeInstance) -> None:
+    """The one request that is outstanding, and the registered file, would keep the device."""
+    made = instance()
+    made.pair(io=URING)
+    made.settle()
+    made.disconnect(0)
+    gone = made._closing[-1]
+    for end in gone.inside:
+        end.close()
+    with pytest.raises(ConnectionRefusedError):  # the kernel has let go of the other end
+        gone.outside[0].send(frame(1))
 
 
 @pytest.mark.parametrize(("count", "bucket"), [(1, 0), (2, 1), (3, 1), (4, 2), (7, 2), (8, 3), (10, 3)])

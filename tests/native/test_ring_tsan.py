@@ -68,4 +68,4 @@ def loop_program(tsan: Path) -> Path:
 
 @pytest.mark.parametrize("rx_mode", ["polling", "interrupt", "adaptive"])
 def test_no_race_in_the_loop(loop_program: Path, rx_mode: str) -> None:
-    assert_clean(execute(loop_program, rx_mode, "1000", "16"), 1000)
+    assert_clean(execute(loop_program, rx_mode, "mmsg", "1000", "16"), 1000)

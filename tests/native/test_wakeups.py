@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from forwarder import uring
+from tests.conftest import missing
 from tests.native import programs
 
 
@@ -15,8 +17,13 @@ def loop_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return programs.build("loop_threads", programs.DATAPATH, tmp_path_factory.mktemp("loop"))
 
 
-@pytest.mark.parametrize(("rx_mode", "packets"), [("interrupt", 160_000), ("adaptive", 8_000)])
-def test_no_wakeup_is_lost(loop_program: Path, rx_mode: str, packets: int) -> None:
+@pytest.mark.parametrize(
+    ("rx_mode", "io", "packets"),
+    [("interrupt", "mmsg", 160_000), ("adaptive", "mmsg", 8_000), ("interrupt", "uring", 40_000)],
+)
+def test_no_wakeup_is_lost(loop_program: Path, rx_mode: str, io: str, packets: int) -> None:
     """Slices last an hour: a packet whose wake-up was lost would hang the program."""
-    done = programs.run([loop_program, rx_mode, str(packets), "2"], timeout_s=100)
+    if io == "uring" and uring.missing():
+        missing("io_uring")
+    done = programs.run([loop_program, rx_mode, io, str(packets), "2"], timeout_s=100)
     assert (done.returncode, done.stdout) == (0, f"ok {packets}\n"), done.stdout + done.stderr

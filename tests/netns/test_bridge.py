@@ -20,7 +20,7 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from tests.drivers import PLAIN, TURBOTAP_ONCE
+from tests.drivers import BATCHED, PLAIN
 from tests.instance import Instance, instance
 from tests.netns.frames import of_every_kind, padded
 from tests.netns.test_modes import assert_devices_agree, port_counts
@@ -65,7 +65,7 @@ def bridge(
 
 
 @pytest.mark.parametrize(
-    ("driver", "steering"), [*product(PLAIN, ["queue", "flow"]), *product(TURBOTAP_ONCE, ["flow"])]
+    ("driver", "steering"), [*product(PLAIN, ["queue", "flow"]), *product(BATCHED, ["flow"])]
 )
 def test_broadcast_reaches_all_others_exactly_once(driver: str, steering: str) -> None:
     with bridge(driver, driver, driver, steering=steering) as (it, sides, captures):

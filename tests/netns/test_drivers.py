@@ -8,11 +8,16 @@ netns            instance            netns
 from __future__ import annotations
 
 import os
+import re
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.drivers import TURBOTAP
+from forwarder import uring
+from tests.conftest import missing
+from tests.drivers import TURBOTAP, URING
 from tests.instance import instance, ip, run, start_fails
 from tests.netns.frames import flow_frames
 from tests.netns.test_drops import stop_worker_and_flood
@@ -20,6 +25,7 @@ from tests.netns.topology import assert_same, lab
 
 NODE = "/dev/net/turbotap"
 BURST_FRAMES = 64
+POLL_ADD = 6  # IORING_OP_POLL_ADD
 
 
 @pytest.fixture
@@ -40,18 +46,73 @@ def test_turbotap_is_refused_with_the_reason() -> None:
         done = start_fails(it_lab.config("xconnect"))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        f'ttfwd: port "p0": driver turbotap: turbotap.ko is not loaded ({NODE} doesn\'t exist)'
+        f'ttfwd: port "p0": driver turbotap: turbotap.ko is not loaded (no {NODE})'
     )
 
 
+@pytest.fixture
+def sysctl(tmp_path: Path) -> Iterator[Path]:
+    """What kernel.io_uring_disabled says, without changing it for everybody else on this machine."""
+    if not uring.DISABLED.exists():
+        missing("kernel.io_uring_disabled")
+    path = tmp_path / "io_uring_disabled"
+    path.write_text("0\n")
+    run("mount", "--bind", path, uring.DISABLED)
+    try:
+        yield path
+    finally:
+        run("umount", uring.DISABLED)
+
+
 @pytest.mark.usefixtures("_no_turbotap")
-def test_auto_takes_tap_and_says_why_not_turbotap() -> None:
+@pytest.mark.parametrize(("disabled", "chosen"), [("0", "uring"), ("1", "tap"), ("2", "tap")])
+def test_auto_takes_the_fastest_and_says_why_not_a_faster_one(
+    sysctl: Path, disabled: str, chosen: str
+) -> None:
+    sysctl.write_text(f"{disabled}\n")
+    why = f"the fastest here; not turbotap: turbotap.ko is not loaded (no {NODE})"
+    if chosen == "tap":
+        why += f"; not uring: kernel.io_uring_disabled is {disabled}"
     with lab("auto", "auto") as it_lab, instance(it_lab.config("xconnect")) as it:
-        why = f"the fastest here; not turbotap: turbotap.ko is not loaded ({NODE} doesn't exist)"
-        assert [(port.driver, port.note) for port in it.stats().ports] == [("tap", why)] * 2
-        assert f"driver tap ({why})" in it.log
+        assert [(port.driver, port.note) for port in it.stats().ports] == [(chosen, why)] * 2
+        assert f"driver {chosen} ({why})" in it.log
         shown = [(port["driver"], port["driver_note"]) for port in it.stats_json()["ports"]]
-        assert shown == [("tap", why)] * 2
+        assert shown == [(chosen, why)] * 2
+
+
+def test_uring_is_refused_with_the_reason(sysctl: Path) -> None:
+    sysctl.write_text("2\n")
+    with lab("auto", "auto") as it_lab:
+        config = it_lab.config("xconnect", port={0: {"driver": "uring"}, 1: {"driver": "uring"}})
+        done = start_fails(config)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == ('ttfwd: port "p0": driver uring: kernel.io_uring_disabled is 2')
+
+
+@pytest.mark.parametrize("driver", URING)
+def test_a_worker_owns_no_frame_between_bursts(driver: str) -> None:
+    """Whenever it is killed: what a request could still write to would be another packet by then."""
+    frames = flow_frames(1, BURST_FRAMES)
+    with lab(driver, driver) as it_lab:
+        with instance(it_lab.config("xconnect", queues=1)) as it:
+            left, right = it_lab.sides
+            with right.capture() as capture:
+                left.send(frames)
+                assert_same(capture.take(len(frames)), frames)
+            it.settled(received=len(frames))
+            (pid,) = it.worker_pids()
+            requests = [re.findall(r"op=(\d+)", info) for info in ring_infos(pid)]
+            assert requests == [[str(POLL_ADD)]] * 2, "a ring a port, and nothing in it but a poll"
+            os.kill(pid, signal.SIGKILL)
+        for device, netns in (("p0", left.netns), ("p1", right.netns)):
+            assert device not in ip("link", "show", netns=netns)
+
+
+def ring_infos(pid: int) -> Iterator[str]:
+    """What the kernel tells of each io_uring of a process."""
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        if fd.readlink().name == "anon_inode:[io_uring]":
+            yield Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text().partition("PollList:")[2]
 
 
 @pytest.mark.parametrize("driver", TURBOTAP)

@@ -14,7 +14,7 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 
-from tests.drivers import PLAIN, TURBOTAP_ONCE
+from tests.drivers import BATCHED, PLAIN
 from tests.instance import Instance, instance, ip
 from tests.netns.frames import flow_frames, padded
 from tests.netns.test_modes import offered
@@ -29,7 +29,7 @@ def assert_dropped(it: Instance, reason: str, count: int) -> None:
     assert (counters.drops[reason], counters.dropped_packets) == (count, count)
 
 
-@pytest.mark.parametrize("driver", PLAIN + TURBOTAP_ONCE)
+@pytest.mark.parametrize("driver", PLAIN + BATCHED)
 def test_a_link_that_is_down_and_comes_back(driver: str) -> None:
     with lab(driver, driver) as it_lab, instance(it_lab.config("xconnect", queues=2)) as it:
         left, right = it_lab.sides
@@ -91,7 +91,7 @@ def stop_worker_and_flood(it: Instance, source: Side, frames: list[bytes]) -> No
         os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("driver", PLAIN + TURBOTAP_ONCE)
+@pytest.mark.parametrize("driver", PLAIN + BATCHED)
 def test_what_the_kernel_drops_before_us_is_known(driver: str) -> None:
     # More than a tap's queue (1,000 packets) or a packet socket's buffer (16 MiB, doubled) holds.
     count, size = (3_000, 60) if driver != "packet" else (6_000, 9_014)

@@ -16,7 +16,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from forwarder.stats import Snapshot
-from tests.drivers import PLAIN, TURBOTAP, TURBOTAP_ONCE
+from tests.drivers import BATCHED, PLAIN, TURBOTAP, URING
 from tests.instance import Instance, instance
 from tests.netns.frames import flow_frames, of_every_kind
 from tests.netns.topology import Capture, Side, assert_same, lab
@@ -60,7 +60,7 @@ def send_and_compare(source: Side, capture: Capture, frames: list[bytes]) -> Non
 
 @pytest.mark.parametrize(
     ("driver", "queues", "mtu"),
-    [*product(PLAIN, [1, 4], [1500, 9000]), *product(TURBOTAP, [4], [9000])],
+    [*product(PLAIN, [1, 4], [1500, 9000]), *product(TURBOTAP + URING, [4], [9000])],
 )
 def test_xconnect_carries_every_frame_unchanged(driver: str, queues: int, mtu: int) -> None:
     frames = of_every_kind(mtu)
@@ -121,7 +121,7 @@ def test_xconnect_between_drivers_carries_every_frame_unchanged(drivers: tuple[s
         assert_devices_agree(it, left, right)
 
 
-@pytest.mark.parametrize(("driver", "queues"), [*product(PLAIN, [1, 3]), *product(TURBOTAP_ONCE, [1])])
+@pytest.mark.parametrize(("driver", "queues"), [*product(PLAIN, [1, 3]), *product(BATCHED, [1])])
 def test_macswap_sends_back_with_addresses_swapped(driver: str, queues: int) -> None:
     frames = of_every_kind(1500)
     with lab(driver) as it_lab, instance(it_lab.config("macswap", queues=queues)) as it:
@@ -195,7 +195,7 @@ def test_txonly_makes_what_was_asked_for(driver: str, size: int) -> None:
     assert len(seen) == flows
 
 
-@pytest.mark.parametrize("driver", PLAIN + TURBOTAP_ONCE)
+@pytest.mark.parametrize("driver", PLAIN + BATCHED)
 def test_txonly_as_fast_as_it_goes_loses_nothing_unnamed(driver: str) -> None:
     with lab(driver) as it_lab:
         (side,) = it_lab.sides

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.drivers import PLAIN, TURBOTAP_ONCE
+from tests.drivers import BATCHED, PLAIN
 from tests.instance import TIME_FACTOR, Instance, instance
 from tests.netns.test_applications import iperf3_tcp, ping
 from tests.netns.topology import lab
@@ -47,7 +47,7 @@ def cpu_ns(it: Instance) -> int:
     return spent
 
 
-@pytest.mark.parametrize("driver", PLAIN + TURBOTAP_ONCE)
+@pytest.mark.parametrize("driver", PLAIN + BATCHED)
 def test_an_idle_instance_costs_next_to_nothing(driver: str) -> None:
     with lab(driver, driver) as it_lab, instance(it_lab.config("xconnect", queues=4)) as it:
         it.settled()

@@ -15,7 +15,7 @@ from itertools import product
 import pytest
 
 from forwarder.stats import Snapshot, accounting
-from tests.drivers import TURBOTAP, TURBOTAP_ONCE
+from tests.drivers import BATCHED, TURBOTAP, URING
 from tests.instance import Instance, instance
 from tests.process.conftest import Recorder
 from tests.process.topology import (
@@ -73,7 +73,7 @@ def assert_accounted(
 
 
 @pytest.mark.parametrize(
-    ("pair", "victim"), [("tap", 0), ("tap", 1), *product(TURBOTAP, [0])], indirect=["pair"]
+    ("pair", "victim"), [("tap", 0), ("tap", 1), *product(TURBOTAP + URING, [0])], indirect=["pair"]
 )
 def test_a_killed_worker_is_replaced_while_the_interface_stays_up(
     pair: Pair, victim: int, record: Recorder
@@ -201,7 +201,7 @@ def test_a_kill_while_flooding_loses_at_most_one_burst_and_its_copies(pair: Pair
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("pair", ["tap", *TURBOTAP_ONCE], indirect=True)
+@pytest.mark.parametrize("pair", ["tap", *BATCHED], indirect=True)
 def test_a_worker_that_dies_too_often_backs_off_and_others_take_its_packets(
     pair: Pair, record: Recorder
 ) -> None:

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from forwarder.stats import accounting
-from tests.drivers import TURBOTAP
+from tests.drivers import TURBOTAP, URING
 from tests.instance import instance, run
 from tests.process.topology import Pair
 from tests.process.traffic import Sink, Source, assert_in_order, assert_unique
@@ -22,7 +22,7 @@ from tests.process.traffic import Sink, Source, assert_in_order, assert_unique
         ("tap", "flow", "adaptive", 64, 20_000),
         ("tap", "flow", "interrupt", 1, 10_000),
         ("tap", "queue", "polling", 256, 20_000),
-        *((driver, "flow", "adaptive", 64, 20_000) for driver in TURBOTAP),
+        *((driver, "flow", "adaptive", 64, 20_000) for driver in TURBOTAP + URING),
     ],
     indirect=["pair"],
 )

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from forwarder.stats import accounting
-from tests.drivers import TURBOTAP_ONCE, port_keys
+from tests.drivers import BATCHED, port_keys
 from tests.instance import Instance, device_exists, instance, ip, unique
 from tests.process.conftest import Recorder
 from tests.process.control_client import Client
@@ -204,7 +204,7 @@ def test_a_refused_connect_names_its_reason_and_leaves_nothing(pair: Pair) -> No
         assert sink.received.packets == 800
 
 
-@pytest.mark.parametrize("pair", ["tap", *TURBOTAP_ONCE], indirect=True)
+@pytest.mark.parametrize("pair", ["tap", *BATCHED], indirect=True)
 def test_a_device_that_was_removed_under_a_port(pair: Pair) -> None:
     """`ip link del` by somebody else: the port can be deleted, others forward, and the end is clean."""
     with instance(pair.config()) as it, quiet_namespace() as netns:
@@ -225,7 +225,7 @@ def test_a_device_that_was_removed_under_a_port(pair: Pair) -> None:
         assert [worker.restarts for worker in it.stats().workers] == [0, 0]
 
 
-@pytest.mark.parametrize("pair", ["tap", *TURBOTAP_ONCE], indirect=True)
+@pytest.mark.parametrize("pair", ["tap", *BATCHED], indirect=True)
 def test_what_a_hung_workers_queue_holds_is_named_when_its_port_goes(pair: Pair) -> None:
     with instance(pair.config(heartbeat_timeout_ms=60_000)) as it:
         for pid in it.worker_pids():

@@ -349,7 +349,11 @@ PORT_CASES = [
     ('name = "a"\nmtu = "1500"', "mtu", '"1500" is a string, and this takes a whole number: 68 to 9000'),
     ('name = "a"\nqueues = 300', "queues", "300 is too large: 1 to 128"),
     ('name = "a"\nqueues = 2', "queues", "2 is more than the instance has workers: at most its queues, 1"),
-    ('name = "a"\ndriver = "pcap"', "driver", '"pcap" is not one of "auto", "turbotap", "tap", "packet"'),
+    (
+        'name = "a"\ndriver = "pcap"',
+        "driver",
+        '"pcap" is not one of "auto", "turbotap", "uring", "tap", "packet"',
+    ),
     ('name = "a"\nio = "mmap"', "io", '"mmap" is not one of "burst", "mmsg"'),
     ('name = "a"\nio = "brust"', "io", '"brust" is not one of "burst", "mmsg" (did you mean "burst"?)'),
     (

@@ -7,11 +7,12 @@ import errno
 import fcntl
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from forwarder import turbotap
+from forwarder import turbotap, uring
 from forwarder.config import PortConfig
 from forwarder.device import choose
 from forwarder.errors import DeviceError
@@ -22,7 +23,8 @@ FULL = Module(1, lib.TURBOTAP_FEATURE_BATCH | lib.TURBOTAP_FEATURE_BURST)
 LATER = Module(7, FULL.features | 1 << 40)
 NO_BURST = Module(1, lib.TURBOTAP_FEATURE_BATCH)
 OLD = Module(0)
-NONE = "turbotap.ko is not loaded (/dev/net/turbotap doesn't exist)"
+NONE = "turbotap.ko is not loaded (no /dev/net/turbotap)"
+NO_RING = "kernel.io_uring_disabled is 2"
 
 
 @pytest.mark.parametrize(
@@ -50,9 +52,11 @@ NONE = "turbotap.ko is not loaded (/dev/net/turbotap doesn't exist)"
         ),
         ("turbotap", "mmsg", OLD, "turbotap/mmsg", "as configured"),
         ("tap", None, FULL, "tap", "as configured; turbotap would be faster"),
-        ("tap", None, NONE, "tap", "as configured"),
-        ("auto", None, NONE, "tap", f"the fastest here; not turbotap: {NONE}"),
-        ("auto", "burst", NONE, "tap", f"the fastest here; not turbotap: {NONE}"),
+        ("tap", None, NONE, "tap", "as configured; uring would be faster"),
+        ("uring", None, FULL, "uring", "as configured; turbotap would be faster"),
+        ("uring", None, NONE, "uring", "as configured"),
+        ("auto", None, NONE, "uring", f"the fastest here; not turbotap: {NONE}"),
+        ("auto", "burst", NONE, "uring", f"the fastest here; not turbotap: {NONE}"),
         ("packet", None, FULL, "packet", "as configured"),
     ],
 )
@@ -60,14 +64,69 @@ def test_the_driver_of_a_port(
     monkeypatch: pytest.MonkeyPatch, driver: Any, io: Any, module: Module | str, chosen: str, note: str
 ) -> None:
     monkeypatch.setattr(turbotap, "find", lambda: module)
+    monkeypatch.setattr(uring, "missing", lambda: None)
     found, why = choose(PortConfig(name="p0", driver=driver, io=io))
     assert (str(found), why) == (chosen, note)
+
+
+@pytest.mark.parametrize(
+    ("driver", "module", "chosen", "note"),
+    [
+        ("auto", FULL, "turbotap/burst", "the fastest here"),
+        ("auto", NONE, "tap", f"the fastest here; not turbotap: {NONE}; not uring: {NO_RING}"),
+        ("tap", NONE, "tap", "as configured"),
+    ],
+)
+def test_the_driver_of_a_port_without_io_uring(
+    monkeypatch: pytest.MonkeyPatch, driver: Any, module: Module | str, chosen: str, note: str
+) -> None:
+    monkeypatch.setattr(turbotap, "find", lambda: module)
+    monkeypatch.setattr(uring, "missing", lambda: NO_RING)
+    found, why = choose(PortConfig(name="p0", driver=driver))
+    assert (str(found), why) == (chosen, note)
+    assert len(why) < len(ffi.new("struct ttf_port_stats *").note)  # or `stats` would show it cut
+
+
+@pytest.mark.parametrize(
+    ("disabled", "tried", "error", "reason"),
+    [
+        (None, errno.EBADFD, 0, None),
+        ("0", errno.EBADFD, 0, None),
+        ("1", errno.EBADFD, 0, "kernel.io_uring_disabled is 1"),
+        ("2", errno.EBADFD, errno.EPERM, NO_RING),
+        ("0", errno.EOPNOTSUPP, 0, "tun knows no RWF_NOWAIT before Linux 6.4"),
+        ("0", errno.EBADFD, errno.ENOSYS, "this kernel has no io_uring"),
+        ("0", errno.EBADFD, errno.EPERM, "io_uring: Operation not permitted"),  # a container's seccomp filter
+    ],
+)
+def test_why_there_is_no_ring(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    disabled: str | None,
+    tried: int,
+    error: int,
+    reason: str | None,
+) -> None:
+    def preadv(*_: object) -> None:
+        raise OSError(tried, os.strerror(tried))
+
+    tun = tmp_path / "tun"
+    tun.touch()
+    sysctl = tmp_path / "io_uring_disabled"
+    if disabled is not None:
+        sysctl.write_text(f"{disabled}\n")
+    monkeypatch.setattr(uring, "DISABLED", sysctl)
+    monkeypatch.setattr(uring, "TUN_DEVICE", tun)
+    monkeypatch.setattr(os, "preadv", preadv)
+    monkeypatch.setattr(uring, "lib", SimpleNamespace(ttf_uring_probe=lambda: -error))
+    assert uring.missing() == reason
 
 
 @pytest.mark.parametrize(
     ("driver", "io", "module", "told"),
     [
         ("turbotap", None, NONE, f'port "p0": driver turbotap: {NONE}'),
+        ("uring", None, FULL, f'port "p0": driver uring: {NO_RING}'),
         (
             "turbotap",
             "burst",
@@ -81,6 +140,7 @@ def test_what_cannot_be_had_is_refused_with_the_reason(
     monkeypatch: pytest.MonkeyPatch, driver: Any, io: Any, module: Module | str, told: str
 ) -> None:
     monkeypatch.setattr(turbotap, "find", lambda: module)
+    monkeypatch.setattr(uring, "missing", lambda: NO_RING)
     with pytest.raises(DeviceError) as caught:
         choose(PortConfig(name="p0", driver=driver, io=io))
     assert str(caught.value) == told
@@ -135,4 +195,4 @@ def test_what_is_no_module_is_not_used(node: Path) -> None:
         turbotap.open_sockets("p0", [0], 0, burst=False)
     assert set(os.listdir("/proc/self/fd")) == before
     node.unlink()
-    assert turbotap.find() == f"turbotap.ko is not loaded ({node} doesn't exist)"
+    assert turbotap.find() == f"turbotap.ko is not loaded (no {node})"
