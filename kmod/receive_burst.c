@@ -6,9 +6,10 @@
  * It takes from the queue what there is room for and no more, so that poll, a
  * detach, and readers of the tun fd see all that is left.
  *
- * Where tun would just copy the bytes and count them, because a frame has no
- * header on this queue and no VLAN tag beside it, that is done here, and the
- * frames of a burst are counted and freed together. All others go through tun.
+ * Where tun would just copy the bytes and count them, because a frame is one
+ * packet in one piece and has no VLAN tag beside it, that is done here, with
+ * the queue's virtio_net_hdr, and the frames of a burst are counted and freed
+ * together. All others go through tun.
  */
 #include <linux/if_tun.h>
 #include <linux/netdevice.h>
@@ -17,6 +18,7 @@
 #include <linux/skbuff.h>
 #include <linux/socket.h>
 #include <linux/uio.h>
+#include <linux/virtio_net.h>
 #include <net/compat.h>
 
 #include "internal.h"
@@ -30,12 +32,22 @@ struct taken {
 	unsigned int plain_bytes;
 };
 
-static bool frame_is_plain(void *ptr)
+/* Elsewhere the byte order of a queue's headers is a matter of its settings. */
+#if defined(__LITTLE_ENDIAN) && !IS_ENABLED(CONFIG_TUN_VNET_CROSS_LE)
+#define TT_LITTLE_ENDIAN_HEADERS true
+#else
+#define TT_LITTLE_ENDIAN_HEADERS false
+#endif
+
+static bool frame_is_plain(const struct turbotap_sock *ts, void *ptr)
 {
 	const struct sk_buff *skb = ptr;
 
-	return !tun_is_xdp_frame(ptr) && !skb_is_nonlinear(skb) &&
-	       !skb_vlan_tag_present(skb);
+	if (tun_is_xdp_frame(ptr) || skb_is_nonlinear(skb) ||
+	    skb_vlan_tag_present(skb))
+		return false;
+	return !ts->vnet_hdr_size ||
+	       (TT_LITTLE_ENDIAN_HEADERS && !skb_is_gso(skb));
 }
 
 /*
@@ -48,8 +60,8 @@ static void take(struct turbotap_sock *ts, unsigned int frames,
 	*taken = (struct taken){};
 	rcu_read_lock();
 	taken->count = ptr_ring_consume_batched(ts->ring, ts->rx_ptrs, frames);
-	if (taken->count && ts->batches && !ts->vnet_hdr_size &&
-	    frame_is_plain(ts->rx_ptrs[0])) {
+	if (taken->count && ts->batches &&
+	    frame_is_plain(ts, ts->rx_ptrs[0])) {
 		taken->dev = ((struct sk_buff *)ts->rx_ptrs[0])->dev;
 		dev_hold(taken->dev);
 	}
@@ -71,23 +83,32 @@ static void give_back(struct turbotap_sock *ts, struct taken *taken)
 	dev_put(taken->dev);
 }
 
+/* The header as tun makes it, which leaves what is behind it as it was. */
+static bool put_header(const struct sk_buff *skb, const struct iovec *to)
+{
+	struct virtio_net_hdr header;
+
+	return !virtio_net_hdr_from_skb(skb, &header, true, true, 0) &&
+	       !copy_to_user(to->iov_base, &header, sizeof(header));
+}
+
 static int copy_plain(struct turbotap_sock *ts, struct taken *taken,
 		      struct sk_buff *skb, const struct iovec *to,
 		      int *msg_flags)
 {
-	size_t length = skb->len;
+	size_t header = ts->vnet_hdr_size;
+	size_t length = min_t(size_t, skb->len, to->iov_len - header);
 
 	ts->rx_ptrs[taken->plain++] = skb;
-	taken->plain_bytes += length;
-	if (length > to->iov_len) {
-		length = to->iov_len;
+	taken->plain_bytes += skb->len;
+	if (length < skb->len)
 		*msg_flags |= MSG_TRUNC;
-	}
-	if (copy_to_user(to->iov_base, skb->data, length)) {
+	if ((header && !put_header(skb, to)) ||
+	    copy_to_user(to->iov_base + header, skb->data, length)) {
 		atomic_long_inc(&ts->rx_faulted);
 		return -EFAULT;
 	}
-	return skb->len;
+	return header + skb->len;
 }
 
 /* The i-th of those taken. Its length, or -errno; it is done with. */
@@ -97,7 +118,8 @@ static int copy_frame(struct turbotap_sock *ts, struct taken *taken,
 	void *ptr = ts->rx_ptrs[i];
 	struct iov_iter iter;
 
-	if (taken->dev && frame_is_plain(ptr) &&
+	if (taken->dev && to->iov_len >= ts->vnet_hdr_size &&
+	    frame_is_plain(ts, ptr) &&
 	    ((struct sk_buff *)ptr)->dev == taken->dev)
 		return copy_plain(ts, taken, ptr, to, msg_flags);
 	iov_iter_ubuf(&iter, ITER_DEST, to->iov_base, to->iov_len);
