@@ -17,9 +17,6 @@ from tests.kmod.kernels import ROOT, SERIES, build, of_series
 # The kernel on which ttfwd's own tests run too; they would take too long on both.
 WITH_TTFWD = SERIES[-1]
 
-# So that no other test waits for a guest, and a guest not for long.
-_NICE = 5
-
 
 @dataclass(frozen=True)
 class Started:
@@ -51,5 +48,5 @@ def _start(series: str, programs: Path, folder: Path, stack: ExitStack) -> Start
     }
     settings = [f"{name}={value}" for name, value in environment.items()]
     script = shlex.join(["env", *settings, "sh", "tests/kmod/in_guest.sh"])
-    guest = vm.started(kernel, script, writable=results, nice=_NICE)
+    guest = vm.started(kernel, script, writable=results)
     return Started(stack.enter_context(guest), results)

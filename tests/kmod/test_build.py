@@ -14,7 +14,6 @@ import pytest
 from tests.conftest import missing
 from tests.kmod.kernels import BUILT, MODULE, ROOT, SERIES, Kernel, make, of_series
 
-# The first of them waits for the guests' modules as well.
 pytestmark = pytest.mark.timeout(300)
 
 _CHECKPATCH = ROOT / "build" / "checkpatch" / "checkpatch.pl"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The module, and ttfwd with it, on the kernels that they are promised for.
 
-Each kernel is booted once, when the first test of this folder runs, and runs in_guest.sh beside all others
-(conftest.py): the module's own tests (tests/kmod/guest) and on the newer one ttfwd's tests that use turbotap.
-The tests here are the last ones, and about what came back. A test that was skipped in a guest counts as
+Each kernel is booted once, both at the same time, and runs in_guest.sh: the module's own tests
+(tests/kmod/guest) and on the newer one ttfwd's tests that use turbotap. The tests here are the last ones of
+all (conftest.py), and about what came back. A test that was skipped in a guest counts as
 failed: nothing that it could miss is missing there.
 """
 
@@ -19,7 +19,7 @@ from tests.kmod import vm
 from tests.kmod.guests import WITH_TTFWD, Started
 from tests.kmod.kernels import SERIES
 
-# The first of them waits for a guest that has been slower than all other tests.
+# The first of them waits for a guest to be built, booted and run, beside another one.
 pytestmark = pytest.mark.timeout(3000)
 
 _TIMEOUT_S = 2700
