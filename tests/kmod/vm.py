@@ -120,14 +120,17 @@ def started(
     if writable:
         line += ["--rwdir", writable]
     line += [f"--qemu-opts={_CACHED}" + (" -icount shift=0,sleep=off" if icount else "")]
-    line += ["--", _below_cached_root(command, [*_GUESTS_OWN, *([str(writable)] if writable else [])])]
-    # Files, as nobody may be reading until the end.
+    # Files: a kernel's command line, on which virtme-ng hands a command over, holds 2 KiB; and nobody may be
+    # reading what is printed until the end.
     with (
+        tempfile.NamedTemporaryFile("w", prefix="ttfwd-guest-") as script,
         tempfile.TemporaryFile("w+", errors="replace") as output,
         tempfile.TemporaryFile("w+", errors="replace") as log,
     ):
+        script.write(_below_cached_root(command, [*_GUESTS_OWN, *([str(writable)] if writable else [])]))
+        script.flush()
         process = subprocess.Popen(
-            line,
+            [*line, "--", f"sh {script.name}"],
             env=os.environ | {"PATH": f"{_VNG.parent}:{os.environ['PATH']}"},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -150,7 +153,7 @@ def _below_cached_root(command: str, shared: Iterable[str]) -> str:
         *(f"mount --rbind {shlex.quote(folder)} {shlex.quote(f'/mnt{folder}')}" for folder in shared),
         f"exec chroot /mnt sh -c {shlex.quote(f'cd {shlex.quote(str(ROOT))}; {command}')}",
     ]
-    return "; ".join(steps)
+    return "\n".join(steps) + "\n"
 
 
 def run(
