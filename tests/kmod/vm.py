@@ -16,10 +16,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from tests.conftest import missing
 from tests.kmod.kernel_log import faults
@@ -66,33 +66,27 @@ class Result:
 
 @dataclass(frozen=True)
 class Running:
-    """A guest that runs its command, as a session of processes of its own."""
+    """A guest that runs its command, as a session of processes of its own. What it prints is being read."""
 
     command: str
-    process: subprocess.Popen[bytes]
-    output: IO[str]
-    log: IO[str]
+    process: subprocess.Popen[str]
+    printed: Future[tuple[str, str]]
 
     def wait(self, timeout: float) -> Result:
         """How it ended. After `timeout` seconds it is ended: AssertionError, with what it had printed."""
         try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
+            output, log = self.printed.result(timeout)
+        except TimeoutError:
             self.end()
-            told = f"{self.command}\n{_text(self.output)}\n{_text(self.log)[-8000:]}"
+            output, log = self.printed.result()
+            told = f"{self.command}\n{output}\n{log[-8000:]}"
             raise AssertionError(f"no end after {timeout} s: {told}") from None
-        return Result(self.process.returncode, _text(self.output), _text(self.log))
+        return Result(self.process.returncode, output, log)
 
     def end(self) -> None:
         """Kill what is left of it."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-
-def _text(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read()
 
 
 @contextmanager
@@ -120,24 +114,21 @@ def started(
     if writable:
         line += ["--rwdir", writable]
     line += [f"--qemu-opts={_CACHED}" + (" -icount shift=0,sleep=off" if icount else "")]
-    # Files: a kernel's command line, on which virtme-ng hands a command over, holds 2 KiB; and nobody may be
-    # reading what is printed until the end.
-    with (
-        tempfile.NamedTemporaryFile("w", prefix="ttfwd-guest-") as script,
-        tempfile.TemporaryFile("w+", errors="replace") as output,
-        tempfile.TemporaryFile("w+", errors="replace") as log,
-    ):
+    with ThreadPoolExecutor(1) as reader, tempfile.NamedTemporaryFile("w", prefix="ttfwd-guest-") as script:
+        # virtme-ng hands a command over on the kernel's command line, which holds 2 KiB.
         script.write(_below_cached_root(command, [*_GUESTS_OWN, *([str(writable)] if writable else [])]))
         script.flush()
         process = subprocess.Popen(
             [*line, "--", f"sh {script.name}"],
             env=os.environ | {"PATH": f"{_VNG.parent}:{os.environ['PATH']}"},
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=log,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
             start_new_session=True,
         )
-        guest = Running(command, process, output, log)
+        guest = Running(command, process, reader.submit(process.communicate))
         try:
             yield guest
         finally:
