@@ -201,7 +201,8 @@ def test_a_kill_while_flooding_loses_at_most_one_burst_and_its_copies(pair: Pair
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("pair", ["tap", *BATCHED], indirect=True)
+# Not over turbotap: in the guest that has it, workers start so slowly that the bucket never fills.
+@pytest.mark.parametrize("pair", ["tap", *URING], indirect=True)
 def test_a_worker_that_dies_too_often_backs_off_and_others_take_its_packets(
     pair: Pair, record: Recorder
 ) -> None:
