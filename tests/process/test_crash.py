@@ -15,7 +15,7 @@ from itertools import product
 import pytest
 
 from forwarder.stats import Snapshot, accounting
-from tests.drivers import BATCHED, TURBOTAP, URING
+from tests.drivers import TURBOTAP, URING
 from tests.instance import Instance, instance
 from tests.process.conftest import Recorder
 from tests.process.topology import (
