@@ -2,8 +2,8 @@
 """AF_PACKET queues on an existing device: one raw socket a queue, the kernel's flow hash between them.
 
 Called by forwarder.device. Options and constants are those of linux/if_packet.h and packet(7):
-PACKET_VNET_HDR carries what a local sender left to offload, PACKET_AUXDATA the VLAN tag that the kernel took
-out of the frame, PACKET_IGNORE_OUTGOING keeps out what the host itself sends.
+PACKET_VNET_HDR carries what a local sender left to offload, PACKET_IGNORE_OUTGOING keeps out what the host
+itself sends, PACKET_RX_RING is what frames are received through (native/port_packet.c).
 """
 
 import ctypes
@@ -22,7 +22,10 @@ from forwarder.netns import inside
 _ETH_P_ALL = 3
 _SOL_PACKET = 263
 _PACKET_ADD_MEMBERSHIP = 1
-_PACKET_AUXDATA = 8
+_PACKET_RX_RING = 5
+_PACKET_COPY_THRESH = 7
+_PACKET_VERSION = 10
+_PACKET_RESERVE = 12
 _PACKET_VNET_HDR = 15
 _PACKET_FANOUT = 18
 _PACKET_QDISC_BYPASS = 20
@@ -35,6 +38,8 @@ _SO_ATTACH_FILTER = 26
 _SO_DETACH_FILTER = 27
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
+_TPACKET_V2 = 1
+# For what is sent, and for received frames that are longer than a slot of the ring.
 _BUFFER_BYTES = 16 << 20
 # What a device is asked for, as net/ethtool/common.c names it.
 _FEATURES = {
@@ -51,15 +56,31 @@ def _drop_everything(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
 
 
+def _add_ring(sock: socket.socket) -> None:
+    """What doesn't fit into a slot waits in the socket's queue, whole (PACKET_COPY_THRESH: any but 0)."""
+    for option, value in (
+        (_PACKET_VERSION, _TPACKET_V2),
+        (_PACKET_RESERVE, lib.TTF_PACKET_RESERVE_BYTES),
+        (_PACKET_COPY_THRESH, 1),
+    ):
+        sock.setsockopt(_SOL_PACKET, option, value)
+    blocks = lib.TTF_PACKET_SLOTS * lib.TTF_PACKET_SLOT_BYTES // lib.TTF_PACKET_BLOCK_BYTES
+    request = struct.pack(  # struct tpacket_req
+        "IIII", lib.TTF_PACKET_BLOCK_BYTES, blocks, lib.TTF_PACKET_SLOT_BYTES, lib.TTF_PACKET_SLOTS
+    )
+    sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, request)
+
+
 def _open_socket(name: str, ifindex: int) -> socket.socket:
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
     with ExitStack() as undo:
         undo.callback(sock.close)
         _drop_everything(sock)
-        for option in (_PACKET_VNET_HDR, _PACKET_AUXDATA, _PACKET_IGNORE_OUTGOING, _PACKET_QDISC_BYPASS):
+        for option in (_PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING, _PACKET_QDISC_BYPASS):
             sock.setsockopt(_SOL_PACKET, option, 1)
         for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
             sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
+        _add_ring(sock)
         promiscuous = struct.pack("iHH8s", ifindex, _PACKET_MR_PROMISC, 0, b"")
         sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, promiscuous)
         sock.bind((name, _ETH_P_ALL))

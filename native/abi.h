@@ -82,7 +82,7 @@ struct ttf_counters {
 	uint64_t tx_calls;
 	uint64_t generated_packets; /* mode txonly */
 	uint64_t copied_packets;    /* what floods, and segments cut here, added: outputs beyond the first */
-	uint64_t kernel_drops;	    /* PACKET_STATISTICS tp_drops of this queue's socket */
+	uint64_t kernel_drops;	    /* the kernel had no room for them in this queue (driver packet) */
 	uint64_t reserved[6];
 	uint64_t drops[TTF_DROP_SLOTS];
 	uint64_t rx_bursts[TTF_BURST_BUCKETS];

@@ -161,7 +161,6 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 		.mtu = config->mtu,
 		.offloads = config->offloads,
 		.serves = config->fd >= 0,
-		.packet_socket = config->io == TTF_IO_PACKET,
 		.stats = port->stats,
 		.queue = { .driver = drivers[config->io],
 			   .scratch = &worker->scratch,

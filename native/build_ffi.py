@@ -26,6 +26,7 @@ HEADERS = (
     "control.h",
     "privilege.h",
     "uring.h",
+    "packet_ring.h",
     "../kmod/uapi/turbotap.h",
 )
 # What the kernel's headers call its integers.

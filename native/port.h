@@ -5,9 +5,9 @@
  *   port_rw.c     tap queue by read() and write(): a system call a packet, works on every kernel
  *   port_uring.c  tap queue by io_uring: a system call a burst, where the kernel permits it
  *   port_mmsg.c   a socket by recvmmsg() and sendmmsg(): a system call a burst (turbotap, and AF_UNIX
- *                 datagram sockets in the tests); and the same for AF_PACKET, which tells a frame's VLAN
- *                 tag beside the frame
+ *                 datagram sockets in the tests)
  *   port_burst.c  a socket of turbotap by burst messages: a system call a burst, and a message too
+ *   port_packet.c AF_PACKET by a ring that the kernel fills, and sendmmsg(): a system call a burst out
  */
 #ifndef TTF_PORT_H
 #define TTF_PORT_H
@@ -16,6 +16,10 @@
 #include <sys/uio.h>
 
 #include "abi.h"
+
+/* No more is received at once than stays in a core's cache until it is sent: a burst of segments would not.
+ */
+#define TTF_BURST_BYTES (512u << 10)
 
 /* One frame on its way in or out: where its Ethernet header is, and its length from there. */
 struct port_frame {
@@ -30,16 +34,12 @@ struct port_frame {
  * whoever changes the frames that the next rx() gets sets rx_filled to 0.
  */
 struct port_scratch {
-	uint32_t rx_filled; /* rx_messages[0..rx_filled) are ready for a call with these two: */
+	uint32_t rx_filled; /* rx_messages[0..rx_filled) are ready for a call with: */
 	uint32_t rx_header_bytes;
-	uint32_t rx_control;
 	struct mmsghdr rx_messages[TTF_MAX_BATCH];
 	struct iovec rx_vectors[TTF_MAX_BATCH];
 	struct mmsghdr tx_messages[TTF_MAX_BATCH];
 	struct iovec tx_vectors[TTF_MAX_BATCH];
-	struct port_control {
-		_Alignas(struct cmsghdr) uint8_t bytes[64]; /* CMSG_SPACE(sizeof(struct tpacket_auxdata)) */
-	} controls[TTF_MAX_BATCH];
 	/* What a burst message tells: CMSG_SPACE(TTF_MAX_BATCH * sizeof(uint32_t)), checked in port_burst.c
 	 */
 	_Alignas(struct cmsghdr) uint8_t lengths[64 + TTF_MAX_BATCH * sizeof(uint32_t)];
@@ -50,11 +50,12 @@ void port_scratch_init(struct port_scratch *scratch);
 struct port_queue {
 	const struct port_driver *driver;
 	struct port_scratch *scratch;
-	struct uring *uring;   /* port_uring.c alone */
-	int fd;		       /* borrowed: the caller of ttf_worker_attach() owns it */
-	uint32_t header_bytes; /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
-	uint32_t shared;       /* frames go on to other workers, and their cache lines with them */
-	uint32_t last_length;  /* of the last frame received: a guess at the next one's */
+	struct uring *uring;	  /* port_uring.c alone */
+	struct packet_ring *ring; /* port_packet.c alone */
+	int fd;			  /* borrowed: the caller of ttf_worker_attach() owns it */
+	uint32_t header_bytes;	  /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
+	uint32_t shared;	  /* frames go on to other workers, and their cache lines with them */
+	uint32_t last_length;	  /* of the last frame received: a guess at the next one's */
 };
 
 struct port_driver {
@@ -71,6 +72,9 @@ struct port_driver {
 	 * Never blocks.
 	 */
 	int (*tx)(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls);
+
+	/* Packets that the kernel dropped for want of room since the last call; looked at every slice. */
+	uint64_t (*drops)(struct port_queue *queue);
 
 	/* What a driver needs for each queue, if anything: made before, and unmade after all others. */
 	int (*open)(struct port_queue *queue); /* 0 or -errno */

@@ -34,7 +34,7 @@ static int burst_rx(struct port_queue *queue, struct port_frame *frames, uint32_
 	const unsigned char *lengths;
 	ssize_t got;
 
-	socket_fill_rx(scratch, frames, count, header, 0);
+	socket_fill_rx(scratch, frames, count, header);
 	++*calls;
 	got = recvmsg(queue->fd, &message, MSG_DONTWAIT);
 	if (got < 0)

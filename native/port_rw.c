@@ -7,9 +7,6 @@
 #include "port.h"
 #include "prefetch.h"
 
-/* No more than stays in a core's cache until it is sent: a burst of 64 KiB segments would not. */
-#define BURST_BYTES (512u << 10)
-
 static int rw_rx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
 {
 	const uint32_t header = queue->header_bytes;
@@ -17,7 +14,7 @@ static int rw_rx(struct port_queue *queue, struct port_frame *frames, uint32_t c
 	size_t bytes = 0;
 	uint32_t n = 0;
 
-	while (n < count && bytes < BURST_BYTES) {
+	while (n < count && bytes < TTF_BURST_BYTES) {
 		uint8_t *eth = frames[n].eth;
 		ssize_t got;
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "port_socket.h"
 
+#include <errno.h>
+
 void port_scratch_init(struct port_scratch *scratch)
 {
 	/* Never any control data on the way out: tun's own sendmsg takes it for a kernel pointer. */
@@ -14,17 +16,24 @@ void port_scratch_init(struct port_scratch *scratch)
 }
 
 void socket_fill_rx(struct port_scratch *scratch, const struct port_frame *frames, uint32_t count,
-		    uint32_t header_bytes, int control)
+		    uint32_t header_bytes)
 {
-	if (scratch->rx_filled >= count && scratch->rx_header_bytes == header_bytes &&
-	    scratch->rx_control == (uint32_t)control)
+	if (scratch->rx_filled >= count && scratch->rx_header_bytes == header_bytes)
 		return;
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count; i++)
 		scratch->rx_vectors[i] = (struct iovec){ .iov_base = frames[i].eth - header_bytes,
 							 .iov_len = TTF_FRAME_MAX_BYTES + header_bytes };
-		socket_offer_control(scratch, i, control);
-	}
 	scratch->rx_filled = count;
 	scratch->rx_header_bytes = header_bytes;
-	scratch->rx_control = (uint32_t)control;
+}
+
+int socket_tx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
+{
+	struct port_scratch *scratch = queue->scratch;
+	int sent;
+
+	socket_fill_tx(scratch, frames, count, queue->header_bytes);
+	++*calls;
+	sent = sendmmsg(queue->fd, scratch->tx_messages, count, MSG_DONTWAIT);
+	return sent < 0 ? -errno : sent;
 }

@@ -2,8 +2,9 @@
 /*
  * What the drivers on sockets share: message arrays that are filled once and kept, and what a length means.
  *
- * Called by port_mmsg.c (a message a frame) and port_burst.c (an iovec a frame). Both receive into the
- * same rx_vectors, so that a worker with ports of either kind fills them once.
+ * Called by port_mmsg.c (a message a frame), port_burst.c (an iovec a frame), and port_packet.c, which only
+ * sends. The first two receive into the same rx_vectors, so that a worker with ports of either kind fills
+ * them once.
  */
 #ifndef TTF_PORT_SOCKET_H
 #define TTF_PORT_SOCKET_H
@@ -11,21 +12,12 @@
 #include "offload.h"
 #include "port.h"
 
-/* The kernel tells how much control data there was in the field that said how much there may be. */
-static inline void socket_offer_control(struct port_scratch *scratch, uint32_t i, int control)
-{
-	struct msghdr *header = &scratch->rx_messages[i].msg_hdr;
-
-	header->msg_control = control ? scratch->controls[i].bytes : NULL;
-	header->msg_controllen = control ? sizeof(scratch->controls[i].bytes) : 0;
-}
-
 /*
  * Have rx_vectors[0..count), and the messages over them, stand for frames[0..count). Does nothing where
  * they do already; see struct port_scratch.
  */
 void socket_fill_rx(struct port_scratch *scratch, const struct port_frame *frames, uint32_t count,
-		    uint32_t header_bytes, int control);
+		    uint32_t header_bytes);
 
 /* The same for tx_vectors, which are other frames each time. */
 static inline void socket_fill_tx(struct port_scratch *scratch, const struct port_frame *frames,
@@ -45,5 +37,8 @@ static inline void socket_received(struct port_frame *frame, uint32_t bytes, uin
 		frame->length = bytes > header_bytes ? bytes - header_bytes : 0;
 	frame->offload = header_bytes && offload_asks(frame->eth);
 }
+
+/* struct port_driver, tx: a message a frame, a system call a burst. */
+int socket_tx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls);
 
 #endif

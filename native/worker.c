@@ -8,7 +8,6 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <linux/if_packet.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -246,6 +245,14 @@ static uint64_t earliest_generation(const struct ttf_worker *worker, uint64_t un
 	return until_ns;
 }
 
+/* A queue that is no longer in order would end every sleep at once: leave it for the rest of the slice. */
+static void note_errors(struct ttf_worker *worker, nfds_t count)
+{
+	for (nfds_t i = 1; i < count; i++)
+		if (worker->polls[i].revents & (POLLERR | POLLNVAL))
+			worker->ports[worker->polled[i]].error = ENETDOWN;
+}
+
 /* Sleep until a packet, a doorbell, a message, or until_ns (CLOCK_MONOTONIC). */
 static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uint64_t until_ns)
 {
@@ -262,9 +269,11 @@ static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uin
 			until_ns = now + POOL_EMPTY_SLEEP_NS;
 	} else if (!worker->drained) {
 		for (uint32_t slot = 0; slot < worker->ports_high; slot++)
-			if (worker->ports[slot].serves && !worker->ports[slot].error)
+			if (worker->ports[slot].serves && !worker->ports[slot].error) {
+				worker->polled[count] = slot;
 				polls[count++] = (struct pollfd){ .fd = worker->ports[slot].queue.fd,
 								  .events = POLLIN };
+			}
 		until_ns = earliest_generation(worker, until_ns);
 	}
 	wait_ns = until_ns > now ? until_ns - now : 0;
@@ -275,12 +284,13 @@ static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uin
 		struct timespec timeout = { (time_t)(wait_ns / 1000000000ull),
 					    (long)(wait_ns % 1000000000ull) };
 
-		if (ppoll(polls, count, &timeout, NULL) > 0 && polls[0].revents & POLLIN) {
+		if (ppoll(polls, count, &timeout, NULL) > 0) {
 			uint64_t rings;
 
 			/* EAGAIN: somebody else's doorbell; nothing to clear. */
-			if (read(worker->doorbell, &rings, sizeof(rings)) < 0)
+			if (polls[0].revents & POLLIN && read(worker->doorbell, &rings, sizeof(rings)) < 0)
 				polls[0].revents = 0;
+			note_errors(worker, count);
 		}
 		count_add(&worker->stats->sleeps, 1);
 	}
@@ -350,13 +360,8 @@ static void discard_rest(struct ttf_worker *worker)
 
 void read_kernel_drops(struct worker_port *port)
 {
-	struct tpacket_stats stats;
-	socklen_t size = sizeof(stats);
-
-	/* The kernel's counter starts again at each reading. */
-	if (port->serves && port->packet_socket &&
-	    getsockopt(port->queue.fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size) == 0)
-		count_add(&port->stats->kernel_drops, stats.tp_drops);
+	if (port->serves && port->queue.driver->drops)
+		count_add(&port->stats->kernel_drops, port->queue.driver->drops(&port->queue));
 }
 
 static void slice_begins(struct ttf_worker *worker)

@@ -26,7 +26,7 @@ enum ttf_rx_mode {
 enum ttf_io {
 	TTF_IO_RW,
 	TTF_IO_MMSG,
-	TTF_IO_PACKET, /* mmsg on an AF_PACKET socket with PACKET_AUXDATA */
+	TTF_IO_PACKET, /* an AF_PACKET socket with the ring of packet_ring.h */
 	TTF_IO_BURST,  /* a burst a message, on a turbotap socket with TURBOTAP_BURST */
 	TTF_IO_URING
 };

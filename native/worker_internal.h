@@ -19,10 +19,9 @@ struct worker_port {
 	uint32_t generation;
 	uint32_t queues;
 	uint32_t mtu;
-	uint32_t offloads;	/* TTF_OFFLOAD_ bits that it takes; the rest is done before it gets a frame */
-	int serves;		/* this worker has a queue of the port */
-	int error;		/* errno of a queue that stopped working, looked at again every slice */
-	uint32_t packet_socket; /* PACKET_STATISTICS can be read from its fd */
+	uint32_t offloads; /* TTF_OFFLOAD_ bits that it takes; the rest is done before it gets a frame */
+	int serves;	   /* this worker has a queue of the port */
+	int error;	   /* errno of a queue that stopped working, looked at again every slice */
 	struct port_queue queue;
 	struct ttf_counters *stats;
 	struct generator *generator;
@@ -67,7 +66,8 @@ struct ttf_worker {
 	struct ring_out *ring_out; /* [workers]; the own entry is empty */
 	struct ring_in *ring_in;
 	int doorbell;
-	struct pollfd *polls; /* [1 + TTF_MAX_PORTS] */
+	struct pollfd *polls;		    /* [1 + TTF_MAX_PORTS] */
+	uint32_t polled[1 + TTF_MAX_PORTS]; /* the slots of polls, from 1 on */
 
 	struct port_scratch scratch;
 	/*
@@ -133,7 +133,7 @@ void transmit(struct ttf_worker *worker);
 /* One burst from a port's queue: receive, forward, flush. Returns packets received, or -errno. */
 int receive_burst(struct ttf_worker *worker, uint32_t slot, int discard);
 
-/* Add what a packet socket's kernel side dropped since the last reading. */
+/* Count what the kernel dropped before a queue since the last time. */
 void read_kernel_drops(struct worker_port *port);
 
 #endif

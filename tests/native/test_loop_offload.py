@@ -11,7 +11,7 @@ from scapy.packet import Packet, Raw
 
 from forwarder.native import lib
 from tests.native.conftest import MakeInstance
-from tests.native.harness import DRIVERS, MMSG, NO_OFFLOAD, PACKET, RW, URING, drain, frame
+from tests.native.harness import DRIVERS, MMSG, NO_OFFLOAD, RW, URING, drain, frame
 from tests.offloads import GOOD, MALFORMED, VNET_HDR_BYTES, cut, left_to_the_device, segment, vnet_header
 
 
@@ -44,7 +44,7 @@ def test_checksum_is_left_to_a_port_with_offload(instance: MakeInstance) -> None
     assert drain(right.outside[0]) == [header + undone]
 
 
-@pytest.mark.parametrize("io", [MMSG, RW, PACKET, URING], ids=["mmsg", "rw", "packet", "uring"])
+@pytest.mark.parametrize("io", [MMSG, RW, URING], ids=["mmsg", "rw", "uring"])
 def test_no_offload_is_asked_for_frames_of_a_port_without(instance: MakeInstance, io: int) -> None:
     """A frame's memory still has the offload header of the frame before it."""
     made = instance(frames=1, batch=1)

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Driver packet on a real device: its receive ring, and what becomes of it when its reader is killed.
+
+netns        instance                    test
+[far]====( packet 0, socket 1 )====[AF_UNIX socket]
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+from pyroute2 import IPRoute
+
+from forwarder import netns, packet
+from forwarder.native import lib
+from tests.conftest import missing
+from tests.native.conftest import MakeInstance
+from tests.native.harness import MS, Instance, Port, frame
+from tests.offloads import GSO_TCPV4, NEEDS_CSUM, VNET_HDR_BYTES, vnet_header
+
+SLOTS, SLOT_BYTES = int(lib.TTF_PACKET_SLOTS), int(lib.TTF_PACKET_SLOT_BYTES)
+BATCH = 64
+LONG_BYTES = 4000  # more than a slot holds
+SHORT_BYTES = 1514
+CURSOR_AT = 64
+
+
+@dataclass
+class Far:
+    """The device's other end."""
+
+    netns: str
+    socket: socket.socket
+
+    def send(self, *frames: bytes) -> None:
+        for data in frames:
+            self.socket.send(vnet_header() + data)
+
+    def set_link(self, state: str) -> None:
+        with netns.inside(self.netns), IPRoute() as netlink:
+            netlink.link("set", index=netlink.link_lookup(ifname="near")[0], state=state)
+
+
+@pytest.fixture
+def far() -> Iterator[Far]:
+    if os.geteuid() != 0:
+        missing("network namespaces")
+    name = f"ttfwd-ring-{os.getpid()}"
+    netns.create(name)
+    try:
+        with netns.inside(name), IPRoute() as netlink, ExitStack() as stack:
+            with open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
+                file.write("1")
+            netlink.link("add", ifname="near", kind="veth", peer="far")
+            for device in ("near", "far"):
+                index = netlink.link_lookup(ifname=device)[0]
+                netlink.link("set", index=index, mtu=9000, state="up")
+            sender = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+            sender.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
+            sender.bind(("far", 0))
+            yield Far(name, sender)
+    finally:
+        netns.remove(name)
+
+
+@pytest.fixture
+def made(instance: MakeInstance, far: Far) -> Instance:
+    """A packet port, and a socket that is its peer."""
+    made = instance(rx_mode="interrupt", batch=BATCH)
+    (fd,) = packet.open_queues("near", far.netns, 1)
+    queue = socket.socket(fileno=fd)
+    made.connect(0, peer=1, mtu=9000, io=lib.TTF_IO_PACKET, header_bytes=VNET_HDR_BYTES, sockets=[queue])
+    made.connect(1, peer=0, mtu=9000, header_bytes=VNET_HDR_BYTES)
+    made.ports[1].inside[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 24)
+    return made
+
+
+def crossed(made: Instance) -> list[bytes]:
+    """What comes out, without headers, until nothing more does."""
+    got: list[bytes] = []
+    while True:
+        made.settle()
+        frames = made.ports[1].receive(0)
+        if not frames:
+            return got
+        got += frames
+
+
+def mixed(first: int, count: int) -> list[bytes]:
+    """Frames that lie in their slots and frames that don't, in turn and in runs."""
+    sizes = (60, SHORT_BYTES, LONG_BYTES, LONG_BYTES, 9014, 60, 1000)
+    return [frame(n, sizes[n % len(sizes)]) for n in range(first, first + count)]
+
+
+class Ring:
+    """The ring as its reader sees it, mapped by the test."""
+
+    def __init__(self, port: Port) -> None:
+        self.map = mmap.mmap(port.inside[0].fileno(), SLOTS * SLOT_BYTES)
+
+    @property
+    def cursor(self) -> int:
+        return int(struct.unpack_from("I", self.map, CURSOR_AT)[0])
+
+    @cursor.setter
+    def cursor(self, value: int) -> None:
+        struct.pack_into("I", self.map, CURSOR_AT, value % SLOTS)
+
+
+def test_frames_long_and_short_cross_in_order_round_the_ring(made: Instance, far: Far) -> None:
+    for first in range(0, 3 * SLOTS, 512):
+        frames = mixed(first, 512)
+        far.send(*frames)
+        assert crossed(made) == frames
+    assert made.total(0, "rx_packets") == 3 * SLOTS
+    assert made.total(0, "kernel_drops") == 0
+    assert made.all_drops() == {}
+
+
+def test_a_frame_in_its_slot_costs_no_system_call(made: Instance, far: Far) -> None:
+    far.send(*[frame(n) for n in range(10)])
+    assert len(crossed(made)) == 10
+    assert made.total(0, "rx_calls") == 0
+    far.send(frame(10, LONG_BYTES), frame(11))
+    assert len(crossed(made)) == 2
+    assert made.total(0, "rx_calls") == 1
+
+
+def tagged(data: bytes, tpid: int = 0x8100, tci: int = 0x2003) -> bytes:
+    return data[:12] + struct.pack("!HH", tpid, tci) + data[12:]
+
+
+@pytest.mark.parametrize("size", [60, SHORT_BYTES, LONG_BYTES])
+@pytest.mark.parametrize("tpid", [0x8100, 0x88A8])
+def test_vlan_tags_are_put_back(made: Instance, far: Far, size: int, tpid: int) -> None:
+    frames = [
+        tagged(frame(1, size), tpid),
+        frame(2, size),
+        tagged(tagged(frame(3, size)), tpid, tci=5),
+    ]
+    far.send(*frames)
+    assert crossed(made) == frames
+
+
+def segment(payload: int) -> bytes:
+    """TCP over IPv4, checksum and cutting left to be done."""
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 40 + payload, 1, 0x4000, 64, 6, 0) + bytes(
+        [10, 0, 0, 1, 10, 0, 0, 2]
+    )
+    tcp = struct.pack("!HHIIBBHHH", 1, 2, 3, 4, 0x50, 0x10, 100, 0, 0)
+    return frame(0, 12) + b"\x08\x00" + ip + tcp + frame(7, payload)
+
+
+@pytest.mark.parametrize("payload", [1000, 4 * 1448])
+@pytest.mark.parametrize("vlan", [False, True])
+def test_what_was_left_to_be_done_is_told_of_frames_of_both_kinds(
+    made: Instance, far: Far, payload: int, vlan: bool
+) -> None:
+    data, moved = segment(payload), 4 if vlan else 0
+    cut = {"gso_type": GSO_TCPV4, "gso_size": 1448, "hdr_len": 54 + moved} if payload > 1448 else {}
+    header = vnet_header(flags=NEEDS_CSUM, start=34 + moved, offset=16, **cut)
+    sent = header + (tagged(data) if vlan else data)
+    far.socket.send(sent)
+    made.settle()
+    assert made.ports[1].outside[0].recv(1 << 17) == sent
+
+
+def test_what_waits_when_the_reader_is_killed_is_the_next_ones(made: Instance, far: Far) -> None:
+    first, waiting, later = mixed(0, 100), mixed(100, 300), mixed(400, 50)
+    far.send(*first)
+    assert crossed(made) == first
+    far.send(*waiting)
+    made.step()  # a burst of it
+    made.kill(0)
+    far.send(*later)
+    assert made.revive(0) == 0
+    assert crossed(made) == waiting + later
+    assert made.total(0, "rx_packets") == 450
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_reader_killed_before_it_moved_the_cursor_is_followed(
+    made: Instance, far: Far, waits: bool
+) -> None:
+    frames = [frame(n) for n in range(100)]
+    far.send(*frames)
+    assert crossed(made) == frames
+    later = mixed(100, 200)
+    if waits:
+        far.send(*later)
+    made.kill(0)
+    Ring(made.ports[0]).cursor -= 1
+    made.revive(0)
+    if not waits:
+        assert crossed(made) == []
+        far.send(*later)
+    assert crossed(made) == later
+
+
+@pytest.mark.parametrize("first_bytes", [60, LONG_BYTES])
+@pytest.mark.parametrize("more_wait", [True, False])
+def test_a_reader_killed_with_a_long_frame_in_its_hands_loses_that_one(
+    made: Instance, far: Far, first_bytes: int, more_wait: bool
+) -> None:
+    frames = (
+        [frame(0, LONG_BYTES), frame(1, first_bytes), *mixed(2, 80)] if more_wait else [frame(0, LONG_BYTES)]
+    )
+    far.send(*frames)
+    made.kill(0)
+    taken = made.ports[0].inside[0].recv(1 << 16)
+    assert taken[VNET_HDR_BYTES:] == frames[0]
+    made.revive(0)
+    assert crossed(made) == frames[1:]
+    later = mixed(100, 60)
+    far.send(*later)
+    assert crossed(made) == later
+
+
+def test_what_a_full_ring_refused_is_counted(made: Instance, far: Far) -> None:
+    frames = [frame(n) for n in range(SLOTS + 100)]
+    far.send(*frames)
+    assert crossed(made) == frames[:SLOTS]
+    assert made.total(0, "rx_packets") == SLOTS
+    assert made.total(0, "kernel_drops") == 100
+
+
+def test_long_frames_that_found_no_room_are_counted_and_hold_up_no_others(made: Instance, far: Far) -> None:
+    made.ports[0].inside[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    frames = mixed(0, 700)
+    far.send(*frames)
+    got = crossed(made)
+    missed = [data for data in frames if data not in got]
+    assert got == [data for data in frames if data in got]
+    assert missed
+    assert min(map(len, missed)) > SLOT_BYTES
+    made.run(0)
+    assert made.total(0, "kernel_drops") == len(missed)
+    assert made.total(0, "rx_packets") == len(got)
+
+
+def test_a_device_that_went_down_wakes_nobody_and_comes_back(made: Instance, far: Far) -> None:
+    far.set_link("down")
+    before = int(made.worker_stats().rounds)
+    made.run(0, 200 * MS)
+    assert made.worker_stats().rounds - before < 20
+    far.set_link("up")
+    frames = [frame(n) for n in range(70)]  # a long one would ask the socket, and be told
+    far.send(*frames)
+    assert crossed(made) == frames
+    made.ports[1].send(0, *frames[:8])
+    made.settle()
+    assert made.total(0, "tx_packets") == 8
+    assert made.all_drops() == {}
