@@ -17,6 +17,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from forwarder import netns
+from tests.bench.commands import ethtool
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,15 @@ class Lab:
 
     @contextmanager
     def veths(self, devices: Devices) -> Iterator[None]:
-        """A veth pair at either side of a forwarder."""
+        """A veth pair at either side of a forwarder, whose ends receive by NAPI: they take XDP frames."""
         pairs = ((devices.source, devices.left), (devices.right, devices.sink))
         with netns.inside(self.netns), IPRoute() as netlink:
             for near, far in pairs:
                 netlink.link("add", ifname=near, kind="veth", peer={"ifname": far})
                 for end in (near, far):
                     netlink.link("set", ifname=end, state="up")
+        for device in (devices.left, devices.right):
+            ethtool(self.netns, device, "gro", on=True)
         try:
             yield
         finally:

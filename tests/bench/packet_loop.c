@@ -1,25 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The bare loop that driver `packet` is measured against: recvmmsg() a burst from one AF_PACKET socket,
- * sendmmsg() it from the other, and back.
+ * The bare loop that driver `packet` is measured against: a burst from one AF_PACKET socket, by sendmmsg()
+ * out of the other, and back.
  *
- *   packet_loop -n NETNS -a DEVICE -b DEVICE -c CPU [-v] [-x] [-i]
+ *   packet_loop -n NETNS -a DEVICE -b DEVICE -c CPU [-r v2|v3|mmsg] [-v] [-i]
  *
- * -v: PACKET_VNET_HDR, -x: PACKET_AUXDATA, as ttfwd has them. -i: sleep in poll() when a round found nothing.
+ * -r: receive from a ring of slots (TPACKET_V2, as ttfwd does), from a ring of blocks (TPACKET_V3), or by
+ * recvmmsg(). -v: PACKET_VNET_HDR, as ttfwd has it. -i: sleep in poll() when a round found nothing.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "bench.h"
 
 #define SOCKET_BYTES (16 << 20) /* ttfwd's */
+#define SLOTS 2048u		/* ttfwd's */
+#define SLOT_BYTES 2048u
+#define RING_BYTES (SLOTS * SLOT_BYTES)
+#define BLOCK_BYTES 65536u
+#define BLOCKS (RING_BYTES / BLOCK_BYTES)
+#define BLOCK_TIMEOUT_MS 1 /* the least that the kernel takes */
+#define ROOM 64		   /* before a frame, for its header */
 
-static uint8_t buffers[BENCH_BATCH][BENCH_BUFFER] __attribute__((aligned(64)));
-static _Alignas(struct cmsghdr) uint8_t controls[BENCH_BATCH][64];
+enum how {
+	SLOTWISE,
+	BLOCKWISE,
+	MESSAGES
+};
+
+struct port {
+	int fd;
+	uint8_t *ring;
+	uint32_t next;		       /* slot, or block */
+	uint32_t left;		       /* frames of the block */
+	const struct tpacket3_hdr *at; /* the first of them */
+};
+
+static enum how how = SLOTWISE;
+static size_t header_bytes;
+static uint8_t buffers[BENCH_BATCH][ROOM + BENCH_BUFFER] __attribute__((aligned(64)));
 static struct mmsghdr messages[BENCH_BATCH];
 static struct iovec vectors[BENCH_BATCH];
 
@@ -28,57 +54,134 @@ static void set(int fd, int level, int name, int value)
 	check(setsockopt(fd, level, name, &value, sizeof(value)), "setsockopt");
 }
 
-static int open_device(const char *name, int vnet, int auxdata)
+static void add_ring(struct port *port)
 {
-	int fd = check(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
+	struct tpacket_req3 request = { .tp_block_size = BLOCK_BYTES,
+					.tp_block_nr = BLOCKS,
+					.tp_frame_size = SLOT_BYTES,
+					.tp_frame_nr = SLOTS,
+					.tp_retire_blk_tov = BLOCK_TIMEOUT_MS };
+	/* The first four fields are all that the older version has. */
+	socklen_t size = how == BLOCKWISE ? sizeof(request) : sizeof(struct tpacket_req);
+
+	set(port->fd, SOL_PACKET, PACKET_VERSION, how == BLOCKWISE ? TPACKET_V3 : TPACKET_V2);
+	check(setsockopt(port->fd, SOL_PACKET, PACKET_RX_RING, &request, size), "PACKET_RX_RING");
+	port->ring = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, port->fd, 0);
+	if (port->ring == MAP_FAILED)
+		die("mmap");
+}
+
+static void open_device(struct port *port, const char *name)
+{
 	struct sockaddr_ll address = { .sll_family = AF_PACKET,
 				       .sll_protocol = htons(ETH_P_ALL),
 				       .sll_ifindex = (int)if_nametoindex(name) };
 	struct packet_mreq promiscuous = { .mr_ifindex = address.sll_ifindex, .mr_type = PACKET_MR_PROMISC };
 
-	if (vnet)
-		set(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
-	if (auxdata)
-		set(fd, SOL_PACKET, PACKET_AUXDATA, 1);
-	set(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-	set(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
-	set(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BYTES);
-	set(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BYTES);
-	check(setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof(promiscuous)), name);
-	check(bind(fd, (struct sockaddr *)&address, sizeof(address)), name);
-	return fd;
+	port->fd = check(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
+	if (header_bytes)
+		set(port->fd, SOL_PACKET, PACKET_VNET_HDR, 1);
+	set(port->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+	set(port->fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
+	set(port->fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BYTES);
+	set(port->fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BYTES);
+	if (how != MESSAGES)
+		add_ring(port);
+	check(setsockopt(port->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof(promiscuous)),
+	      name);
+	check(bind(port->fd, (struct sockaddr *)&address, sizeof(address)), name);
 }
 
-static int move_burst(int from, int to, int auxdata)
+static void take(uint32_t i, const void *slot, size_t mac, size_t bytes)
 {
-	int count, done = 0;
+	memcpy(vectors[i].iov_base, (const uint8_t *)slot + mac - header_bytes, bytes + header_bytes);
+	vectors[i].iov_len = bytes + header_bytes;
+}
 
-	for (uint32_t i = 0; i < BENCH_BATCH; i++) {
+static uint32_t receive_slots(struct port *port)
+{
+	uint32_t n = 0;
+
+	for (; n < BENCH_BATCH; n++) {
+		struct tpacket2_hdr *slot = (void *)(port->ring + (size_t)port->next * SLOT_BYTES);
+
+		if (!(__atomic_load_n(&slot->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+			break;
+		take(n, slot, slot->tp_mac, slot->tp_snaplen);
+		__atomic_store_n(&slot->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+		port->next = (port->next + 1) % SLOTS;
+	}
+	return n;
+}
+
+static uint32_t receive_blocks(struct port *port)
+{
+	uint32_t n = 0;
+
+	while (n < BENCH_BATCH) {
+		uint8_t *memory = port->ring + (size_t)port->next * BLOCK_BYTES;
+		struct tpacket_hdr_v1 *block = &((struct tpacket_block_desc *)(void *)memory)->hdr.bh1;
+
+		if (!(__atomic_load_n(&block->block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+			break;
+		if (!port->at) {
+			port->left = block->num_pkts;
+			port->at = (const void *)(memory + block->offset_to_first_pkt);
+		}
+		for (; port->left && n < BENCH_BATCH; port->left--, n++) {
+			take(n, port->at, port->at->tp_mac, port->at->tp_snaplen);
+			port->at = (const void *)((const uint8_t *)port->at + port->at->tp_next_offset);
+		}
+		if (port->left)
+			break;
+		port->at = NULL;
+		__atomic_store_n(&block->block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+		port->next = (port->next + 1) % BLOCKS;
+	}
+	return n;
+}
+
+static uint32_t receive_messages(const struct port *port)
+{
+	int count;
+
+	for (uint32_t i = 0; i < BENCH_BATCH; i++)
 		vectors[i].iov_len = BENCH_BUFFER;
-		messages[i].msg_hdr.msg_control = auxdata ? controls[i] : NULL;
-		messages[i].msg_hdr.msg_controllen = auxdata ? sizeof(controls[i]) : 0;
-	}
-	count = recvmmsg(from, messages, BENCH_BATCH, MSG_DONTWAIT, NULL);
-	for (int i = 0; i < count; i++) {
+	count = recvmmsg(port->fd, messages, BENCH_BATCH, MSG_DONTWAIT, NULL);
+	for (int i = 0; i < count; i++)
 		vectors[i].iov_len = messages[i].msg_len;
-		messages[i].msg_hdr.msg_control = NULL;
-		messages[i].msg_hdr.msg_controllen = 0;
-	}
-	while (done < count) {
-		int sent = sendmmsg(to, messages + done, (unsigned int)(count - done), MSG_DONTWAIT);
+	return count > 0 ? (uint32_t)count : 0;
+}
 
-		done += sent > 0 ? sent : 1; /* one that is refused isn't delivered, and so not counted */
+static uint32_t move_burst(struct port *from, const struct port *to)
+{
+	uint32_t count = how == SLOTWISE  ? receive_slots(from) :
+			 how == BLOCKWISE ? receive_blocks(from) :
+					    receive_messages(from);
+	uint32_t done = 0;
+
+	while (done < count) {
+		int sent = sendmmsg(to->fd, messages + done, count - done, MSG_DONTWAIT);
+
+		/* One that is refused isn't delivered, and so not counted. */
+		done += sent > 0 ? (uint32_t)sent : 1;
 	}
 	return count;
+}
+
+static enum how how_named(const char *name)
+{
+	return !strcmp(name, "v3") ? BLOCKWISE : !strcmp(name, "mmsg") ? MESSAGES : SLOTWISE;
 }
 
 int main(int argc, char **argv)
 {
 	const char *names[2] = { NULL, NULL }, *namespace = NULL;
-	int vnet = 0, auxdata = 0, cpu = 0, sleeps = 0, option;
+	struct port ports[2] = { { .fd = -1 }, { .fd = -1 } };
+	int cpu = 0, sleeps = 0, option;
 	struct pollfd polls[2];
 
-	while ((option = getopt(argc, argv, "n:a:b:c:vxi")) != -1) {
+	while ((option = getopt(argc, argv, "n:a:b:c:r:vi")) != -1) {
 		switch (option) {
 		case 'n':
 			namespace
@@ -93,11 +196,11 @@ int main(int argc, char **argv)
 		case 'c':
 			cpu = atoi(optarg);
 			break;
-		case 'v':
-			vnet = 1;
+		case 'r':
+			how = how_named(optarg);
 			break;
-		case 'x':
-			auxdata = 1;
+		case 'v':
+			header_bytes = BENCH_VNET_BYTES;
 			break;
 		case 'i':
 			sleeps = 1;
@@ -111,18 +214,19 @@ int main(int argc, char **argv)
 	pin(cpu);
 	enter_namespace(namespace);
 	for (uint32_t i = 0; i < BENCH_BATCH; i++) {
-		vectors[i].iov_base = buffers[i];
+		vectors[i].iov_base = buffers[i] + ROOM - header_bytes;
 		messages[i].msg_hdr.msg_iov = &vectors[i];
 		messages[i].msg_hdr.msg_iovlen = 1;
 	}
-	for (int port = 0; port < 2; port++)
-		polls[port] =
-			(struct pollfd){ .fd = open_device(names[port], vnet, auxdata), .events = POLLIN };
+	for (int i = 0; i < 2; i++) {
+		open_device(&ports[i], names[i]);
+		polls[i] = (struct pollfd){ .fd = ports[i].fd, .events = POLLIN };
+	}
 	say_ready();
 	for (;;) {
-		int moved = move_burst(polls[0].fd, polls[1].fd, auxdata) > 0;
+		uint32_t moved = move_burst(&ports[0], &ports[1]);
 
-		moved |= move_burst(polls[1].fd, polls[0].fd, auxdata) > 0;
+		moved += move_burst(&ports[1], &ports[0]);
 		if (!moved && sleeps)
 			poll(polls, 2, -1);
 	}

@@ -10,21 +10,17 @@ processes: a worker's includes the receiving stack, which runs in its write().
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tests.bench import cpu_time
+from tests.bench import cpu_time, iperf3
 from tests.bench.forwarders import Forwarder, started, wait_until_running
 from tests.bench.load import FORWARDER_CPU
-from tests.bench.programs import ProgramError
 from tests.bench.rounds import Spread
 
 _STREAM_S = 2
-_READY = "Server listening"
 VARIANTS = {"offload": True, "no offload": False}
 
 
@@ -48,17 +44,11 @@ class _Way:
     def stream(self) -> tuple[float, float, float]:
         """Gbit/s, CPU seconds per GB, and bytes of a frame. Raises ProgramError."""
         before_ns, before = cpu_time.total_ns(self.forwarder.pids), self._received()
-        words = ("iperf3", "-J", "-c", self.address, "-t", str(_STREAM_S))
-        done = subprocess.run(
-            ("ip", "netns", "exec", self.source, *words), capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise ProgramError(f"iperf3: {done.stdout}{done.stderr}")
+        received = iperf3.sent(self.source, self.address, _STREAM_S)
         cpu_ns = cpu_time.total_ns(self.forwarder.pids) - before_ns
         after = self._received()
-        received = json.loads(done.stdout)["end"]["sum_received"]
         frame_bytes = (after[1] - before[1]) / (after[0] - before[0])
-        return received["bits_per_second"] / 1e9, cpu_ns / received["bytes"], frame_bytes
+        return received.gbit_per_s, cpu_ns / received.bytes, frame_bytes
 
     def _received(self) -> tuple[int, int]:
         """Packets and bytes that the instance received from the source."""
@@ -105,13 +95,5 @@ def _way(number: int, offload: bool) -> Iterator[_Way]:
     with started(config) as process:
         snapshot = wait_until_running(name, process)
         forwarder = Forwarder(tuple(worker.pid for worker in snapshot.workers), process.pid, name)
-        command = ["ip", "netns", "exec", sink, "iperf3", "-s", "--forceflush"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-            try:
-                assert server.stdout is not None
-                while _READY not in (line := server.stdout.readline()):
-                    if not line:
-                        raise ProgramError("iperf3 -s does not run")
-                yield _Way(forwarder, source, address)
-            finally:
-                server.kill()
+        with iperf3.serving(sink):
+            yield _Way(forwarder, source, address)

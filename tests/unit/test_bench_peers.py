@@ -11,8 +11,10 @@ import pytest
 from rich.console import Console
 
 from forwarder.config_model import Driver
+from tests.bench import iperf3
 from tests.bench.peers import bars, bridge, measure, ovs, report, testpmd, ttfwd
-from tests.bench.peers.results import SIZES_BYTES, STREAMS, PeerResult, RateSample, TcpSample, tcp_sample
+from tests.bench.peers.results import SIZES_BYTES, STREAMS, PeerResult, RateSample, TcpSample
+from tests.bench.programs import ProgramError
 
 SECOND_NS = 1_000_000_000
 PLAN = measure.Plan(rounds=3, window_s=0.4, tcp_s=3)
@@ -52,10 +54,9 @@ def rendered(*results: PeerResult, markdown: bool = False) -> str:
 
 
 def test_iperf3_is_read() -> None:
-    sample = tcp_sample(json.dumps(IPERF3), forwarder_cpu_ns=3 * SECOND_NS, softirq_cpu_ns=SECOND_NS)
-    assert sample.gbit_per_s == pytest.approx(4.0)
-    assert sample.forwarder_cpu_s_per_gb == pytest.approx(1.5)
-    assert sample.all_cpu_s_per_gb == pytest.approx((3 + 1 + 2) / 2), "half of four seconds is iperf3's"
+    received = iperf3.parsed(json.dumps(IPERF3))
+    assert received.gbit_per_s == pytest.approx(4.0)
+    assert received.iperf3_cpu_ns == pytest.approx(2 * SECOND_NS), "half of four seconds is iperf3's"
 
 
 @pytest.mark.parametrize(
@@ -66,8 +67,8 @@ def test_iperf3_is_read() -> None:
     ],
 )
 def test_a_transfer_that_failed_is_an_error(told: object, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        tcp_sample(json.dumps(told), 1, 1)
+    with pytest.raises(ProgramError, match=message):
+        iperf3.parsed(json.dumps(told))
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ import psutil
 from pyroute2 import IPRoute
 
 from forwarder import netns
+from tests.bench.commands import in_namespace, run
 from tests.bench.load import FORWARDER_CPU
 from tests.bench.peers.peer import Peer, Running
-from tests.bench.peers.topology import PORT_A, PORT_B, Topology, in_namespace, run
+from tests.bench.peers.topology import PORT_A, PORT_B, Topology
 from tests.bench.programs import ProgramError
 
 _BRIDGE = "bridge"
@@ -45,7 +46,7 @@ def _napi_threads(topology: Topology) -> tuple[int, ...]:
     before = _named_napi()
     for device in (PORT_A, PORT_B):
         attribute = f"/sys/class/net/{device}/threaded"
-        run(in_namespace(topology.middle, "sh", "-c", f"echo 1 > {attribute}"))
+        run(in_namespace(topology.middle.netns, "sh", "-c", f"echo 1 > {attribute}"))
     threads = tuple(_named_napi() - before)
     if not threads:
         raise ProgramError("Linux bridge: this kernel has no NAPI threads for veths")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pyroute2.netlink.exceptions import NetlinkError
 
 from forwarder.errors import TtfwdError
-from tests.bench import cpu_time
+from tests.bench import cpu_time, iperf3
 from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Generator, Paced, Saturated
 from tests.bench.peers.peer import Peer, Running
 from tests.bench.peers.results import (
@@ -26,9 +26,8 @@ from tests.bench.peers.results import (
     PeerResult,
     RateSample,
     TcpSample,
-    tcp_sample,
 )
-from tests.bench.peers.topology import SINK_ADDRESS, SOURCE, Topology, in_namespace, run
+from tests.bench.peers.topology import SINK_ADDRESS, SOURCE, Topology
 from tests.bench.programs import ProgramError, Programs
 
 PACED_PACKETS_PER_S = 200_000
@@ -36,7 +35,6 @@ PACED_BYTES = 64
 _SETTLE_S = 0.1
 _LOOK_S = 0.005
 _PATIENCE_S = 5.0
-_IPERF3_PATIENCE_S = 20.0
 _FAILURES = (ProgramError, TtfwdError, NetlinkError, OSError, subprocess.SubprocessError, ValueError)
 
 
@@ -145,23 +143,11 @@ class _Round:
 
     def _tcp(self, streams: int, pids: Sequence[int]) -> TcpSample:
         """Both ends of iperf3 share the generator's CPU, so that the forwarder has its own to itself."""
-        pinned = ("taskset", "--cpu-list", str(GENERATOR_CPU), "iperf3")
-        server = in_namespace(self.topology.sink, *pinned, "--server", "--one-off", "--forceflush")
-        client = in_namespace(
-            self.topology.source,
-            *(*pinned, "--client", SINK_ADDRESS, "--json", "--connect-timeout", "5000"),
-            *("--time", str(self.plan.tcp_s), "--parallel", str(streams)),
-        )
-        with subprocess.Popen(server, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-            try:
-                assert process.stdout is not None
-                while "listening" not in (line := process.stdout.readline()):
-                    if not line:
-                        raise ProgramError("iperf3 does not listen")
-                softirqs = cpu_time.softirq_threads([GENERATOR_CPU])
-                before, softirqs_before = cpu_time.total_ns(pids), cpu_time.total_ns(softirqs)
-                told = run(client, self.plan.tcp_s + _IPERF3_PATIENCE_S)
-                spent, softirqs_spent = cpu_time.total_ns(pids), cpu_time.total_ns(softirqs)
-                return tcp_sample(told, spent - before, softirqs_spent - softirqs_before)
-            finally:
-                process.kill()
+        pinned = ("taskset", "--cpu-list", str(GENERATOR_CPU))
+        with iperf3.serving(self.topology.sink.netns, pinned):
+            softirqs = cpu_time.softirq_threads([GENERATOR_CPU])
+            before, softirqs_before = cpu_time.total_ns(pids), cpu_time.total_ns(softirqs)
+            received = iperf3.sent(self.topology.source.netns, SINK_ADDRESS, self.plan.tcp_s, streams, pinned)
+            spent, softirqs_spent = cpu_time.total_ns(pids), cpu_time.total_ns(softirqs)
+        ends_ns = received.iperf3_cpu_ns + softirqs_spent - softirqs_before
+        return TcpSample(received.bytes, received.seconds, spent - before, ends_ns)

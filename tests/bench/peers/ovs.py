@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tests.bench.commands import in_namespace, run
 from tests.bench.load import FORWARDER_CPU
 from tests.bench.peers.peer import Peer, Running, daemon
-from tests.bench.peers.topology import PORT_A, PORT_B, SINK, SOURCE, Topology, in_namespace, run
+from tests.bench.peers.topology import PORT_A, PORT_B, SINK, SOURCE, Topology
 
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 _BRIDGE = "bridge"
@@ -63,7 +64,7 @@ class _Ovs:
         run(["ovs-vsctl", f"--db={self.database}", f"--timeout={_COMMAND_TIMEOUT_S}", *words])
 
     def pinned(self, *command: str) -> list[str]:
-        return in_namespace(self.topology.middle, "taskset", "--cpu-list", str(FORWARDER_CPU), *command)
+        return in_namespace(self.topology.middle.netns, "taskset", "--cpu-list", str(FORWARDER_CPU), *command)
 
 
 @contextmanager

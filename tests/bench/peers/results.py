@@ -6,7 +6,6 @@ A sample is one figure's raw numbers from one round. Rates are per second of wal
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -96,16 +95,3 @@ class PeerResult:
 def _spread(values: Iterable[float]) -> Spread | None:
     found = list(values)
     return Spread.of(found) if found else None
-
-
-def tcp_sample(iperf3_json: str, forwarder_cpu_ns: int, softirq_cpu_ns: int) -> TcpSample:
-    """From what `iperf3 --json` prints. Raises ValueError with its error, or if nothing came through."""
-    told = json.loads(iperf3_json)
-    if "error" in told:
-        raise ValueError(told["error"])
-    received, load = told["end"]["sum_received"], told["end"]["cpu_utilization_percent"]
-    if not received["bytes"]:
-        raise ValueError("no byte was received")
-    seconds = received["seconds"]
-    iperf3_cpu_ns = round((load["host_total"] + load["remote_total"]) / 100 * seconds * 1e9)
-    return TcpSample(received["bytes"], seconds, forwarder_cpu_ns, iperf3_cpu_ns + softirq_cpu_ns)

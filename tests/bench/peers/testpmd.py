@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from tests.bench.commands import in_namespace
 from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU
 from tests.bench.peers.peer import Peer, Running, daemon
-from tests.bench.peers.topology import PORT_A, PORT_B, SINK, SOURCE, Topology, in_namespace
+from tests.bench.peers.topology import PORT_A, PORT_B, SINK, SOURCE, Topology
 
 _BUFFERS = 16384
 _READY = "Press enter to exit"
@@ -40,7 +41,7 @@ def _peer(driver: str, ports: str) -> Peer:
 def _run(topology: Topology, driver: str, taps: bool) -> Iterator[Running]:
     near, far = (SOURCE, SINK) if taps else (PORT_A, PORT_B)
     command = in_namespace(
-        topology.middle,
+        topology.middle.netns,
         *("stdbuf", "--output=L", "dpdk-testpmd"),  # or it would say that it is ready when it has ended
         # The main core only waits for a key; the other one forwards.
         *("--lcores", f"0@{GENERATOR_CPU},1@{FORWARDER_CPU}", "--main-lcore", "0"),

@@ -12,7 +12,6 @@ gets namespaces of its own, and what it leaves in them goes with them.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,8 +19,8 @@ from dataclasses import dataclass
 from pyroute2 import IPRoute
 
 from forwarder import netns
+from tests.bench.commands import ethtool
 from tests.bench.lab import Lab
-from tests.bench.programs import ProgramError
 
 SOURCE, SINK = "source", "sink"
 PORT_A, PORT_B = "port-a", "port-b"
@@ -56,7 +55,7 @@ class Topology:
                 netlink.link("add", ifname=port, kind="veth", peer=peer)
                 netlink.link("set", ifname=port, state="up")
             _set_up(place, device)
-            ethtool(self.middle, port, "gro", on=True)
+            ethtool(self.middle.netns, port, "gro", on=True)
 
     def place_taps(self) -> None:
         """Taps that a forwarder made in the middle, by these names, go where they belong."""
@@ -68,9 +67,9 @@ class Topology:
     def complete_frames_only(self) -> None:
         """For veth forwarders that know no offloads: frames of the MTU at most, with checksums."""
         for place, far, port in ((self.source, SOURCE, PORT_A), (self.sink, SINK, PORT_B)):
-            ethtool(self.middle, port, "gro", on=False)
+            ethtool(self.middle.netns, port, "gro", on=False)
             for feature in _SEGMENTS:
-                ethtool(place, far, feature, on=False)
+                ethtool(place.netns, far, feature, on=False)
 
     def give_addresses(self) -> None:
         for place, device, address in (
@@ -88,27 +87,6 @@ class Topology:
 
     def delivered_packets(self) -> int:
         return self.sink.delivered(SINK)
-
-
-def in_namespace(place: Lab, *command: str) -> list[str]:
-    """The command line that runs `command` in the namespace."""
-    return ["ip", "netns", "exec", place.netns, *command]
-
-
-def ethtool(place: Lab, device: str, feature: str, *, on: bool) -> None:
-    """Raises ProgramError."""
-    run(in_namespace(place, "ethtool", "-K", device, feature, "on" if on else "off"))
-
-
-def run(command: list[str], timeout_s: float = 30.0) -> str:
-    """What a command prints. Raises ProgramError with what it says, if it fails or isn't there."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ProgramError(f"{' '.join(command)}: {error}") from None
-    if done.returncode != 0:
-        raise ProgramError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
 
 
 def _set_up(place: Lab, device: str) -> None:

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other programs' commands, in a namespace or not; what they say when they fail."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.bench.programs import ProgramError
+
+
+def in_namespace(netns: str, *command: str) -> list[str]:
+    """The command line that runs `command` in the namespace."""
+    return ["ip", "netns", "exec", netns, *command]
+
+
+def ethtool(netns: str, device: str, feature: str, *, on: bool) -> None:
+    """Raises ProgramError."""
+    run(in_namespace(netns, "ethtool", "-K", device, feature, "on" if on else "off"))
+
+
+def run(command: list[str], timeout_s: float = 30.0) -> str:
+    """What a command prints. Raises ProgramError with what it says, if it fails or isn't there."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ProgramError(f"{' '.join(command)}: {error}") from None
+    if done.returncode != 0:
+        raise ProgramError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
