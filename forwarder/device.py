@@ -97,6 +97,7 @@ class Port:
     raised_link: bool = False
     tap_fds: list[int] = field(default_factory=list)
     queue_fds: list[int] = field(default_factory=list)
+    plain_fds: list[int] = field(default_factory=list)  # driver packet: for frames without an offload header
 
     @property
     def name(self) -> str:
@@ -112,10 +113,11 @@ class Port:
         return tap.discard(self.tap_fds[queue], self.header_bytes) if self.tap_fds else (0, 0)
 
     def close(self) -> None:
-        for fd in {*self.tap_fds, *self.queue_fds}:
+        for fd in {*self.tap_fds, *self.queue_fds, *self.plain_fds}:
             os.close(fd)
         self.tap_fds = []
         self.queue_fds = []
+        self.plain_fds = []
 
 
 class Devices:
@@ -239,7 +241,7 @@ class Devices:
             port.raised_link = True
             undo.callback(self._lower_link, config)
             self._netlink.of(config.netns).link("set", index=link["index"], state="up")
-        port.queue_fds = packet.open_queues(config.name, config.netns, port.queues)
+        port.queue_fds, port.plain_fds = packet.open_queues(config.name, config.netns, port.queues)
         if config.offload:
             port.offloads = packet.offloads(config.name, config.netns)
         self._read_back(port)

@@ -88,6 +88,18 @@ def _open_socket(name: str, ifindex: int) -> socket.socket:
     return sock
 
 
+def _open_sender(name: str) -> socket.socket:
+    """A socket that receives nothing."""
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+    with ExitStack() as undo:
+        undo.callback(sock.close)
+        sock.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER_BYTES)
+        sock.bind((name, 0))
+        undo.pop_all()
+    return sock
+
+
 def _join(sockets: list[socket.socket]) -> None:
     """Put the sockets into one fanout group: the kernel's symmetric flow hash picks the queue."""
     kind = _PACKET_FANOUT_HASH | _PACKET_FANOUT_FLAG_IGNORE_OUTGOING
@@ -106,14 +118,18 @@ def _failure(name: str, error: OSError) -> TtfwdError:
     return DeviceError(f'packet device "{name}": {os.strerror(error.errno or 0)}')
 
 
-def open_queues(name: str, netns: str | None, queues: int) -> list[int]:
-    """Open the sockets of all queues; non-blocking fds. Raises DeviceError, NotPermitted."""
+def open_queues(name: str, netns: str | None, queues: int) -> tuple[list[int], list[int]]:
+    """Open the sockets of all queues: non-blocking fds, those that receive and send frames with offload
+    headers, and those that only send, frames without. Raises DeviceError, NotPermitted.
+    """
     sockets: list[socket.socket] = []
+    senders: list[socket.socket] = []
     with ExitStack() as undo:
         try:
             with inside(netns):
                 ifindex = socket.if_nametoindex(name)
                 sockets += [undo.enter_context(_open_socket(name, ifindex)) for _ in range(queues)]
+                senders += [undo.enter_context(_open_sender(name)) for _ in range(queues)]
             if queues > 1:
                 _join(sockets)
             for sock in sockets:
@@ -121,7 +137,7 @@ def open_queues(name: str, netns: str | None, queues: int) -> list[int]:
         except OSError as error:
             raise _failure(name, error) from None
         undo.pop_all()
-    return [sock.detach() for sock in sockets]
+    return [sock.detach() for sock in sockets], [sock.detach() for sock in senders]
 
 
 def offloads(name: str, netns: str | None) -> int:

@@ -88,8 +88,8 @@ class Ports:
         }
 
     def _fds(self, slot: int, worker: int) -> list[int]:
-        fds = self.slots[slot].port.queue_fds
-        return [fds[worker]] if worker < len(fds) else []
+        port = self.slots[slot].port
+        return [fds[worker] for fds in (port.queue_fds, port.plain_fds) if worker < len(fds)]
 
     def attach_all(self, workers: Workers, index: int) -> None:
         """Tell a starting worker of every port."""

@@ -42,7 +42,7 @@ class Worker:
         # Pin first: memory that is touched afterwards comes from this CPU's node.
         psutil.Process().cpu_affinity([body["cpu"]])
         self._channel = channel
-        self._queue_fds: dict[int, int] = {}
+        self._queue_fds: dict[int, tuple[int, ...]] = {}
         self._errors: dict[int, int] = {}
         instance = body["instance"]
         self._stats = shm.Segment.attach(shm.stats_name(instance), lib.TTF_MAGIC_STATS)
@@ -90,10 +90,10 @@ class Worker:
         config = ffi.new("struct ttf_port_config *")
         for key in ("slot", "generation", "queues", "mtu", "peer", "io", "header_bytes", "offloads"):
             setattr(config, key, body[key])
-        config.fd = fds[0] if fds else -1
+        config.fd, config.plain_fd = (*fds, -1, -1)[:2]
         check(lib.ttf_worker_attach(self._worker, config))
         if fds:
-            self._queue_fds[body["slot"]] = fds[0]
+            self._queue_fds[body["slot"]] = fds
         if fds and body["generate"] is not None:
             generate = ffi.new("struct ttf_generate_config *")
             for key, value in body["generate"].items():
@@ -102,8 +102,7 @@ class Worker:
 
     def _detach(self, slot: int) -> None:
         check(lib.ttf_worker_detach(self._worker, slot))
-        fd = self._queue_fds.pop(slot, None)
-        if fd is not None:
+        for fd in self._queue_fds.pop(slot, ()):
             os.close(fd)
         self._errors.pop(slot, None)
 

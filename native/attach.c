@@ -149,7 +149,9 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 	if (config->slot >= TTF_MAX_PORTS || config->queues < 1 || config->queues > worker->workers ||
 	    config->peer < -1 || config->peer >= TTF_MAX_PORTS || config->io > TTF_IO_URING ||
 	    (config->header_bytes && config->header_bytes != TTF_VNET_HDR_BYTES) ||
-	    (config->offloads && !config->header_bytes) || (config->fd >= 0) != (worker->id < config->queues))
+	    (config->offloads && !config->header_bytes) ||
+	    (config->io == TTF_IO_PACKET && !config->header_bytes) ||
+	    (config->fd >= 0) != (worker->id < config->queues))
 		return -EINVAL;
 	port = &worker->ports[config->slot];
 	if (port->used)
@@ -165,6 +167,7 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 		.queue = { .driver = drivers[config->io],
 			   .scratch = &worker->scratch,
 			   .fd = config->fd,
+			   .plain_fd = config->plain_fd,
 			   .header_bytes = config->header_bytes,
 			   .shared = worker->workers > 1 },
 	};

@@ -52,6 +52,7 @@ struct port_queue {
 	struct port_scratch *scratch;
 	struct uring *uring;	  /* port_uring.c alone */
 	struct packet_ring *ring; /* port_packet.c alone */
+	int plain_fd;		  /* borrowed, too; port_packet.c alone */
 	int fd;			  /* borrowed: the caller of ttf_worker_attach() owns it */
 	uint32_t header_bytes;	  /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
 	uint32_t shared;	  /* frames go on to other workers, and their cache lines with them */

@@ -21,4 +21,9 @@ static int mmsg_rx(struct port_queue *queue, struct port_frame *frames, uint32_t
 	return got;
 }
 
-const struct port_driver port_driver_mmsg = { .rx = mmsg_rx, .tx = socket_tx };
+static int mmsg_tx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
+{
+	return socket_send(queue->scratch, queue->fd, queue->header_bytes, frames, count, calls);
+}
+
+const struct port_driver port_driver_mmsg = { .rx = mmsg_rx, .tx = mmsg_tx };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Driver `packet`: AF_PACKET. Frames come through a ring that the kernel fills and this process reads,
- * without a system call; they leave by sendmmsg(), a system call a burst.
+ * without a system call. They leave by sendmmsg(), a system call a burst; those that ask for nothing by a
+ * socket without offload headers, as the kernel's work on one is some percent of a packet's.
  *
  * A frame that is longer than a slot (a segment, a jumbo frame) waits whole in the socket's own queue, and
  * its slot stands for it (PACKET_COPY_THRESH, TP_STATUS_COPY): recvmsg() gets it when its turn comes.
@@ -234,6 +235,19 @@ static int packet_rx(struct port_queue *queue, struct port_frame *frames, uint32
 	return n ? (int)n : error;
 }
 
+/* The first frames that ask for something, or the first that don't, whichever comes. */
+static int packet_tx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
+{
+	const int asks = frames[0].offload != 0;
+	uint32_t run = 1;
+
+	while (run < count && (frames[run].offload != 0) == asks)
+		run++;
+	if (asks)
+		return socket_send(queue->scratch, queue->fd, queue->header_bytes, frames, run, calls);
+	return socket_send(queue->scratch, queue->plain_fd, 0, frames, run, calls);
+}
+
 static uint64_t packet_drops(struct port_queue *queue)
 {
 	struct tpacket_stats stats;
@@ -255,5 +269,5 @@ static uint64_t packet_drops(struct port_queue *queue)
 }
 
 const struct port_driver port_driver_packet = {
-	.rx = packet_rx, .tx = socket_tx, .open = packet_open, .close = packet_close, .drops = packet_drops
+	.rx = packet_rx, .tx = packet_tx, .open = packet_open, .close = packet_close, .drops = packet_drops
 };

@@ -27,13 +27,13 @@ void socket_fill_rx(struct port_scratch *scratch, const struct port_frame *frame
 	scratch->rx_header_bytes = header_bytes;
 }
 
-int socket_tx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
+int socket_send(struct port_scratch *scratch, int fd, uint32_t header_bytes, const struct port_frame *frames,
+		uint32_t count, uint64_t *calls)
 {
-	struct port_scratch *scratch = queue->scratch;
 	int sent;
 
-	socket_fill_tx(scratch, frames, count, queue->header_bytes);
+	socket_fill_tx(scratch, frames, count, header_bytes);
 	++*calls;
-	sent = sendmmsg(queue->fd, scratch->tx_messages, count, MSG_DONTWAIT);
+	sent = sendmmsg(fd, scratch->tx_messages, count, MSG_DONTWAIT);
 	return sent < 0 ? -errno : sent;
 }

@@ -38,7 +38,8 @@ static inline void socket_received(struct port_frame *frame, uint32_t bytes, uin
 	frame->offload = header_bytes && offload_asks(frame->eth);
 }
 
-/* struct port_driver, tx: a message a frame, a system call a burst. */
-int socket_tx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls);
+/* What struct port_driver, tx, is to do, on a socket with headers of this size: a message a frame. */
+int socket_send(struct port_scratch *scratch, int fd, uint32_t header_bytes, const struct port_frame *frames,
+		uint32_t count, uint64_t *calls);
 
 #endif

@@ -167,6 +167,7 @@ class Port:
     generation: int
     outside: list[socket.socket] = field(default_factory=list)
     inside: list[socket.socket] = field(default_factory=list)
+    plain: socket.socket | None = None  # driver packet
 
     def send(self, queue: int, *frames: bytes, header: bytes = NO_OFFLOAD) -> None:
         for data in frames:
@@ -301,13 +302,16 @@ class Instance:
         offloads: int | None = None,
         generation: int = 1,
         sockets: Sequence[socket.socket] = (),
+        plain: socket.socket | None = None,
     ) -> Port:
         """By default a port with an offload header takes every offload. `sockets`: queues of its own."""
         if io == lib.TTF_IO_URING and uring.missing():
             missing("io_uring")
         if offloads is None:
             offloads = EVERY_OFFLOAD if header_bytes else 0
-        port = Port(slot, queues or self.workers, peer, mtu, io, header_bytes, offloads, generation)
+        port = Port(
+            slot, queues or self.workers, peer, mtu, io, header_bytes, offloads, generation, plain=plain
+        )
         port.inside += sockets
         for _ in range(port.queues - len(sockets)):
             inside, outside = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -335,6 +339,7 @@ class Instance:
                 "mtu": port.mtu,
                 "peer": port.peer,
                 "fd": port.inside[w].fileno() if w < port.queues else -1,
+                "plain_fd": port.plain.fileno() if port.plain else -1,
                 "io": port.io,
                 "header_bytes": port.header_bytes,
                 "offloads": port.offloads,
@@ -474,7 +479,7 @@ class Instance:
         for worker in self.live:
             lib.ttf_worker_free(worker or ffi.NULL)
         for port in [*self.ports.values(), *self._closing]:
-            for end in port.inside + port.outside:
+            for end in [*port.inside, *port.outside, *([port.plain] if port.plain else [])]:
                 end.close()
         for fd in self.doorbells:
             os.close(fd)

@@ -74,9 +74,10 @@ def far() -> Iterator[Far]:
 def made(instance: MakeInstance, far: Far) -> Instance:
     """A packet port, and a socket that is its peer."""
     made = instance(rx_mode="interrupt", batch=BATCH)
-    (fd,) = packet.open_queues("near", far.netns, 1)
-    queue = socket.socket(fileno=fd)
-    made.connect(0, peer=1, mtu=9000, io=lib.TTF_IO_PACKET, header_bytes=VNET_HDR_BYTES, sockets=[queue])
+    queue, plain = (socket.socket(fileno=fd) for (fd,) in packet.open_queues("near", far.netns, 1))
+    made.connect(
+        0, peer=1, mtu=9000, io=lib.TTF_IO_PACKET, header_bytes=VNET_HDR_BYTES, sockets=[queue], plain=plain
+    )
     made.connect(1, peer=0, mtu=9000, header_bytes=VNET_HDR_BYTES)
     made.ports[1].inside[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 24)
     return made
