@@ -34,7 +34,10 @@ class Segments:
         stats_bytes = lib.ttf_stats_bytes(workers, lib.TTF_MAX_PORTS)
         rings_bytes = lib.ttf_rings_bytes(workers, config.ring_slots)
         # Frames are 64 KiB of address space each; small packets touch one page of them.
-        shm.require_room(stats_bytes + rings_bytes + workers * frames * _PAGE_BYTES)
+        base_bytes = stats_bytes + rings_bytes
+        in_use = (workers - 1) * config.ring_slots + 2 * config.batch  # a burst, and what is cut of it
+        segments_bytes = lib.ttf_frames_bytes(in_use) if any(port.offload for port in config.ports) else 0
+        shm.require_room(base_bytes + workers * frames * _PAGE_BYTES, base_bytes + workers * segments_bytes)
         epoch = time.time_ns()
         with ExitStack() as undo:
             self._undo = undo

@@ -7,6 +7,7 @@ native/abi.h; its header is checked before anything else in it is believed.
 
 import errno
 import fcntl
+import logging
 import mmap
 import os
 from pathlib import Path
@@ -16,6 +17,8 @@ import posix_ipc
 
 from forwarder.errors import AlreadyRunning, NotPermitted, TtfwdError
 from forwarder.native import ffi, lib
+
+log = logging.getLogger("ttfwd")
 
 SHM_DIRECTORY = Path("/dev/shm")  # where Linux shows POSIX shared memory
 
@@ -138,8 +141,9 @@ def _owned(name: str) -> bool:
     return False
 
 
-def require_room(size_bytes: int) -> None:
-    """Refuse to start where the first touch of a page would kill a process (SIGBUS)."""
+def require_room(least_bytes: int, most_bytes: int) -> None:
+    """Where the first touch of a page would kill a process (SIGBUS): refuse to start with less than the one,
+    warn of less than the other."""
     try:
         room = os.statvfs(SHM_DIRECTORY)
     except OSError as error:
@@ -147,8 +151,15 @@ def require_room(size_bytes: int) -> None:
             return
         raise
     free_bytes = room.f_bavail * room.f_frsize
-    if free_bytes < size_bytes:
-        raise TtfwdError(
-            f"{SHM_DIRECTORY} has {free_bytes >> 20} MiB free and the instance needs {size_bytes >> 20} MiB; "
-            f"mount -o remount,size=... {SHM_DIRECTORY}"
+    has = f"{SHM_DIRECTORY} has {free_bytes >> 20} MiB free"
+    remedy = f"mount -o remount,size=... {SHM_DIRECTORY}"
+    if free_bytes < least_bytes:
+        raise TtfwdError(f"{has} and the instance needs {least_bytes >> 20} MiB; {remedy}")
+    if free_bytes < most_bytes:
+        log.warning(
+            "%s; with its rings full of 64 KiB segments the instance needs %d MiB, and a worker that finds none "
+            "is killed: %s, fewer ring_slots, or offload = false",
+            has,
+            most_bytes >> 20,
+            remedy,
         )

@@ -32,6 +32,7 @@
 struct uring {
 	struct io_uring ring;
 	uint32_t ask;				 /* how many reads the next burst is */
+	uint32_t frame_bytes;			 /* of the last burst's frames, on average */
 	int ready;				 /* the queue may hold something */
 	int polled;				 /* a poll request is outstanding */
 	int refused;				 /* the kernel refused a frame of the last tx() */
@@ -182,12 +183,14 @@ static int uring_rx(struct port_queue *queue, struct port_frame *frames, uint32_
 	const uint32_t header = queue->header_bytes, room = TTF_FRAME_MAX_BYTES + header;
 	struct uring *uring = queue->uring;
 	int32_t error = -EAGAIN;
-	uint32_t n = 0;
+	uint32_t n = 0, bytes = 0;
 
 	if (!uring->ready && !events_wait(uring))
 		return -EAGAIN;
 	if (count > uring->ask)
 		count = uring->ask;
+	if (count > 1 && count * uring->frame_bytes > TTF_BURST_BYTES)
+		count = TTF_BURST_BYTES / uring->frame_bytes;
 	read_burst(queue, frames, count, calls);
 	for (uint32_t i = 0; i < count; i++) {
 		int32_t got = uring->results[i];
@@ -205,11 +208,14 @@ static int uring_rx(struct port_queue *queue, struct port_frame *frames, uint32_
 		else
 			frames[n].length = (uint32_t)got > header ? (uint32_t)got - header : 0;
 		frames[n].offload = header && offload_asks(frames[n].eth);
+		bytes += (uint32_t)got;
 		n++;
 	}
 	if (error != -EAGAIN)
 		uring->ready = 1;
 	uring->ask = next_ask(n, count);
+	if (n)
+		uring->frame_bytes = bytes / n;
 	return n ? (int)n : error;
 }
 

@@ -5,6 +5,7 @@ no device, namespace, shared memory, socket or process."""
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -156,7 +157,7 @@ def test_a_detached_start_that_fails_says_why_with_the_same_exit_code(tmp_path: 
     ("mount", "says"),
     [
         ("size=100k", "MiB free and the instance needs"),
-        ("size=100M,nr_inodes=3", "can't be made: No space left on device"),
+        ("size=1G,nr_inodes=3", "can't be made: No space left on device"),
         ("ro", "can't be made: Read-only file system"),
     ],
 )
@@ -174,6 +175,21 @@ def test_shared_memory_that_cannot_be_made(tmp_path: Path, mount: str, says: str
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""  # ls: nothing was left
     assert not (_NETNS / netns).exists()
+
+
+def test_room_for_packets_but_not_for_rings_of_segments_is_warned_of(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    name = unique("t")
+    config.write_text(f'mode = "rxonly"\nqueues = 2\n[[port]]\nname = "{unique("t")}"\n')
+    start = 'exec timeout -s INT 3 "$0" start -c "$1" --name "$2"'
+    script = f"mount -t tmpfs -o size=40M none /dev/shm || exit; {start}"
+    done = run(
+        "unshare", "-m", "sh", "-c", script, TTFWD, config, name, code=124, env=private_environment(tmp_path)
+    )
+    assert re.search(
+        r"/dev/shm has \d+ MiB free; with its rings full of 64 KiB segments the instance needs \d+ MiB",
+        done.stderr,
+    )
 
 
 def private_environment(directory: Path) -> dict[str, str]:
