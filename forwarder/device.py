@@ -108,9 +108,11 @@ class Port:
         if self.tap_fds:
             tap.set_attached(self.tap_fds[queue], attached)
 
-    def discard(self, queue: int) -> tuple[int, int]:
-        """Take what a queue holds that nobody serves. Returns packets and bytes."""
-        return tap.discard(self.tap_fds[queue], self.header_bytes) if self.tap_fds else (0, 0)
+    def discard(self, queue: int) -> tuple[int, int, int]:
+        """Take what a queue holds that nobody serves: packets, bytes, and packets that it had no room for."""
+        if self.tap_fds:
+            return (*tap.discard(self.tap_fds[queue], self.header_bytes), 0)
+        return packet.discard(self.queue_fds[queue])
 
     def close(self) -> None:
         for fd in {*self.tap_fds, *self.queue_fds, *self.plain_fds}:

@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing
 from pyroute2.ethtool.ioctl import IoctlEthtool, NotSupportedError
 
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
-from forwarder.native import lib
+from forwarder.native import check, ffi, lib
 from forwarder.netns import inside
 
 _ETH_P_ALL = 3
@@ -41,6 +41,8 @@ _SO_RCVBUFFORCE = 33
 _TPACKET_V2 = 1
 # For what is sent, and for received frames that are longer than a slot of the ring.
 _BUFFER_BYTES = 16 << 20
+# More than a ring holds: the end where a device that isn't ours goes on receiving.
+_DISCARD_PACKETS = 65536
 # What a device is asked for, as net/ethtool/common.c names it.
 _FEATURES = {
     "tx-tcp-segmentation": lib.TTF_OFFLOAD_TSO4,
@@ -138,6 +140,13 @@ def open_queues(name: str, netns: str | None, queues: int) -> tuple[list[int], l
             raise _failure(name, error) from None
         undo.pop_all()
     return [sock.detach() for sock in sockets], [sock.detach() for sock in senders]
+
+
+def discard(fd: int) -> tuple[int, int, int]:
+    """Take what a queue holds that nobody serves: packets, bytes, and packets that it had no room for."""
+    discarded = ffi.new("struct ttf_discarded *")
+    check(lib.ttf_packet_discard(fd, _DISCARD_PACKETS, discarded))
+    return discarded.packets, discarded.bytes, discarded.kernel_drops
 
 
 def offloads(name: str, netns: str | None) -> int:

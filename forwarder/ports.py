@@ -98,6 +98,20 @@ class Ports:
                 workers.children[index], "attach", self._fds(slot, index), **self._attach_body(slot)
             )
 
+    def _discard(self, slot: int, worker: int) -> None:
+        try:
+            discarded = self.slots[slot].port.discard(worker)
+        except OSError as error:
+            log.error("port %s queue %d: %s", self.slots[slot].port.name, worker, error)
+        else:
+            self._segments.count_discarded(slot, worker, *discarded)
+
+    def discard_all(self) -> None:
+        """When no worker is left: count and drop what came since for devices that stay up."""
+        for slot, held in self.slots.items():
+            for worker in range(held.port.queues):
+                self._discard(slot, worker)
+
     def set_attached(self, worker: int, attached: bool) -> None:
         """Steer packets to a worker's queues, or to the others while it is away.
 
@@ -106,7 +120,7 @@ class Ports:
         for slot, held in self.slots.items():
             if worker < held.port.queues:
                 if not attached:
-                    self._segments.count_discarded(slot, worker, *held.port.discard(worker))
+                    self._discard(slot, worker)
                 try:
                     held.port.set_attached(worker, attached)
                 except OSError as error:
@@ -178,7 +192,7 @@ class Ports:
         workers.broadcast("detach", lambda _: (), {"slot": slot})
         # What a worker that is away, or out of frames, could not forward is named before it goes.
         for worker in range(port.queues):
-            self._segments.count_discarded(slot, worker, *port.discard(worker))
+            self._discard(slot, worker)
         del self.slots[slot]
         for other, held in self.slots.items():
             if held.peer == slot:

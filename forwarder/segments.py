@@ -128,12 +128,15 @@ class Segments:
                 setattr(device, f"{direction}_{what}", counters[f"{direction}_{what}"])
         device.updated_ns = now_ns
 
-    def count_discarded(self, slot: int, worker: int, packets: int, size_bytes: int) -> None:
+    def count_discarded(
+        self, slot: int, worker: int, packets: int, size_bytes: int, kernel_drops: int
+    ) -> None:
         """On behalf of a dead worker, the only writer while it lived: taken from its queue, and dropped."""
         counters = lib.ttf_stats_queue(self.stats.base, slot, worker)
         counters.rx_packets += packets
         counters.rx_bytes += size_bytes
         counters.drops[lib.TTF_DROP_SHUTDOWN] += packets
+        counters.kernel_drops += kernel_drops
 
     # ----------------------------------------------------------------------------------- workers
 

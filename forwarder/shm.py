@@ -157,8 +157,8 @@ def require_room(least_bytes: int, most_bytes: int) -> None:
         raise TtfwdError(f"{has} and the instance needs {least_bytes >> 20} MiB; {remedy}")
     if free_bytes < most_bytes:
         log.warning(
-            "%s; with its rings full of 64 KiB segments the instance needs %d MiB, and a worker that finds none "
-            "is killed: %s, fewer ring_slots, or offload = false",
+            "%s; with its rings full of 64 KiB segments the instance needs %d MiB, and a worker that finds "
+            "none is killed: %s, fewer ring_slots, or offload = false",
             has,
             most_bytes >> 20,
             remedy,

@@ -251,6 +251,7 @@ class Supervisor:
         # From here on our devices bring nothing new; what their queues hold is counted and dropped.
         self._ports.all_links_down()
         self._workers.stop(time.monotonic_ns() + STOP_GRACE_NS)
+        self._ports.discard_all()
         self._segments.count_abandoned()
         self._ports.update_all_counters()
         instance.state = lib.TTF_INSTANCE_STOPPED

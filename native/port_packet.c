@@ -271,3 +271,27 @@ static uint64_t packet_drops(struct port_queue *queue)
 const struct port_driver port_driver_packet = {
 	.rx = packet_rx, .tx = packet_tx, .open = packet_open, .close = packet_close, .drops = packet_drops
 };
+
+int ttf_packet_discard(int fd, uint32_t limit, struct ttf_discarded *discarded)
+{
+	struct port_queue queue = { .fd = fd, .header_bytes = TTF_VNET_HDR_BYTES };
+	uint8_t *memory = malloc(TTF_FRAME_STRIDE);
+	struct port_frame frame = { .eth = memory + TTF_FRAME_HEADROOM };
+	uint64_t calls = 0;
+	int error;
+
+	*discarded = (struct ttf_discarded){ 0 };
+	if (!memory)
+		return -ENOMEM;
+	error = packet_open(&queue);
+	if (!error) {
+		while (discarded->packets < limit && packet_rx(&queue, &frame, 1, &calls) > 0) {
+			discarded->packets++;
+			discarded->bytes += frame.length == UINT32_MAX ? 0 : frame.length;
+		}
+		discarded->kernel_drops = packet_drops(&queue);
+		packet_close(&queue);
+	}
+	free(memory);
+	return error;
+}

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from contextlib import suppress
 
 import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 
+from forwarder.native import lib
 from tests.drivers import BATCHED, PLAIN
 from tests.instance import Instance, instance, ip
 from tests.netns.frames import flow_frames, padded
@@ -118,6 +121,24 @@ def test_what_the_kernel_drops_before_us_is_known(driver: str) -> None:
             other = it.port("p1")
             assert right.counters("rx")["packets"] == other.counters.tx_packets
             assert it.stats_json()["ports"][0]["kernel_dropped_before_packets"] == dropped
+
+
+def test_what_a_packet_port_holds_that_nobody_serves_is_named() -> None:
+    """More than its ring has slots comes while its only worker is away, and the instance ends so."""
+    count = int(lib.TTF_PACKET_SLOTS) + 500
+    frames = flow_frames(1, 1) * count
+    with lab("packet", "packet") as it_lab, instance(it_lab.config("xconnect", queues=1)) as it:
+        while (worker := it.stats().workers[0]).state != "backoff":
+            if worker.state == "ready":
+                with suppress(ProcessLookupError):  # the last kill isn't told yet
+                    os.kill(worker.pid, signal.SIGKILL)
+            time.sleep(0.01)
+        left = it_lab.sides[0]
+        left.send(frames)
+        assert offered(left) == count
+        counters = it.stop().ports[0].counters
+        assert counters.rx_packets == counters.drops["shutdown"] == int(lib.TTF_PACKET_SLOTS)
+        assert counters.kernel_drops == count - counters.rx_packets
 
 
 def test_vlan_tags_do_not_count_towards_the_mtu() -> None:
