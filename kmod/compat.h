@@ -4,6 +4,7 @@
 #define TURBOTAP_COMPAT_H
 
 #include <linux/if_tun.h>
+#include <linux/skbuff.h>
 #include <linux/uio.h>
 #include <linux/virtio_net.h>
 #include <net/xdp.h>
@@ -42,6 +43,16 @@ static inline void tt_wake_queue(struct file *file, int frames)
 #define tt_iovec(iter) iter_iov(iter)
 #else
 #define tt_iovec(iter) ((iter)->iov)
+#endif
+
+/* What is told when the pages of a zero-copy frame are done with. */
+#ifdef TT_HAVE_UBUF_OPS
+#define TT_UBUF_INFO(name, done)						\
+	static const struct ubuf_info_ops name##_ops = { .complete = done };	\
+	static struct ubuf_info name = { .ops = &name##_ops }
+#else
+#define TT_UBUF_INFO(name, done)						\
+	static struct ubuf_info name = { .callback = done }
 #endif
 
 /* Sockets had a sendpage operation of their own until 6.5. */

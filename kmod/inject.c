@@ -15,6 +15,7 @@
 #include <linux/if_tun.h>
 #include <linux/ip.h>
 #include <linux/poll.h>
+#include <linux/sizes.h>
 #include <linux/skbuff.h>
 #include <linux/virtio_byteorder.h>
 
@@ -97,13 +98,13 @@ static int copy_header(const struct turbotap_sock *ts,
 
 static struct tt_chunk *chunk_for(struct turbotap_sock *ts, unsigned int bytes)
 {
-	struct tt_chunk *chunk = tt_chunk_get(&ts->batch, bytes);
+	struct tt_chunk *chunk = tt_chunk_get(&ts->batch.pool, bytes);
 
 	if (chunk || !ts->batch.count)
 		return chunk;
 	if (tt_batch_flush(ts) || batch_begin(ts))
 		return NULL;
-	return tt_chunk_get(&ts->batch, bytes);
+	return tt_chunk_get(&ts->batch.pool, bytes);
 }
 
 int tt_batch_add(struct turbotap_sock *ts, struct iov_iter *from)
@@ -164,10 +165,10 @@ static int batch_inject(struct turbotap_sock *ts)
 	int err;
 
 	/* Success leaves every reference to the stack, an error none. */
-	tt_chunks_hold(&ts->batch);
+	tt_chunks_hold(&ts->batch.pool);
 	err = ts->tun_sock->ops->sendmsg(ts->tun_sock, &msg, 0);
 	if (err < 0)
-		tt_chunks_unhold(&ts->batch);
+		tt_chunks_unhold(&ts->batch.pool);
 	return min(err, 0);
 }
 
@@ -185,7 +186,7 @@ static void batch_end(struct turbotap_sock *ts, int err)
 		ts->tx.batches++;
 	}
 	ts->batch.count = 0;
-	tt_chunks_settle(&ts->batch);
+	tt_chunks_settle(&ts->batch.pool);
 }
 
 int tt_batch_flush(struct turbotap_sock *ts)
@@ -242,6 +243,7 @@ static void late_work(struct work_struct *work)
 
 void tt_batch_init(struct turbotap_sock *ts)
 {
+	ts->batch.pool.order = get_order(SZ_32K);
 	INIT_DELAYED_WORK(&ts->late, late_work);
 }
 
@@ -251,6 +253,7 @@ void tt_batch_exit(struct turbotap_sock *ts)
 	cancel_delayed_work_sync(&ts->late);
 	mutex_lock(&ts->tx_lock);
 	flush_late(ts);
-	tt_chunks_free(&ts->batch);
+	tt_chunks_free(&ts->batch.pool);
+	tt_chunks_free(&ts->large.pool);
 	mutex_unlock(&ts->tx_lock);
 }

@@ -8,7 +8,8 @@
  *	receive_burst.c	recvmsg: a burst of them
  *	send.c		sendmsg: a frame, or a burst of them
  *	inject.c	frames that wait to be injected together
- *	pages.c		the memory that they wait in
+ *	large.c		frames too long for that
+ *	pages.c		the memory that frames lie in
  *
  * tun keeps doing what it does: every frame passes through its own sendmsg and
  * recvmsg, which know about queues, framing, XDP, filters and statistics.
@@ -17,7 +18,9 @@
 #define TURBOTAP_INTERNAL_H
 
 #include <linux/atomic.h>
+#include <linux/bvec.h>
 #include <linux/mutex.h>
+#include <linux/skbuff.h>
 #include <linux/workqueue.h>
 #include <net/sock.h>
 #include <net/xdp.h>
@@ -30,6 +33,7 @@
 #define TT_MAX_FRAME	(65535 + ETH_HLEN + 2 * 4)	/* two VLAN tags */
 #define TT_MAX_HEADERS	128	/* of a framing that wasn't declared */
 #define TT_CHUNKS	8
+#define TT_LARGE_VECS	(MAX_SKB_FRAGS + 2)
 
 /* Physically contiguous memory that several frames lie in. */
 struct tt_chunk {
@@ -40,13 +44,26 @@ struct tt_chunk {
 };
 
 /* Under turbotap_sock.tx_lock. */
+struct tt_pool {
+	unsigned int order;	/* of its chunks */
+	unsigned int current_chunk;
+	struct tt_chunk chunks[TT_CHUNKS];
+};
+
+/* Under turbotap_sock.tx_lock. */
 struct tt_batch {
 	unsigned int count;
 	unsigned int pad;	/* in front of each frame */
 	unsigned long since;	/* jiffies when the first frame came */
 	struct xdp_buff xdp[TT_MAX_BATCH];
-	unsigned int current_chunk;
-	struct tt_chunk chunks[TT_CHUNKS];
+	struct tt_pool pool;
+};
+
+/* Under turbotap_sock.tx_lock. */
+struct tt_large {
+	bool refused;		/* by tun: it copies them itself */
+	struct bio_vec vecs[TT_LARGE_VECS];
+	struct tt_pool pool;
 };
 
 /* Read by fdinfo without a lock. */
@@ -86,6 +103,7 @@ struct turbotap_sock {
 	struct mutex tx_lock;
 	struct tt_tx_counters tx;
 	struct tt_batch batch;
+	struct tt_large large;
 	struct delayed_work late;	/* injects what no call came for */
 };
 
@@ -122,12 +140,19 @@ int tt_batch_add(struct turbotap_sock *ts, struct iov_iter *from);
 int tt_batch_flush(struct turbotap_sock *ts);
 int tt_batch_flush_own(struct turbotap_sock *ts, unsigned int own);
 
+/*
+ * large.c; both under tx_lock but for tt_large_init(). Give a frame to tun in
+ * memory of ours; -EOPNOTSUPP when tun must take it from the caller's.
+ */
+void tt_large_init(struct turbotap_sock *ts);
+int tt_send_large(struct turbotap_sock *ts, struct iov_iter *from, int flags);
+
 /* pages.c; all under tx_lock. */
-struct tt_chunk *tt_chunk_get(struct tt_batch *batch, unsigned int bytes);
-void tt_chunks_hold(struct tt_batch *batch);
-void tt_chunks_unhold(struct tt_batch *batch);
-void tt_chunks_settle(struct tt_batch *batch);
-void tt_chunks_free(struct tt_batch *batch);
+struct tt_chunk *tt_chunk_get(struct tt_pool *pool, unsigned int bytes);
+void tt_chunks_hold(struct tt_pool *pool);
+void tt_chunks_unhold(struct tt_pool *pool);
+void tt_chunks_settle(struct tt_pool *pool);
+void tt_chunks_free(struct tt_pool *pool);
 
 /* The user buffers of a message: in burst mode each is a frame. */
 static inline unsigned int tt_segments(const struct iov_iter *iter)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The memory of frames that wait to be injected: a few chunks a socket, used in
- * turn, and again once the stack is done with all that lay in them.
+ * The memory of frames on their way into the stack: pools of a few chunks, used
+ * in turn, and again once the stack is done with all that lay in them.
  *
- * tun wants a page reference for each frame. They are added when a batch is
+ * Each frame has a page reference. Those of a batch are added when it is
  * injected, one atomic operation a chunk; the chunk keeps one of its own. A
  * chunk whose references have come back to that one is free for new frames,
  * which saves the allocator and its zeroing of pages. One that is still in use
@@ -11,11 +11,9 @@
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
-#include <linux/sizes.h>
 
 #include "internal.h"
 
-#define TT_CHUNK_ORDER	get_order(SZ_32K)
 #define TT_CHUNK_GFP	(GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_NOMEMALLOC)
 
 static bool chunk_idle(const struct tt_chunk *chunk)
@@ -24,16 +22,15 @@ static bool chunk_idle(const struct tt_chunk *chunk)
 	       page_ref_count(chunk->page) == 1;
 }
 
-static bool chunk_renew(struct tt_chunk *chunk)
+static bool chunk_renew(struct tt_chunk *chunk, unsigned int order,
+			unsigned int bytes)
 {
-	unsigned int order = TT_CHUNK_ORDER;
-
 	if (chunk->page)
 		put_page(chunk->page);
 	chunk->page = alloc_pages(TT_CHUNK_GFP | __GFP_COMP | __GFP_NORETRY,
 				  order);
-	if (!chunk->page) {
-		order = 0;	/* holds any frame that is batched */
+	if (!chunk->page && bytes <= PAGE_SIZE) {
+		order = 0;
 		chunk->page = alloc_page(TT_CHUNK_GFP);
 	}
 	chunk->bytes = chunk->page ? PAGE_SIZE << order : 0;
@@ -42,12 +39,13 @@ static bool chunk_renew(struct tt_chunk *chunk)
 }
 
 /*
- * A chunk with room for bytes, at most a page. NULL when there is no memory,
- * or when the batch must be injected first: it has frames everywhere.
+ * A chunk with room for bytes, no more than the pool's chunks have. NULL when
+ * there is no memory, or when the batch must be injected first: it has frames
+ * everywhere.
  */
-struct tt_chunk *tt_chunk_get(struct tt_batch *batch, unsigned int bytes)
+struct tt_chunk *tt_chunk_get(struct tt_pool *pool, unsigned int bytes)
 {
-	struct tt_chunk *chunk = &batch->chunks[batch->current_chunk];
+	struct tt_chunk *chunk = &pool->chunks[pool->current_chunk];
 	unsigned int next;
 
 	if (chunk_idle(chunk))
@@ -55,54 +53,54 @@ struct tt_chunk *tt_chunk_get(struct tt_batch *batch, unsigned int bytes)
 	if (chunk->used + bytes <= chunk->bytes)
 		return chunk;
 
-	next = (batch->current_chunk + 1) % TT_CHUNKS;
-	chunk = &batch->chunks[next];
+	next = (pool->current_chunk + 1) % TT_CHUNKS;
+	chunk = &pool->chunks[next];
 	if (chunk->frames)
 		return NULL;
 	if (chunk_idle(chunk) && bytes <= chunk->bytes)
 		chunk->used = 0;
-	else if (!chunk_renew(chunk))
+	else if (!chunk_renew(chunk, pool->order, bytes))
 		return NULL;
-	batch->current_chunk = next;
+	pool->current_chunk = next;
 	return chunk;
 }
 
 /* Before the injection: a reference for each frame. */
-void tt_chunks_hold(struct tt_batch *batch)
+void tt_chunks_hold(struct tt_pool *pool)
 {
 	unsigned int i;
 
 	for (i = 0; i < TT_CHUNKS; i++)
-		if (batch->chunks[i].frames)
-			page_ref_add(batch->chunks[i].page,
-				     batch->chunks[i].frames);
+		if (pool->chunks[i].frames)
+			page_ref_add(pool->chunks[i].page,
+				     pool->chunks[i].frames);
 }
 
 /* The injection failed: the references are ours again. */
-void tt_chunks_unhold(struct tt_batch *batch)
+void tt_chunks_unhold(struct tt_pool *pool)
 {
 	unsigned int i;
 
 	for (i = 0; i < TT_CHUNKS; i++)
-		if (batch->chunks[i].frames)
-			page_ref_sub(batch->chunks[i].page,
-				     batch->chunks[i].frames);
+		if (pool->chunks[i].frames)
+			page_ref_sub(pool->chunks[i].page,
+				     pool->chunks[i].frames);
 }
 
 /* The batch is over, whatever became of it. */
-void tt_chunks_settle(struct tt_batch *batch)
+void tt_chunks_settle(struct tt_pool *pool)
 {
 	unsigned int i;
 
 	for (i = 0; i < TT_CHUNKS; i++)
-		batch->chunks[i].frames = 0;
+		pool->chunks[i].frames = 0;
 }
 
-void tt_chunks_free(struct tt_batch *batch)
+void tt_chunks_free(struct tt_pool *pool)
 {
 	unsigned int i;
 
 	for (i = 0; i < TT_CHUNKS; i++)
-		if (batch->chunks[i].page)
-			put_page(batch->chunks[i].page);
+		if (pool->chunks[i].page)
+			put_page(pool->chunks[i].page);
 }

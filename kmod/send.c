@@ -64,7 +64,8 @@ static int send_frame(struct turbotap_sock *ts, struct iov_iter *from,
 			return err;
 		tt_batch_flush(ts);
 	}
-	return send_alone(ts, from, flags);
+	err = tt_send_large(ts, from, flags);
+	return err == -EOPNOTSUPP ? send_alone(ts, from, flags) : err;
 }
 
 static int send_message(struct turbotap_sock *ts, struct msghdr *m, size_t size)

@@ -201,6 +201,7 @@ static struct turbotap_sock *sock_make(struct socket *sock,
 	mutex_init(&ts->rx_lock);
 	mutex_init(&ts->tx_lock);
 	tt_batch_init(ts);
+	tt_large_init(ts);
 	return ts;
 }
 

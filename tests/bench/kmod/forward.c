@@ -4,11 +4,12 @@
  * guest.
  *
  *   forward -w WAY,WAY... [-s SIZE] [-b BATCH] [-p PACKETS] [-r ROUNDS] [-d] [-x PART] [-f CPU] [-c CPU]
- *           [-e]
+ *           [-o] [-e]
  *
  * Each round measures each way once, in an order that turns; the first round warms up and isn't reported. The
  * source's queue is filled on CPU -f before the time begins, and emptied on CPU -c. -d: frames are delivered
  * to a UDP socket, rather than dropped by the stack. PART: forward, or receive or send alone.
+ * -o: frames are TCP segments that are still to be cut, between taps with a virtio_net_hdr and offload.
  * -e: of a single way, which kernel functions the time goes to. Sampling takes time too: the measurements
  * themselves aren't reported then.
  *
@@ -39,8 +40,8 @@ enum part {
 static const char *const part_names[] = { "forward", "receive", "send" };
 
 struct plan {
-	uint32_t size, batch, packets, rounds;
-	enum fate fate;
+	struct frames frames;
+	uint32_t batch, packets, rounds;
 	enum part part;
 	int fill_cpu, forward_cpu;
 	int samples;
@@ -50,11 +51,11 @@ struct plan {
 
 struct slots slots_make(uint32_t stride)
 {
-	struct slots slots = { .stride = stride, .memory = aligned_alloc(4096, MAX_BATCH * LARGE_BUFFER) };
+	struct slots slots = { .stride = stride, .memory = aligned_alloc(4096, MAX_BATCH * stride) };
 
 	if (!slots.memory)
 		die("aligned_alloc");
-	memset(slots.memory, 1, MAX_BATCH * LARGE_BUFFER); /* no page fault later */
+	memset(slots.memory, 1, MAX_BATCH * stride); /* no page fault later */
 	return slots;
 }
 
@@ -100,7 +101,7 @@ static void expect(const char *what, uint64_t expected, uint64_t found)
 {
 	if (found == expected)
 		return;
-	fprintf(stderr, "%s: %llu frames instead of %llu\n", what, (unsigned long long)found,
+	fprintf(stderr, "%s: %llu instead of %llu\n", what, (unsigned long long)found,
 		(unsigned long long)expected);
 	exit(1);
 }
@@ -113,8 +114,8 @@ static const char *described(const struct plan *plan, const struct way *way)
 	snprintf(text, sizeof(text),
 		 "\"way\": \"%s\", \"part\": \"%s\", \"size_bytes\": %u, \"batch_packets\": %u, "
 		 "\"delivered\": %s",
-		 way->name, part_names[plan->part], plan->size, plan->batch,
-		 plan->fate == DELIVERED ? "true" : "false");
+		 way->name, part_names[plan->part], plan->frames.size, plan->batch,
+		 plan->frames.fate == DELIVERED ? "true" : "false");
 	return text;
 }
 
@@ -122,11 +123,12 @@ static void measure(const struct plan *plan, const struct taps *taps, const stru
 		    struct slots *slots, uint32_t round)
 {
 	uint32_t sent = plan->part == RECEIVE ? 0 : plan->packets, moved;
-	uint64_t before = load_received(taps), start, ns;
+	struct received before = load_received(taps), after;
+	uint64_t start, ns;
 
 	if (plan->part != SEND) {
 		pin(plan->fill_cpu);
-		load_fill(plan->size, plan->packets, plan->fate);
+		load_fill(&plan->frames, plan->packets);
 	}
 	pin(plan->forward_cpu);
 	if (plan->samples && round)
@@ -138,9 +140,11 @@ static void measure(const struct plan *plan, const struct taps *taps, const stru
 	if (plan->samples && round)
 		samples_stop();
 
+	after = load_received(taps);
 	expect(way->name, plan->packets, moved);
-	expect("the sink's device", sent, load_received(taps) - before);
-	expect("the UDP socket", plan->fate == DELIVERED ? sent : 0, load_delivered());
+	expect("frames of the sink's device", sent, after.frames - before.frames);
+	expect("bytes of the sink's device", (uint64_t)sent * plan->frames.size, after.bytes - before.bytes);
+	expect("frames of the UDP socket", plan->frames.fate == DELIVERED ? sent : 0, load_delivered());
 	if (!round || plan->samples)
 		return;
 	printf("{%s, \"round\": %u, \"packets\": %u, \"ns\": %llu, \"system_calls\": %llu}\n",
@@ -169,18 +173,29 @@ static enum part part_named(const char *name)
 	exit(2);
 }
 
+/* Of the buffers; 0 if there are none as large. */
+static uint32_t stride(const struct frames *frames)
+{
+	static const uint32_t buffers[] = { SMALL_BUFFER, LARGE_BUFFER, SEGMENT_BUFFER };
+
+	for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
+		if (frames_bytes(frames) <= buffers[i])
+			return buffers[i];
+	return 0;
+}
+
 static struct plan parse(int argc, char **argv)
 {
-	struct plan plan = { .size = 60, .batch = 64, .packets = 1024, .rounds = 5 };
+	struct plan plan = { .frames = { .size = 60 }, .batch = 64, .packets = 1024, .rounds = 5 };
 	int option;
 
-	while ((option = getopt(argc, argv, "w:s:b:p:r:x:f:c:de")) != -1) {
+	while ((option = getopt(argc, argv, "w:s:b:p:r:x:f:c:deo")) != -1) {
 		switch (option) {
 		case 'w':
 			add_ways(&plan, optarg);
 			break;
 		case 's':
-			plan.size = (uint32_t)atoi(optarg);
+			plan.frames.size = (uint32_t)atoi(optarg);
 			break;
 		case 'b':
 			plan.batch = (uint32_t)atoi(optarg);
@@ -203,14 +218,17 @@ static struct plan parse(int argc, char **argv)
 		case 'e':
 			plan.samples = 1;
 			break;
+		case 'o':
+			plan.frames.segments = true;
+			break;
 		case 'd':
-			plan.fate = DELIVERED;
+			plan.frames.fate = DELIVERED;
 			break;
 		default:
 			exit(2);
 		}
 	}
-	if (!plan.way_count || plan.size < 60 || plan.size > LARGE_BUFFER || !plan.batch ||
+	if (!plan.way_count || plan.frames.size < 60 || !stride(&plan.frames) || !plan.batch ||
 	    plan.batch > MAX_BATCH || !plan.packets || (plan.samples && plan.way_count != 1))
 		exit(2);
 	return plan;
@@ -219,13 +237,13 @@ static struct plan parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct plan plan = parse(argc, argv);
-	struct taps taps = load_taps(plan.size, plan.packets);
-	struct slots slots = slots_make(plan.size > SMALL_BUFFER ? LARGE_BUFFER : SMALL_BUFFER);
+	struct taps taps = load_taps(&plan.frames, plan.packets);
+	struct slots slots = slots_make(stride(&plan.frames));
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (uint32_t i = 0; i < MAX_BATCH; i++) {
-		load_frame(slot(&slots, i), plan.size, plan.fate);
-		slots.lengths[i] = plan.size;
+		frames_make(slot(&slots, i), &plan.frames);
+		slots.lengths[i] = frames_bytes(&plan.frames);
 	}
 	for (uint32_t i = 0; i < plan.way_count; i++)
 		plan.ways[i]->open(&taps, slots.stride);

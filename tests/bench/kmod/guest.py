@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.kmod.plan import PARTS, REFERENCE_BATCH, REFERENCE_SIZE, WAYS, Cell
+from tests.bench.kmod.plan import PARTS, REFERENCE, SEGMENTS, WAYS, Cell
 from tests.bench.kmod.results import JsonLine
 from tests.bench.programs import ProgramError
 from tests.kmod import kernels, vm
@@ -26,6 +26,7 @@ _HERE = Path(__file__).resolve().parent
 _FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static", f"-I{kernels.MODULE / 'uapi'}")
 _BY_WORDS = "clearcpuid=erms,fsrm"
 _PACKETS = 1024  # what waits in the queue: a multiple of all batches
+_SEGMENTS = 256
 _TOLERANCE = 0.01
 _PROFILE_ROUNDS = 12
 _TIMEOUT_S = 1500.0
@@ -64,19 +65,26 @@ class Guest:
         return self._run([f"{self._forward(cell, rounds)} -f 0 -c 1" for cell in cells], counted=False)
 
     def profiled(self, rounds: int) -> list[JsonLine]:
-        """Instructions of receiving and of sending, and in which functions they are. Raises ProgramError."""
-        cell = Cell(REFERENCE_SIZE, REFERENCE_BATCH, delivered=False)
-        commands = [f"{self._forward(cell, rounds)} -x {part}" for part in PARTS]
-        commands += [
-            f"{self._forward(cell, _PROFILE_ROUNDS, way)} -x {part} -e" for part in PARTS for way in WAYS
+        """Instructions of receiving and of sending, and in which functions they are. Raises ProgramError.
+
+        Of segments with copies by words: else they would hide everything.
+        """
+        found = self._run(self._profile(REFERENCE, rounds), counted=True)
+        return found + self._run(self._profile(SEGMENTS, rounds), counted=True, append=_BY_WORDS)
+
+    def _profile(self, cell: Cell, rounds: int) -> list[str]:
+        return [
+            *(f"{self._forward(cell, rounds)} -x {part}" for part in PARTS),
+            *(f"{self._forward(cell, _PROFILE_ROUNDS, way)} -x {part} -e" for part in PARTS for way in WAYS),
         ]
-        return self._run(commands, counted=True)
 
     def _forward(self, cell: Cell, rounds: int, ways: str = ",".join(WAYS)) -> str:
         fate = " -d" if cell.delivered else ""
+        segments = " -o" if cell.segments else ""
+        packets = _SEGMENTS if cell.segments else _PACKETS
         return (
-            f"{self.program} -w {ways} -s {cell.size_bytes} -b {cell.batch_packets} -p {_PACKETS} "
-            f"-r {rounds}{fate}"
+            f"{self.program} -w {ways} -s {cell.size_bytes} -b {cell.batch_packets} -p {packets} "
+            f"-r {rounds}{fate}{segments}"
         )
 
     def _run(self, commands: Sequence[str], *, counted: bool, append: str = "") -> list[JsonLine]:

@@ -12,8 +12,6 @@
 #include "load.h"
 
 #define SINK_ADDRESS "198.18.0.2" /* RFC 2544's addresses */
-#define SINK_PORT 9		  /* discard */
-#define HEADERS 42u
 #define FILL_BURST 64u
 #define RECEIVE_BYTES (256 << 20)
 
@@ -35,13 +33,15 @@ static struct ifreq request_for(const char *name)
 	return request;
 }
 
-static int make_tap(const char *name, uint32_t mtu, uint32_t packets)
+static int make_tap(const char *name, uint32_t mtu, uint32_t packets, bool segments)
 {
 	int fd = check(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), "/dev/net/tun");
 	struct ifreq request = request_for(name);
 
-	request.ifr_flags = IFF_TAP | IFF_NO_PI;
+	request.ifr_flags = IFF_TAP | IFF_NO_PI | (segments ? IFF_VNET_HDR : 0);
 	check(ioctl(fd, TUNSETIFF, &request), name);
+	if (segments)
+		check(ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6), "TUNSETOFFLOAD");
 	request = request_for(name);
 	request.ifr_qlen = (int)packets;
 	check(ioctl(control_fd, SIOCSIFTXQLEN, &request), "SIOCSIFTXQLEN");
@@ -83,12 +83,13 @@ static void set_address(const char *name)
 	check(ioctl(control_fd, SIOCSIFNETMASK, &request), "SIOCSIFNETMASK");
 }
 
-static int open_packet_socket(const char *device)
+static int open_packet_socket(const char *device, int segments)
 {
 	int fd = check(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), "AF_PACKET"), one = 1;
 	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(device) };
 
 	check(setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)), "PACKET_QDISC_BYPASS");
+	check(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &segments, sizeof(segments)), "PACKET_VNET_HDR");
 	check(bind(fd, (struct sockaddr *)&address, sizeof(address)), device);
 	return fd;
 }
@@ -104,75 +105,36 @@ static int open_udp_socket(void)
 	return fd;
 }
 
-struct taps load_taps(uint32_t size, uint32_t packets)
+struct taps load_taps(const struct frames *frames, uint32_t packets)
 {
-	struct taps taps = { .source = "source0", .sink = "sink0" };
-	uint32_t mtu = size > 1514 ? size - 14 : 1500;
+	struct taps taps = { .source = "source0",
+			     .sink = "sink0",
+			     .vnet_bytes = frames->segments ? BENCH_VNET_BYTES : 0 };
+	uint32_t mtu = frames->size > 1514 && !frames->segments ? frames->size - 14 : 1500;
 
 	check(unshare(CLONE_NEWNET), "unshare");
 	/* Nothing but our frames: IPv6 would add its own. */
 	write_setting("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
 	control_fd = check(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
-	taps.source_fd = make_tap(taps.source, mtu, packets);
-	taps.sink_fd = make_tap(taps.sink, mtu, packets);
+	taps.source_fd = make_tap(taps.source, mtu, packets, frames->segments);
+	taps.sink_fd = make_tap(taps.sink, mtu, packets, frames->segments);
 	set_mac(taps.source, 1);
 	set_mac(taps.sink, 2);
 	link_up(taps.source);
 	link_up(taps.sink);
 	set_address(taps.sink);
-	packet_fd = open_packet_socket(taps.source);
+	packet_fd = open_packet_socket(taps.source, frames->segments);
 	udp_fd = open_udp_socket();
 	return taps;
 }
 
-static uint32_t sum_words(const uint8_t *bytes, uint32_t length, uint32_t sum)
+void load_fill(const struct frames *frames, uint32_t packets)
 {
-	for (uint32_t i = 0; i < length; i++)
-		sum += i % 2 ? bytes[i] : (uint32_t)bytes[i] << 8;
-	return sum;
-}
-
-static void store_be16(uint8_t *at, uint32_t value)
-{
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
-}
-
-static void store_checksum(uint8_t *at, uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	store_be16(at, ~(sum + (sum >> 16)) & 0xffff);
-}
-
-void load_frame(uint8_t *eth, uint32_t size, enum fate fate)
-{
-	static const uint8_t head[] = {
-		0x02, 0,  0, 0, 0,   2,	 0x02, 0, 0,	0,    0, 0x77,	    0x08, 0x00, /* Ethernet */
-		0x45, 0,  0, 0, 0,   0,	 0x40, 0, 64,	17,   0, 0, /* IPv4: UDP, don't fragment */
-		198,  18, 0, 1, 198, 18, 0,    2, 0x04, 0x00, 0, SINK_PORT,
-	};
-	uint8_t *ip = eth + 14, *udp = ip + 20;
-	uint32_t udp_bytes = size - 34;
-
-	memset(eth, 0x55, size);
-	memcpy(eth, head, sizeof(head));
-	if (fate == DROPPED)
-		eth[5] = 0x99;
-	store_be16(ip + 2, size - 14);
-	store_checksum(ip + 10, sum_words(ip, 20, 0));
-	store_be16(udp + 4, udp_bytes);
-	store_be16(udp + 6, 0);
-	/* The pseudo header: addresses, protocol, length. */
-	store_checksum(udp + 6, sum_words(udp, udp_bytes, sum_words(ip + 12, 8, 17 + udp_bytes)));
-}
-
-void load_fill(uint32_t size, uint32_t packets, enum fate fate)
-{
-	static uint8_t frame[LARGE_BUFFER];
-	struct iovec vector = { frame, size };
+	static uint8_t frame[SEGMENT_BUFFER];
+	struct iovec vector = { frame, frames_bytes(frames) };
 	struct mmsghdr messages[FILL_BURST];
 
-	load_frame(frame, size, fate);
+	frames_make(frame, frames);
 	for (uint32_t i = 0; i < FILL_BURST; i++)
 		messages[i].msg_hdr = (struct msghdr){ .msg_iov = &vector, .msg_iovlen = 1 };
 	for (uint32_t done = 0; done < packets;) {
@@ -182,7 +144,7 @@ void load_fill(uint32_t size, uint32_t packets, enum fate fate)
 	}
 }
 
-uint64_t load_received(const struct taps *taps)
+struct received load_received(const struct taps *taps)
 {
 	FILE *file = fopen("/proc/thread-self/net/dev", "re");
 	char line[512];
@@ -199,11 +161,11 @@ uint64_t load_received(const struct taps *taps)
 		if (strcmp(name, taps->sink) || sscanf(colon + 1, "%llu %llu", &bytes, &packets) != 2)
 			continue;
 		fclose(file);
-		return packets;
+		return (struct received){ packets, bytes };
 	}
 	errno = ENODEV;
 	die(taps->sink);
-	return 0;
+	return (struct received){ 0 };
 }
 
 uint32_t load_delivered(void)

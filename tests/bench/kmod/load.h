@@ -6,24 +6,21 @@
 #ifndef TTF_BENCH_LOAD_H
 #define TTF_BENCH_LOAD_H
 
+#include "frames.h"
 #include "way.h"
 
-enum fate {
-	DROPPED,   /* for a MAC address that nobody has: the stack drops them first thing */
-	DELIVERED, /* to a UDP socket, which reads them when nothing is measured */
+/* What the sink's device has received. */
+struct received {
+	uint64_t frames, bytes;
 };
 
 /* Taps that are up, and hold as many frames. Call it once. */
-struct taps load_taps(uint32_t size, uint32_t packets);
-
-/* Ethernet, IPv4 and UDP, with correct checksums. */
-void load_frame(uint8_t *frame, uint32_t size, enum fate fate);
+struct taps load_taps(const struct frames *frames, uint32_t packets);
 
 /* Put frames into the source's queue. */
-void load_fill(uint32_t size, uint32_t packets, enum fate fate);
+void load_fill(const struct frames *frames, uint32_t packets);
 
-/* Frames that the sink's device has received. */
-uint64_t load_received(const struct taps *taps);
+struct received load_received(const struct taps *taps);
 
 /* Frames that the UDP socket has got since the last call. */
 uint32_t load_delivered(void);

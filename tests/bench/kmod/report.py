@@ -12,9 +12,8 @@ from rich.table import Table
 from tests.bench.kmod.plan import (
     BASELINE,
     PARTS,
-    REFERENCE_BATCH,
-    REFERENCE_SIZE,
-    SIZES,
+    REFERENCE,
+    SEGMENTS,
     WAYS,
     Bar,
     Cell,
@@ -25,6 +24,7 @@ from tests.bench.rounds import Spread
 
 SCHEMA_VERSION = 1
 _FUNCTIONS = 25  # of a profile that are shown
+_GB = 10**9
 
 JsonObject = dict[str, object]
 
@@ -41,6 +41,10 @@ class Report:
     profiles: Sequence[Profile] = ()
 
 
+def _per_gb(cell: Cell, found: Measured, way: str) -> float:
+    return found.ns_per_packet(way).median * _GB / cell.size_bytes
+
+
 def _cells_json(measured: Mapping[Cell, Measured], unit: str) -> list[JsonObject]:
     return [
         {
@@ -49,6 +53,7 @@ def _cells_json(measured: Mapping[Cell, Measured], unit: str) -> list[JsonObject
                 {
                     "way": way,
                     f"{unit}_per_packet": asdict(found.ns_per_packet(way)),
+                    f"{unit}_per_gb": _per_gb(cell, found, way),
                     "ratio": asdict(found.ratio(way)),
                     "system_calls_per_packet": found.system_calls_per_packet(way),
                     "samples": [
@@ -104,17 +109,20 @@ def show(report: Report, console: Console) -> None:
     )
     if report.counted:
         console.print(_table("instructions for each packet", report.counted, spread=False))
+        console.print(_per_gb_table("millions of instructions for each GB", report.counted))
         console.print(_bars_table("bars", report.counted))
     if report.by_words:
         title = "instructions for each packet, copies by words: 8 bytes an instruction"
         console.print(_table(title, report.by_words, spread=False))
+        console.print(_per_gb_table("millions of instructions for each GB, copies by words", report.by_words))
         console.print(_bars_table("bars, copies by words", report.by_words))
     if report.timed:
         console.print(_table("wall clock on 2 emulated CPUs, ns for each packet", report.timed, spread=True))
-    for part in PARTS:
-        profiles = [profile for profile in report.profiles if profile.part == part]
-        if profiles:
-            console.print(_profile_table(part, profiles))
+    for cell in (REFERENCE, SEGMENTS):
+        for part in PARTS:
+            profiles = [one for one in report.profiles if (one.cell, one.part) == (cell, part)]
+            if profiles:
+                console.print(_profile_table(cell, part, profiles))
 
 
 def _value(found: Measured, way: str, spread: bool) -> str:
@@ -135,7 +143,9 @@ def _table(title: str, measured: Mapping[Cell, Measured], *, spread: bool) -> Ta
     table.add_column("batch", justify="right")
     for name in WAYS.values():
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("system calls", justify="right", no_wrap=True)
+    if not spread:
+        table.add_column("system calls", justify="right", no_wrap=True)
+        table.caption = f"system calls for each packet: {', '.join(WAYS.values())}"
     last = ""
     for cell, found in measured.items():
         if last not in ("", cell.name):
@@ -145,10 +155,23 @@ def _table(title: str, measured: Mapping[Cell, Measured], *, spread: bool) -> Ta
             cell.name if cell.name != last else "",
             str(cell.batch_packets),
             *(_value(found, way, spread) for way in WAYS),
-            calls,
+            *(() if spread else (calls,)),
         )
         last = cell.name
-    table.caption = f"system calls for each packet: {', '.join(WAYS.values())}"
+    return table
+
+
+def _per_gb_table(title: str, measured: Mapping[Cell, Measured]) -> Table:
+    """Of what is moved for the sake of its bytes."""
+    table = Table(title=f"{title} (10^9 bytes)", title_justify="left")
+    table.add_column("load")
+    table.add_column("batch", justify="right")
+    for name in WAYS.values():
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell, found in measured.items():
+        if cell.segments:
+            values = (f"{_per_gb(cell, found, way) / 1e6:.0f}" for way in WAYS)
+            table.add_row(cell.name, str(cell.batch_packets), *values)
     return table
 
 
@@ -157,8 +180,9 @@ def _bars(measured: Mapping[Cell, Measured]) -> list[Bar]:
 
 
 def _bars_table(title: str, measured: Mapping[Cell, Measured]) -> Table:
-    table = Table(title=f"{title}, batch {REFERENCE_BATCH}", title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("load")
+    table.add_column("batch", justify="right")
     table.add_column("way")
     for column in (f"times {WAYS[BASELINE]}", "at most", "system calls", "at most", ""):
         table.add_column(column, justify="right", no_wrap=True)
@@ -166,6 +190,7 @@ def _bars_table(title: str, measured: Mapping[Cell, Measured]) -> Table:
         found = measured[bar.cell]
         table.add_row(
             bar.cell.name,
+            str(bar.cell.batch_packets),
             WAYS[bar.way],
             f"{found.ratio(bar.way).median:.3f}",
             f"{bar.ratio:.2f}",
@@ -176,9 +201,10 @@ def _bars_table(title: str, measured: Mapping[Cell, Measured]) -> Table:
     return table
 
 
-def _profile_table(part: str, profiles: Sequence[Profile]) -> Table:
+def _profile_table(cell: Cell, part: str, profiles: Sequence[Profile]) -> Table:
+    counted = ", copies by words" if cell.segments else ""
     table = Table(
-        title=f"{part}: instructions for each packet ({SIZES[REFERENCE_SIZE]}, batch {REFERENCE_BATCH})",
+        title=f"{part}: instructions for each packet ({cell.name}, batch {cell.batch_packets}{counted})",
         title_justify="left",
     )
     table.add_column("function")

@@ -52,6 +52,7 @@ class Measured:
 class Profile:
     """Where one way's instructions for a packet go, when it only receives or only sends."""
 
+    cell: Cell
     way: str
     part: str
     instructions_per_packet: float
@@ -79,35 +80,41 @@ def _sample(line: JsonLine) -> Sample:
     )
 
 
+def _cell(line: JsonLine) -> Cell:
+    return Cell(_number(line, "size_bytes"), _number(line, "batch_packets"), bool(line["delivered"]))
+
+
 def by_cell(lines: Iterable[JsonLine]) -> dict[Cell, Measured]:
     """The measurements of whole forwarding."""
     found: dict[Cell, Measured] = {}
     for line in lines:
         if line.get("part") != "forward" or "ns" not in line:
             continue
-        cell = Cell(_number(line, "size_bytes"), _number(line, "batch_packets"), bool(line["delivered"]))
-        found.setdefault(cell, Measured()).samples.setdefault(_text(line, "way"), []).append(_sample(line))
+        found.setdefault(_cell(line), Measured()).samples.setdefault(_text(line, "way"), []).append(
+            _sample(line)
+        )
     return found
 
 
 def profiles(lines: Sequence[JsonLine]) -> list[Profile]:
     """The measurements of receiving and sending alone, with what was sampled meanwhile."""
-    instructions: dict[tuple[str, str], list[float]] = {}
-    samples: dict[tuple[str, str], dict[str, int]] = {}
+    instructions: dict[tuple[Cell, str, str], list[float]] = {}
+    samples: dict[tuple[Cell, str, str], dict[str, int]] = {}
     for line in lines:
         if "part" not in line or line["part"] == "forward":
             continue
-        key = _text(line, "way"), _text(line, "part")
+        key = _cell(line), _text(line, "way"), _text(line, "part")
         if "ns" in line:
             instructions.setdefault(key, []).append(_sample(line).ns_per_packet)
         else:
             samples.setdefault(key, {})[_text(line, "function")] = _number(line, "samples")
     return [
         Profile(
+            cell,
             way,
             part,
-            median(instructions[way, part]),
+            median(instructions[cell, way, part]),
             {name: count / sum(counts.values()) for name, count in counts.items()},
         )
-        for (way, part), counts in samples.items()
+        for (cell, way, part), counts in samples.items()
     ]

@@ -6,12 +6,13 @@
 #include "turbotap.h"
 #include "way.h"
 
-static int attach(int tun_fd, int burst)
+static int attach(int tun_fd, uint32_t vnet_bytes, int burst)
 {
 	struct turbotap_attach request = {
 		.size = sizeof(request),
 		.tun_fd = tun_fd,
 		.flags = TURBOTAP_ATTACH_CLOEXEC | TURBOTAP_ATTACH_NONBLOCK | TURBOTAP_ATTACH_BATCH,
+		.vnet_hdr_size = vnet_bytes,
 	};
 	int node = check(open(TURBOTAP_DEVICE, O_RDWR | O_CLOEXEC), TURBOTAP_DEVICE);
 	int fd = check(ioctl(node, TURBOTAP_ATTACH, &request), "TURBOTAP_ATTACH");
@@ -23,6 +24,6 @@ static int attach(int tun_fd, int burst)
 
 void turbotap_sockets(const struct taps *taps, int burst, int *source, int *sink)
 {
-	*source = attach(taps->source_fd, burst);
-	*sink = attach(taps->sink_fd, burst);
+	*source = attach(taps->source_fd, taps->vnet_bytes, burst);
+	*sink = attach(taps->sink_fd, taps->vnet_bytes, burst);
 }

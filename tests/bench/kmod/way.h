@@ -15,10 +15,12 @@
 #define MAX_BATCH 256u
 #define SMALL_BUFFER 2048u /* up to MTU 1500 */
 #define LARGE_BUFFER 10240u
+#define SEGMENT_BUFFER (68u << 10)
 
 struct taps {
 	const char *source, *sink;
 	int source_fd, sink_fd;
+	uint32_t vnet_bytes; /* of the virtio_net_hdr in front of each frame; 0: there is none */
 };
 
 /* One slot for each frame of a batch. */

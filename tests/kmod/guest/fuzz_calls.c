@@ -29,7 +29,7 @@
 #define SLOTS 4
 #define DEVICES 3 /* that anybody opens queues of, and deletes; the threads' own come behind them */
 #define FRAMES 32
-#define ROOM 4000
+#define ROOM 62000
 
 static _Atomic int tuns[SLOTS], socks[SLOTS];
 static int pair[2], pipe_ends[2], epoll, wire;
@@ -134,13 +134,13 @@ static bool do_attach_legacy(uint32_t argument)
 /* Frames to send or to receive into, among them bad ones. */
 static unsigned int frames_make(struct iovec *iov, uint32_t *argument, bool good)
 {
-	static const size_t lengths[] = { 14, 60, 60, 60, 590, 1514, 3500, 3900, 13, 0 };
+	static const size_t lengths[] = { 14, 60, 60, 60, 590, 1514, 3500, 3900, 9014, 61000, 13, 0 };
 	unsigned int count = 1 + take(argument, FRAMES), bad = take(argument, 4 * FRAMES);
-	unsigned int which = take(argument, 10);
+	unsigned int which = take(argument, 12);
 
 	for (unsigned int i = 0; i < count; i++) {
 		iov[i].iov_base = memory + take(argument, 90);
-		iov[i].iov_len = lengths[good ? which % 8 : (which + i) % 10];
+		iov[i].iov_len = lengths[good ? which % 10 : (which + i) % 12];
 	}
 	if (!good && bad < count)
 		iov[bad].iov_base = memory + ROOM - (which & 1 ? 20 : 0);
@@ -684,15 +684,15 @@ bool calls_read(struct calls *calls, FILE *from)
 /* ROOM bytes at the end of a page, behind which nothing is mapped. */
 static unsigned char *memory_make(void)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), mapped = (ROOM + page - 1) / page * page;
 	unsigned char *pages =
-		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, mapped + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	CHECK(pages != MAP_FAILED);
-	DO(munmap(pages + page, page));
-	for (size_t i = 0; i < page; i++)
+	DO(munmap(pages + mapped, page));
+	for (size_t i = 0; i < mapped; i++)
 		pages[i] = (unsigned char)(i % 97 < 14 ? 0 : i * 31); /* headers of zeros are valid ones */
-	return pages + page - ROOM;
+	return pages + mapped - ROOM;
 }
 
 bool call_run(const struct call *call)
