@@ -57,6 +57,7 @@ struct port_queue {
 	uint32_t header_bytes;	  /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
 	uint32_t shared;	  /* frames go on to other workers, and their cache lines with them */
 	uint32_t last_length;	  /* of the last frame received: a guess at the next one's */
+	uint32_t frame_bytes;	  /* of the last burst's frames, on average; 0 before the first */
 };
 
 struct port_driver {
@@ -81,6 +82,23 @@ struct port_driver {
 	int (*open)(struct port_queue *queue); /* 0 or -errno */
 	void (*close)(struct port_queue *queue);
 };
+
+/* For drivers that can't stop in between: frames like the last ones, at most TTF_BURST_BYTES of them. */
+static inline uint32_t port_burst_limit(const struct port_queue *queue, uint32_t count)
+{
+	uint32_t limit = queue->frame_bytes ? TTF_BURST_BYTES / queue->frame_bytes : count;
+
+	if (!limit)
+		limit = 1;
+	return limit < count ? limit : count;
+}
+
+/* Frames were received, so many bytes in all. */
+static inline void port_burst_received(struct port_queue *queue, uint32_t bytes, uint32_t frames)
+{
+	if (frames)
+		queue->frame_bytes = bytes / frames;
+}
 
 extern const struct port_driver port_driver_rw;
 extern const struct port_driver port_driver_uring;

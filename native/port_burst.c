@@ -28,10 +28,11 @@ static int burst_rx(struct port_queue *queue, struct port_frame *frames, uint32_
 	const uint32_t header = queue->header_bytes;
 	struct port_scratch *scratch = queue->scratch;
 	struct msghdr message = { .msg_iov = scratch->rx_vectors,
-				  .msg_iovlen = count,
+				  .msg_iovlen = port_burst_limit(queue, count),
 				  .msg_control = scratch->lengths,
 				  .msg_controllen = sizeof(scratch->lengths) };
 	const unsigned char *lengths;
+	uint32_t bytes = 0;
 	ssize_t got;
 
 	socket_fill_rx(scratch, frames, count, header);
@@ -48,7 +49,9 @@ static int burst_rx(struct port_queue *queue, struct port_frame *frames, uint32_
 
 		memcpy(&length, lengths + (size_t)i * sizeof(length), sizeof(length));
 		socket_received(&frames[i], length, header, length > scratch->rx_vectors[i].iov_len);
+		bytes += length;
 	}
+	port_burst_received(queue, bytes, (uint32_t)got);
 	return (int)got;
 }
 

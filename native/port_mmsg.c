@@ -8,16 +8,21 @@ static int mmsg_rx(struct port_queue *queue, struct port_frame *frames, uint32_t
 {
 	const uint32_t header = queue->header_bytes;
 	struct port_scratch *scratch = queue->scratch;
+	uint32_t bytes = 0;
 	int got;
 
+	count = port_burst_limit(queue, count);
 	socket_fill_rx(scratch, frames, count, header);
 	++*calls;
 	got = recvmmsg(queue->fd, scratch->rx_messages, count, MSG_DONTWAIT, NULL);
 	if (got < 0)
 		return -errno;
-	for (int i = 0; i < got; i++)
+	for (int i = 0; i < got; i++) {
 		socket_received(&frames[i], scratch->rx_messages[i].msg_len, header,
 				scratch->rx_messages[i].msg_hdr.msg_flags & MSG_TRUNC);
+		bytes += scratch->rx_messages[i].msg_len;
+	}
+	port_burst_received(queue, bytes, (uint32_t)got);
 	return got;
 }
 

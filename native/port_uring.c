@@ -32,7 +32,6 @@
 struct uring {
 	struct io_uring ring;
 	uint32_t ask;				 /* how many reads the next burst is */
-	uint32_t frame_bytes;			 /* of the last burst's frames, on average */
 	int ready;				 /* the queue may hold something */
 	int polled;				 /* a poll request is outstanding */
 	int refused;				 /* the kernel refused a frame of the last tx() */
@@ -189,8 +188,7 @@ static int uring_rx(struct port_queue *queue, struct port_frame *frames, uint32_
 		return -EAGAIN;
 	if (count > uring->ask)
 		count = uring->ask;
-	if (count > 1 && count * uring->frame_bytes > TTF_BURST_BYTES)
-		count = TTF_BURST_BYTES / uring->frame_bytes;
+	count = port_burst_limit(queue, count);
 	read_burst(queue, frames, count, calls);
 	for (uint32_t i = 0; i < count; i++) {
 		int32_t got = uring->results[i];
@@ -214,8 +212,7 @@ static int uring_rx(struct port_queue *queue, struct port_frame *frames, uint32_
 	if (error != -EAGAIN)
 		uring->ready = 1;
 	uring->ask = next_ask(n, count);
-	if (n)
-		uring->frame_bytes = bytes / n;
+	port_burst_received(queue, bytes, n);
 	return n ? (int)n : error;
 }
 
