@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames to send, made by scapy: flows of many protocols, every size, with and without VLAN tags.
 
-Each frame ends in the number of its flow and its number within it (topology.mark).
+Each frame ends in the number of its flow and its number within it (topology.mark). scapy takes long to make
+one, in an emulated machine above all: what many tests send is made once.
 """
 
 from __future__ import annotations
 
 import random
+from functools import cache
 from typing import Any
 
 from scapy.layers import inet, inet6
@@ -30,6 +32,7 @@ def _ethernet(forth: bool) -> Packet:
     return Ether(src=A, dst=B) if forth else Ether(src=B, dst=A)
 
 
+@cache
 def flow_packet(flow: int, forth: bool = True) -> Packet:
     """The headers of one flow's packets in either direction; even flows are IPv4, odd ones IPv6."""
     layer: Any = UDP if flow & 2 else TCP
@@ -45,12 +48,21 @@ def flow_packet(flow: int, forth: bool = True) -> Packet:
 def flow_frames(
     flow: int, count: int, size_bytes: int = 100, forth: bool = True, first: int = 0
 ) -> list[bytes]:
-    packet = flow_packet(flow, forth)
-    return [padded(packet, size_bytes, flow, first + number) for number in range(count)]
+    return [_flow_frame(flow, size_bytes, forth, first + number) for number in range(count)]
+
+
+@cache
+def _flow_frame(flow: int, size_bytes: int, forth: bool, number: int) -> bytes:
+    return padded(flow_packet(flow, forth), size_bytes, flow, number)
 
 
 def of_every_kind(mtu: int) -> list[bytes]:
     """Frames from 60 bytes to the MTU, of what comes along on a link; each kind and size is a flow."""
+    return list(_of_every_kind(mtu))
+
+
+@cache
+def _of_every_kind(mtu: int) -> tuple[bytes, ...]:
     udp = Ether(src=A, dst=B) / IP(src="198.18.0.1", dst="198.18.0.2") / UDP(sport=1024, dport=9)
     ip4 = IP(src="198.18.0.1", dst="198.18.0.2") / UDP(sport=1025, dport=9)
     ip6 = IPv6(src="fd00::1", dst="fd00::2") / TCP(sport=1026, dport=9)
@@ -71,11 +83,11 @@ def of_every_kind(mtu: int) -> list[bytes]:
         (Ether(src=A, dst=B) / Dot1AD(vlan=101, prio=2) / Dot1Q(vlan=6) / ip6, full),
         (Ether(src=A, dst=B) / Dot1Q(vlan=7) / Dot1Q(vlan=8) / ip4, 200),
     ]
-    return [
+    return tuple(
         padded(packet, size, flow, sequence)
         for flow, (packet, size) in enumerate(kinds)
         for sequence in range(3)
-    ]
+    )
 
 
 def fragments(flow: int, forth: bool = True) -> list[bytes]:

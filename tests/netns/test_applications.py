@@ -54,7 +54,7 @@ def running(variant: str) -> Iterator[tuple[Instance, Side, Side]]:
 def ping(source: Side, target: str, *words: str) -> None:
     """Echoes, all answered."""
     # ping waits for the last reply no longer than an interval, once it has had one.
-    done = source.run("ping", "-c", "4", "-i", "0.5", "-W", "5", *words, target)
+    done = source.run("ping", "-c", "2", "-i", "0.5", "-W", "5", *words, target)
     assert " 0% packet loss" in done.stdout
 
 
