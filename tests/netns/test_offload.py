@@ -170,7 +170,7 @@ def test_transfers_arrive_intact(drivers: tuple[str, str]) -> None:
         assert (drops["offload"], drops["oversize"], drops["no_frame"], drops["tx_error"]) == (0, 0, 0, 0)
 
 
-@pytest.mark.parametrize(("driver", "mib"), [("tap", 256), ("uring", 256), ("turbotap-burst", 64)])
+@pytest.mark.parametrize(("driver", "mib"), [("tap", 1024), ("uring", 256), ("turbotap-burst", 64)])
 def test_a_large_transfer_crosses_in_large_segments(driver: str, mib: int) -> None:
     with addressed(driver, driver) as (it, left, right):
         transfer.tcp(left, right, RIGHT4, mib * MIB)
