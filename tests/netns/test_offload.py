@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import product
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
+from forwarder.stats import Snapshot
 from tests.drivers import OFF, WITH_AND_WITHOUT_OFFLOAD
 from tests.instance import Instance, instance, ip, unique
 from tests.netns import transfer
@@ -214,11 +215,16 @@ def test_a_segment_of_packets_beyond_the_mtu_is_dropped_by_name(driver: str) -> 
         assert settled.ports[1].counters.drops["oversize"] == settled.counters.dropped_packets == 1
 
 
+def _received(packets: int, now: Snapshot) -> bool:
+    return now.counters.rx_packets == packets
+
+
 def test_small_packets_keep_few_pages_resident() -> None:
     """Frames hold 64 KiB, and what isn't used of them costs nothing."""
     with running("tap", "tap") as (it, left, _):
-        for _ in range(20):
+        for sent in range(500, 10_500, 500):  # what the queue of a tap holds, at a time
             left.send(flow_frames(1, 500))
+            it.wait(partial(_received, sent), f"{sent} frames are received")
         it.settled(received=10_000)
         batch = it.stats().instance.batch
         for path in Path("/dev/shm").glob(f"ttfwd.{it.name}.frames.*"):
