@@ -43,9 +43,6 @@ _CACHED = "-virtfs local,path=/,mount_tag=cached,security_model=none,readonly=on
 _MOUNT_CACHED = "mount -t 9p -o ro,version=9p2000.L,trans=virtio,cache=loose,msize=512000 cached /mnt"
 _GUESTS_OWN = ("/proc", "/sys", "/dev", "/run", "/etc", "/var", "/tmp")
 
-# QEMU would keep up to 1 GiB of translated code, and get slower with each process that adds to it.
-_EMULATION = "-accel tcg,tb-size=128"
-
 
 @dataclass(frozen=True)
 class Result:
@@ -116,7 +113,7 @@ def started(
     line += ["--memory", memory, "--append", f"module_blacklist={_UNUSED} {_PATIENT} {append}"]
     if writable:
         line += ["--rwdir", writable]
-    line += [f"--qemu-opts={_CACHED} {_EMULATION}" + (" -icount shift=0,sleep=off" if icount else "")]
+    line += [f"--qemu-opts={_CACHED}" + (" -icount shift=0,sleep=off" if icount else "")]
     with ThreadPoolExecutor(1) as reader, tempfile.NamedTemporaryFile("w", prefix="ttfwd-guest-") as script:
         # virtme-ng hands a command over on the kernel's command line, which holds 2 KiB.
         script.write(_below_cached_root(command, [*_GUESTS_OWN, *([str(writable)] if writable else [])]))
