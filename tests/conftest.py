@@ -3,14 +3,12 @@
 
 A test that can't run here says what it lacks: `missing("network namespaces")`. With TTFWD_CI set, a
 skip fails the run, as a machine that stopped offering something would otherwise look like a pass.
-Each test also gets the marker of its folder, so that `pytest -m "not netns"` works. TTFWD_SHARE=0/2 runs
-half of the selected tests, TTFWD_SHARE=1/2 the other half.
+Each test also gets the marker of its folder, so that `pytest -m "not netns"` works.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -68,16 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(_NoSkips(), "ttfwd-no-skips")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(_HERE).parts[0] if item.path.is_relative_to(_HERE) else ""
         if folder in ("unit", "native", "process", "netns", "kmod"):
             item.add_marker(folder)
-    yield  # -k and -m select
-    share, shares = map(int, os.environ.get("TTFWD_SHARE", "0/1").split("/"))
-    # Dealt to and fro: neighbours are often one test with two drivers, which no share is to have only one of.
-    turns = [*range(shares), *reversed(range(shares))]
-    others = [item for at, item in enumerate(items) if turns[at % len(turns)] != share]
-    items[:] = [item for at, item in enumerate(items) if turns[at % len(turns)] == share]
-    config.hook.pytest_deselected(items=others)

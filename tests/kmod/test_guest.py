@@ -2,9 +2,9 @@
 """The module, and ttfwd with it, on the kernels that they are promised for.
 
 Each kernel is booted once, both at the same time, and runs in_guest.sh: the module's own tests
-(tests/kmod/guest) and half of ttfwd's tests that use turbotap, so that both end at about the same time. The
-tests here are the last ones of all (conftest.py), and about what came back. A test that was skipped in a
-guest counts as failed: nothing that it could miss is missing there.
+(tests/kmod/guest) and on the newer one ttfwd's tests that use turbotap. The tests here are the last ones of
+all (conftest.py), and about what came back. A test that was skipped in a guest counts as
+failed: nothing that it could miss is missing there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.kmod import vm
-from tests.kmod.guests import Started
+from tests.kmod.guests import WITH_TTFWD, Started
 from tests.kmod.kernels import SERIES
 
 # The first of them waits for a guest to be built, booted and run, beside another one.
@@ -58,6 +58,7 @@ def test_module(guest: Guest, record_testsuite_property: Callable[[str, object],
     assert not failures, f"{len(failures)} failed\n" + "\n".join(failures)
 
 
+@pytest.mark.parametrize("guest", [WITH_TTFWD], indirect=True)
 def test_ttfwd(guest: Guest, record_testsuite_property: Callable[[str, object], None]) -> None:
     failures = guest.failures("ttfwd.xml", record_testsuite_property)
     assert not failures, f"{len(failures)} failed\n" + "\n".join(failures)
