@@ -276,13 +276,14 @@ int ttf_packet_discard(int fd, uint32_t limit, struct ttf_discarded *discarded)
 {
 	struct port_queue queue = { .fd = fd, .header_bytes = TTF_VNET_HDR_BYTES };
 	uint8_t *memory = malloc(TTF_FRAME_STRIDE);
-	struct port_frame frame = { .eth = memory + TTF_FRAME_HEADROOM };
+	struct port_frame frame;
 	uint64_t calls = 0;
 	int error;
 
 	*discarded = (struct ttf_discarded){ 0 };
 	if (!memory)
 		return -ENOMEM;
+	frame = (struct port_frame){ .eth = memory + TTF_FRAME_HEADROOM };
 	error = packet_open(&queue);
 	if (!error) {
 		while (discarded->packets < limit && packet_rx(&queue, &frame, 1, &calls) > 0) {
