@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AF_PACKET queues on an existing device: one raw socket a queue, the kernel's flow hash between them.
+"""AF_PACKET queues on an existing device: raw sockets for each, the kernel's flow hash between them.
 
 Called by forwarder.device. Options and constants are those of linux/if_packet.h and packet(7):
 PACKET_VNET_HDR carries what a local sender left to offload, PACKET_IGNORE_OUTGOING keeps out what the host

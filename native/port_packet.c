@@ -57,8 +57,8 @@ static void release(struct packet_ring *ring, struct tpacket2_hdr *slot)
 {
 	store_release(&slot->tp_status, TP_STATUS_KERNEL);
 	ring->next = (ring->next + 1) & (TTF_PACKET_SLOTS - 1);
-	store_release(ring->cursor,
-		      ring->next); /* never ahead: a slot that nobody gives back ends the ring */
+	/* Behind it, never ahead: a slot that nobody gives back would be the end of the ring. */
+	store_release(ring->cursor, ring->next);
 }
 
 static int packet_open(struct port_queue *queue)
@@ -69,8 +69,10 @@ static int packet_open(struct port_queue *queue)
 		return -ENOMEM;
 	ring->slots = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, queue->fd, 0);
 	if (ring->slots == MAP_FAILED) {
+		int error = -errno;
+
 		free(ring);
-		return -errno;
+		return error;
 	}
 	ring->cursor = (uint32_t *)(void *)(ring->slots + CURSOR_AT);
 	ring->next = load_relaxed(ring->cursor) & (TTF_PACKET_SLOTS - 1);
@@ -161,6 +163,11 @@ static int stands_for_next(const struct port_queue *queue, const struct tpacket2
 	       !memcmp(begins + queue->header_bytes, (const uint8_t *)slot + slot->tp_mac, COMPARED_BYTES);
 }
 
+static int is_filled(const struct packet_ring *ring, uint32_t ahead)
+{
+	return status_of(slot_at(ring, ring->next + ahead)) & TP_STATUS_USER ? 1 : 0;
+}
+
 /*
  * Go on where somebody stopped who may have been killed: between giving a slot back and moving the cursor, or
  * between taking a frame from the socket's queue and giving back its slot.
@@ -168,19 +175,19 @@ static int stands_for_next(const struct port_queue *queue, const struct tpacket2
 static void resume(struct port_queue *queue)
 {
 	struct packet_ring *ring = queue->ring;
+	struct tpacket2_hdr *first;
 
-	for (uint32_t ahead = 0; ahead <= 1; ahead++) {
-		struct tpacket2_hdr *slot = slot_at(ring, ring->next + ahead);
-		uint32_t status = status_of(slot);
-
-		if (!(status & TP_STATUS_USER))
-			continue;
-		ring->next = (ring->next + ahead) & (TTF_PACKET_SLOTS - 1);
-		if (status & TP_STATUS_COPY && !stands_for_next(queue, slot))
-			release(ring, slot);
-		ring->resuming = 0;
-		return;
+	if (!is_filled(ring, 0)) {
+		/* Once more: the kernel may have filled both, one after the other, since. */
+		if (!is_filled(ring, 1))
+			return;
+		if (!is_filled(ring, 0))
+			ring->next = (ring->next + 1) & (TTF_PACKET_SLOTS - 1);
 	}
+	ring->resuming = 0;
+	first = slot_at(ring, ring->next);
+	if (status_of(first) & TP_STATUS_COPY && !stands_for_next(queue, first))
+		release(ring, first);
 }
 
 /* The kernel wrote these lines on another CPU. */
