@@ -11,6 +11,7 @@ import mmap
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -32,6 +33,14 @@ SHORT_BYTES = 1514
 CURSOR_AT = 64
 
 
+def wait_until_up(netlink: IPRoute) -> None:
+    """The other end hears of it by and by, and drops what it is given until then."""
+    deadline = time.monotonic() + 10
+    while netlink.link("get", ifname="far")[0].get_attr("IFLA_OPERSTATE") != "UP":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @dataclass
 class Far:
     """The device's other end."""
@@ -46,6 +55,8 @@ class Far:
     def set_link(self, state: str) -> None:
         with netns.inside(self.netns), IPRoute() as netlink:
             netlink.link("set", index=netlink.link_lookup(ifname="near")[0], state=state)
+            if state == "up":
+                wait_until_up(netlink)
 
 
 @pytest.fixture
@@ -62,6 +73,7 @@ def far() -> Iterator[Far]:
             for device in ("near", "far"):
                 index = netlink.link_lookup(ifname=device)[0]
                 netlink.link("set", index=index, mtu=9000, state="up")
+            wait_until_up(netlink)
             sender = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
             sender.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
             sender.bind(("far", 0))
