@@ -211,6 +211,7 @@ def test_a_device_that_was_removed_under_a_port(pair: Pair) -> None:
         client = Client(it)
         client.call("connect", name="c0", netns=netns)
         ip("link", "del", "c0", netns=netns)
+        pair.lengthen_queues()
         with Sink(pair.right, "t1") as sink:
             with Source(pair.left, "t0", rate=2_000, limit_packets=1_600) as source:
                 source.wait()

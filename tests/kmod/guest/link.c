@@ -13,6 +13,9 @@
 #include "kernel.h"
 #include "link.h"
 
+#define OUT_OF_THE_WAY 512 /* more fds than any test has */
+#define ATTEMPTS 8
+
 static int try_request(unsigned long call, struct ifreq *request)
 {
 	int fd = (int)DO(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -72,10 +75,29 @@ struct link_message {
 	int value;
 };
 
+/*
+ * The fuzzer's threads use fds that others of them close, and so numbers that are another file's by then: one
+ * of them might take our answer, had we the next free number.
+ */
+static int open_netlink(void)
+{
+	int high = -1;
+
+	for (int attempt = 0; high < 0 && attempt < ATTEMPTS; attempt++) {
+		int fd = (int)DO(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+
+		high = fcntl(fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+		close(fd);
+	}
+	if (high < 0)
+		FAIL("no netlink socket");
+	return high;
+}
+
 /* Send a request and take the first message of the answer. */
 static void ask(struct link_message *message, int flags, void *reply, size_t room)
 {
-	int fd = (int)DO(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+	int fd = open_netlink();
 	ssize_t length;
 
 	message->header.nlmsg_flags = (__u16)(NLM_F_REQUEST | flags);
