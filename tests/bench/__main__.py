@@ -39,7 +39,8 @@ def _measure(
     if "ring" in wanted:
         found.ring = ring.measure(programs, _OTHER_ROUNDS, progress)
     if "tcp" in wanted:
-        found.tcp = tcp.measure(_OTHER_ROUNDS, progress)
+        variants = (tcp.OFFLOAD, tcp.NO_OFFLOAD)
+        found.streams = tcp.measure(variants, _OTHER_ROUNDS, FORWARDER_CPU, progress)
     if "start" in wanted:
         found.start = start.measure(lab, programs, _OTHER_ROUNDS, progress)
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench import tcp
 from tests.bench.load import Load, Paced
 from tests.bench.ring import RingResult
 from tests.bench.rounds import Plan, Result, Spread
 from tests.bench.start import QUEUES, StartResult
-from tests.bench.tcp import VARIANTS, TcpResult
 
 SCHEMA_VERSION = 1
 
@@ -31,7 +31,7 @@ class Report:
     results: list[Result] = field(default_factory=list)
     ring: Sequence[RingResult] | None = None
     start: StartResult | None = None
-    tcp: Sequence[TcpResult] | None = None
+    streams: Sequence[tcp.Stream] | None = None
 
 
 def machine() -> JsonObject:
@@ -55,7 +55,7 @@ def as_json(report: Report) -> JsonObject:
         "plan": {**asdict(report.plan), "rounds": report.plan.rounds},
         "cases": [_case_json(result) for result in report.results],
         "ring_hop": report.ring and [asdict(one) for one in report.ring],
-        "tcp": report.tcp and [asdict(one) for one in report.tcp],
+        "tcp": report.streams and [asdict(stream) for stream in report.streams],
         "start": report.start and {"queues": QUEUES, **asdict(report.start)},
     }
 
@@ -102,8 +102,8 @@ def show(report: Report, console: Console) -> None:
         console.print(_case_table(result))
     if report.ring is not None:
         console.print(_ring_table(report.ring))
-    if report.tcp is not None:
-        console.print(_tcp_table(report.tcp))
+    if report.streams is not None:
+        console.print(_tcp_table(report.streams))
     if report.start is not None:
         console.print(_start_table(report.start))
 
@@ -156,18 +156,20 @@ def _ring_table(ring: Sequence[RingResult]) -> Table:
     return shown
 
 
-def _tcp_table(tcp: Sequence[TcpResult]) -> Table:
-    numbers = ("Gbit/s", f"times {list(VARIANTS)[-1]}", "CPU s/GB", "bytes/frame")
-    found = table("one TCP stream through driver tap, 1 queue", ("ports",), numbers)
-    for one in tcp:
-        found.add_row(
-            one.variant,
-            spread_text(one.gbit_per_s, 2),
-            spread_text(one.gbit_per_s_ratio, 1),
-            spread_text(one.cpu_s_per_gb, 3),
-            spread_text(one.bytes_per_frame, 0),
+def _tcp_table(streams: Sequence[tcp.Stream]) -> Table:
+    baseline = tcp.NO_OFFLOAD.name
+    numbers = ("Gbit/s", f"times {baseline}", "CPU s/GB", "with iperf3's", "bytes/frame")
+    shown = table("one TCP stream through driver tap, 1 queue", ("ports",), numbers)
+    for name in (tcp.OFFLOAD.name, baseline):
+        shown.add_row(
+            name,
+            spread_text(tcp.spread(streams, name, lambda one: one.gbit_per_s), 2),
+            spread_text(tcp.ratio(streams, name, baseline, lambda one: one.gbit_per_s), 1),
+            spread_text(tcp.spread(streams, name, lambda one: one.forwarder_s_per_gb), 3),
+            spread_text(tcp.spread(streams, name, lambda one: one.all_s_per_gb), 3),
+            spread_text(tcp.spread(streams, name, lambda one: one.bytes_per_frame), 0),
         )
-    return found
+    return shown
 
 
 def _start_table(start: StartResult) -> Table:

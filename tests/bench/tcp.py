@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an unmodified application gets: one TCP stream of iperf3 from tap to tap, with offload and without.
+"""What an unmodified application gets: one TCP stream of iperf3 from tap to tap, by driver and offload.
 
     netns source [a]==( ttfwd )==[b] netns sink
     iperf3 -c                        iperf3 -s
 
-Both instances live side by side and sleep when idle; they are measured in turn. CPU time is that of ttfwd's
-processes: a worker's includes the receiving stack, which runs in its write().
+All instances live side by side and sleep when idle; they are measured in turn. CPU time is that of ttfwd's
+processes, where a worker's includes the receiving stack, which runs in its write(); and that of iperf3.
 """
 
 from __future__ import annotations
@@ -17,38 +17,105 @@ from dataclasses import dataclass
 
 from tests.bench import cpu_time, iperf3
 from tests.bench.forwarders import Forwarder, started, wait_until_running
-from tests.bench.load import FORWARDER_CPU
 from tests.bench.rounds import Spread
 
 _STREAM_S = 2
-VARIANTS = {"offload": True, "no offload": False}
 
 
 @dataclass(frozen=True)
-class TcpResult:
+class Variant:
+    """One instance; everything else is at its default."""
+
+    name: str
+    driver: str
+    offload: bool = True
+
+
+OFFLOAD = Variant("offload", "tap")
+NO_OFFLOAD = Variant("no offload", "tap", offload=False)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One variant in one round: payload received, and what it took."""
+
     variant: str
-    gbit_per_s: Spread
-    cpu_s_per_gb: Spread
-    gbit_per_s_ratio: Spread  # over the same round's last variant
-    bytes_per_frame: Spread
+    round: int
+    received_bytes: int
+    wall_s: float
+    forwarder_ns: int
+    ends_ns: int  # iperf3's
+    frames: int  # that ttfwd received from the source, and their bytes
+    frames_bytes: int
+
+    @property
+    def gbit_per_s(self) -> float:
+        return self.received_bytes * 8 / self.wall_s / 1e9
+
+    @property
+    def forwarder_s_per_gb(self) -> float:
+        """CPU time for 10^9 bytes."""
+        return self.forwarder_ns / self.received_bytes
+
+    @property
+    def all_s_per_gb(self) -> float:
+        return (self.forwarder_ns + self.ends_ns) / self.received_bytes
+
+    @property
+    def bytes_per_frame(self) -> float:
+        return self.frames_bytes / self.frames
+
+
+def measure(
+    variants: Sequence[Variant], rounds: int, cpu: int, progress: Callable[[str], None]
+) -> list[Stream]:
+    """Each of them in each round, forwarding on `cpu`. Raises ProgramError."""
+    found = []
+    with ExitStack() as stack:
+        ways = [stack.enter_context(_way(number, variant, cpu)) for number, variant in enumerate(variants)]
+        for number in range(rounds):
+            progress(f"tcp: round {number + 1} of {rounds}")
+            found += [way.stream(number) for way in ways]
+    return found
+
+
+def spread(streams: Sequence[Stream], variant: str, figure: Callable[[Stream], float]) -> Spread:
+    return Spread.of([figure(one) for one in streams if one.variant == variant])
+
+
+def ratio(
+    streams: Sequence[Stream], variant: str, baseline: str, figure: Callable[[Stream], float]
+) -> Spread:
+    """Of one round's figures."""
+    of_baseline = {one.round: figure(one) for one in streams if one.variant == baseline}
+    return spread(streams, variant, lambda one: figure(one) / of_baseline[one.round])
 
 
 @dataclass(frozen=True)
 class _Way:
     """A running instance, and where its ends are."""
 
+    variant: str
     forwarder: Forwarder
     source: str
     address: str
 
-    def stream(self) -> tuple[float, float, float]:
-        """Gbit/s, CPU seconds per GB, and bytes of a frame. Raises ProgramError."""
+    def stream(self, number: int) -> Stream:
+        """Raises ProgramError."""
         before_ns, before = cpu_time.total_ns(self.forwarder.pids), self._received()
         received = iperf3.sent(self.source, self.address, _STREAM_S)
-        cpu_ns = cpu_time.total_ns(self.forwarder.pids) - before_ns
+        forwarder_ns = cpu_time.total_ns(self.forwarder.pids) - before_ns
         after = self._received()
-        frame_bytes = (after[1] - before[1]) / (after[0] - before[0])
-        return received.gbit_per_s, cpu_ns / received.bytes, frame_bytes
+        return Stream(
+            self.variant,
+            number,
+            received.bytes,
+            received.seconds,
+            forwarder_ns,
+            received.iperf3_cpu_ns,
+            after[0] - before[0],
+            after[1] - before[1],
+        )
 
     def _received(self) -> tuple[int, int]:
         """Packets and bytes that the instance received from the source."""
@@ -56,39 +123,17 @@ class _Way:
         return port.rx_packets, port.rx_bytes
 
 
-def measure(rounds: int, progress: Callable[[str], None]) -> Sequence[TcpResult]:
-    found: dict[str, list[tuple[float, float, float]]] = {variant: [] for variant in VARIANTS}
-    with ExitStack() as stack:
-        ways = {
-            variant: stack.enter_context(_way(number, offload))
-            for number, (variant, offload) in enumerate(VARIANTS.items())
-        }
-        for number in range(rounds):
-            progress(f"tcp: round {number + 1} of {rounds}")
-            for variant, way in ways.items():
-                found[variant].append(way.stream())
-    *_, last = found.values()
-    return [
-        TcpResult(
-            variant,
-            Spread.of([one[0] for one in streams]),
-            Spread.of([one[1] for one in streams]),
-            Spread.of([one[0] / base[0] for one, base in zip(streams, last, strict=True)]),
-            Spread.of([one[2] for one in streams]),
-        )
-        for variant, streams in found.items()
-    ]
-
-
 @contextmanager
-def _way(number: int, offload: bool) -> Iterator[_Way]:
+def _way(number: int, variant: Variant, cpu: int) -> Iterator[_Way]:
     name = f"ttfwdtcp{os.getpid()}-{number}"
     ends = [(f"{name}-{end}", f"10.97.{number}.{end}") for end in (1, 2)]
-    config = f'name = "{name}"\nmode = "xconnect"\ncpus = "{FORWARDER_CPU}"\n'
+    # A worker that is stopped for a while must not pass for one that hangs.
+    config = f'name = "{name}"\nmode = "xconnect"\ncpus = "{cpu}"\nheartbeat_timeout_ms = 60000\n'
     for end, (netns, address) in enumerate(ends):
         peer = f'peer = "b{number}"\n' if end == 0 else ""
         config += (
-            f'[[port]]\nname = "{"ab"[end]}{number}"\ndriver = "tap"\noffload = {str(offload).lower()}\n'
+            f'[[port]]\nname = "{"ab"[end]}{number}"\ndriver = "{variant.driver}"\n'
+            f"offload = {str(variant.offload).lower()}\n"
             f'netns = "{netns}"\naddress = ["{address}/24"]\n{peer}'
         )
     (source, _), (sink, address) = ends
@@ -96,4 +141,4 @@ def _way(number: int, offload: bool) -> Iterator[_Way]:
         snapshot = wait_until_running(name, process)
         forwarder = Forwarder(tuple(worker.pid for worker in snapshot.workers), process.pid, name)
         with iperf3.serving(sink):
-            yield _Way(forwarder, source, address)
+            yield _Way(variant.name, forwarder, source, address)

@@ -44,6 +44,9 @@ def _measure(
         found.counted = results.by_cell(guest.counted(cells, rounds))
         progress(f"{kernel.release}: counting instructions, copies by words")
         found.by_words = results.by_cell(guest.counted_by_words(plan.word_cells(), rounds))
+        for by_words in (False, True):
+            progress(f"{kernel.release}: TCP through ttfwd{', copies by words' if by_words else ''}")
+            found.streams[by_words] = guest.tcp(rounds, by_words=by_words)
         if not quick:
             progress(f"{kernel.release}: measuring time")
             found.timed = results.by_cell(guest.timed(plan.one_batch(), _TIMED_ROUNDS))

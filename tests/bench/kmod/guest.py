@@ -12,14 +12,19 @@ eight bytes, and what is counted is nearer to what it would cost.
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.kmod.plan import PARTS, REFERENCE, SEGMENTS, WAYS, Cell
+from pydantic import TypeAdapter
+
+from tests.bench.kmod.plan import BASELINE, PARTS, REFERENCE, SEGMENTS, WAYS, Cell
 from tests.bench.kmod.results import JsonLine
 from tests.bench.programs import ProgramError
+from tests.bench.tcp import Stream
 from tests.kmod import kernels, vm
 
 _HERE = Path(__file__).resolve().parent
@@ -30,6 +35,7 @@ _SEGMENTS = 256
 _TOLERANCE = 0.01
 _PROFILE_ROUNDS = 12
 _TIMEOUT_S = 1500.0
+_STREAM = TypeAdapter(Stream)
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,14 @@ class Guest:
     def timed(self, cells: Iterable[Cell], rounds: int) -> list[JsonLine]:
         """Wall-clock time on two CPUs. Raises ProgramError."""
         return self._run([f"{self._forward(cell, rounds)} -f 0 -c 1" for cell in cells], counted=False)
+
+    def tcp(self, rounds: int, *, by_words: bool) -> list[Stream]:
+        """TCP through ttfwd, counted by CPU clocks of one nanosecond an instruction. Raises ProgramError."""
+        # The program goes first: it shows that the clock counts instructions.
+        ttfwd = f"{shlex.quote(sys.executable)} -m tests.bench.kmod.ttfwd_tcp {rounds}"
+        commands = [f"{self._forward(SEGMENTS, 1, BASELINE)} && {ttfwd}"]
+        lines = self._run(commands, counted=True, append=_BY_WORDS if by_words else "")
+        return [_STREAM.validate_python(line) for line in lines if "received_bytes" in line]
 
     def profiled(self, rounds: int) -> list[JsonLine]:
         """Instructions of receiving and of sending, and in which functions they are. Raises ProgramError.

@@ -27,6 +27,12 @@ SEGMENT_SIZE = 65226
 SEGMENT_BATCH = 8
 
 
+# TCP through ttfwd itself, with offload, by driver; turbotap's default are burst messages.
+TCP_BASELINE = "tap"
+TCP_SUBJECT = "turbotap"
+TCP_BAR = 0.90  # what the subject takes for a GB, times the baseline's
+
+
 @dataclass(frozen=True, order=True)
 class Cell:
     """A load, under which each way is measured."""

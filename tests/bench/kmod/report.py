@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench import tcp
 from tests.bench.kmod.plan import (
     BASELINE,
     PARTS,
     REFERENCE,
     SEGMENTS,
+    TCP_BAR,
+    TCP_BASELINE,
+    TCP_SUBJECT,
     WAYS,
     Bar,
     Cell,
@@ -31,13 +35,17 @@ JsonObject = dict[str, object]
 
 @dataclass
 class Report:
-    """What was measured on one kernel; empty is what wasn't asked for."""
+    """What was measured on one kernel; empty is what wasn't asked for.
+
+    `streams` are ttfwd's, by whether copies were counted by words.
+    """
 
     kernel: str
     rounds: int
     counted: dict[Cell, Measured] = field(default_factory=dict)
     by_words: dict[Cell, Measured] = field(default_factory=dict)
     timed: dict[Cell, Measured] = field(default_factory=dict)
+    streams: dict[bool, Sequence[tcp.Stream]] = field(default_factory=dict)
     profiles: Sequence[Profile] = ()
 
 
@@ -90,6 +98,10 @@ def as_json(reports: Sequence[Report]) -> JsonObject:
                 "rounds": report.rounds,
                 "counted": _counted_json(report.counted),
                 "counted_by_words": _counted_json(report.by_words),
+                "tcp": [
+                    {"by_words": by_words, "streams": [asdict(stream) for stream in streams]}
+                    for by_words, streams in report.streams.items()
+                ],
                 "timed": _cells_json(report.timed, "wall_ns"),
                 "profiles": [asdict(profile) for profile in report.profiles],
             }
@@ -116,6 +128,8 @@ def show(report: Report, console: Console) -> None:
         console.print(_table(title, report.by_words, spread=False))
         console.print(_per_gb_table("millions of instructions for each GB, copies by words", report.by_words))
         console.print(_bars_table("bars, copies by words", report.by_words))
+    for by_words, streams in report.streams.items():
+        console.print(_tcp_table(streams, ", copies by words" if by_words else ""))
     if report.timed:
         console.print(_table("wall clock on 2 emulated CPUs, ns for each packet", report.timed, spread=True))
     for cell in (REFERENCE, SEGMENTS):
@@ -173,6 +187,37 @@ def _per_gb_table(title: str, measured: Mapping[Cell, Measured]) -> Table:
             values = (f"{_per_gb(cell, found, way) / 1e6:.0f}" for way in WAYS)
             table.add_row(cell.name, str(cell.batch_packets), *values)
     return table
+
+
+def _tcp_table(streams: Sequence[tcp.Stream], how: str) -> Table:
+    """ttfwd itself, with and without the module."""
+    title = f"TCP through ttfwd with offload, millions of instructions for each GB{how}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("driver")
+    for column in ("ttfwd", "at most", "", "ttfwd and iperf3", "bytes/frame"):
+        table.add_column(column, justify="right", no_wrap=True)
+    own, everybody = (
+        _tcp_figures(streams, figure)
+        for figure in (lambda one: one.forwarder_s_per_gb, lambda one: one.all_s_per_gb)
+    )
+    ratio = tcp.ratio(streams, TCP_SUBJECT, TCP_BASELINE, lambda one: one.forwarder_s_per_gb).median
+    verdict = f"{TCP_BAR:.2f}", "met" if ratio <= TCP_BAR else "MISSED"
+    for driver in (TCP_BASELINE, TCP_SUBJECT):
+        frame_bytes = tcp.spread(streams, driver, lambda one: one.bytes_per_frame).median
+        bar = verdict if driver == TCP_SUBJECT else ("", "")
+        table.add_row(driver, own[driver], *bar, everybody[driver], f"{frame_bytes:.0f}")
+    return table
+
+
+def _tcp_figures(streams: Sequence[tcp.Stream], figure: Callable[[tcp.Stream], float]) -> dict[str, str]:
+    """By driver, and times the baseline. `figure`: seconds a GB, of a nanosecond an instruction."""
+    millions = {
+        driver: f"{tcp.spread(streams, driver, figure).median * 1e3:.0f}"
+        for driver in (TCP_BASELINE, TCP_SUBJECT)
+    }
+    ratio = tcp.ratio(streams, TCP_SUBJECT, TCP_BASELINE, figure).median
+    millions[TCP_SUBJECT] += f" ({ratio:.3f})"
+    return millions
 
 
 def _bars(measured: Mapping[Cell, Measured]) -> list[Bar]:
