@@ -99,17 +99,20 @@ def started(
     icount: bool = False,
     writable: Path | None = None,
     append: str = "",
+    background: bool = False,
 ) -> Iterator[Running]:
     """Boot `kernel` and run `command`, a line for sh, as root and in ROOT; at the end, kill what is left.
 
     icount: the guest's clock counts instructions, one a nanosecond; needs cpus == 1.
     append: more of the kernel's command line.
+    background: it gets the CPU time that nobody else wants.
     writable: a folder of the host that the guest can write to, at the same path.
     """
     if not _VNG.is_file():
         missing("virtme-ng")
     assert cpus == 1 or not icount, "a clock that counts instructions counts those of one CPU"
-    line: list[str | Path] = [_VNG, "-r", kernel.image, "--verbose", "--disable-kvm", "--cpus", str(cpus)]
+    line: list[str | Path] = ["chrt", "--idle", "0"] if background else []
+    line += [_VNG, "-r", kernel.image, "--verbose", "--disable-kvm", "--cpus", str(cpus)]
     line += ["--memory", memory, "--append", f"module_blacklist={_UNUSED} {_PATIENT} {append}"]
     if writable:
         line += ["--rwdir", writable]
