@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of `ttfwd`: parse, call, print; no logic. Exit codes: forwarder.errors.ExitCode."""
 
-import importlib.metadata
+from __future__ import annotations
+
 import json
 import math
 import os
@@ -11,13 +12,15 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from forwarder import affinity, control, logs, runtime
-from forwarder.config import Config, ConfigError, json_schema, load, renamed, warnings
 from forwarder.errors import ExitCode, NotRunning, TtfwdError
+
+if TYPE_CHECKING:
+    from forwarder.config import Config
 
 instance_option = click.option("--name", metavar="INSTANCE", help="Which instance; default: the only one.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -39,9 +42,6 @@ class Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().main(*args, **kwargs)
-        except ConfigError as error:
-            click.echo(str(error), err=True)
-            sys.exit(ExitCode.USAGE)
         except TtfwdError as error:
             click.echo(f"ttfwd: {error}", err=True)
             sys.exit(error.exit_code)
@@ -57,10 +57,17 @@ def main() -> None:
 
 
 def _load(path: Path, name: str | None) -> Config:
+    # pydantic takes as long to import as all else together, and most commands read no configuration.
+    from forwarder.config import ConfigError, load, renamed, warnings
+
     allowed = affinity.allowed_cpus()
-    config = load(path, allowed)
-    if name is not None:
-        config = renamed(config, name)
+    try:
+        config = load(path, allowed)
+        if name is not None:
+            config = renamed(config, name)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.USAGE)
     for warning in warnings(config, allowed):
         click.echo(f"{path}: warning: {warning}", err=True)
     return config
@@ -203,6 +210,8 @@ def check(file: Path) -> None:
 @main.command()
 def schema() -> None:
     """Print the configuration's JSON Schema, for editors."""
+    from forwarder.config import json_schema
+
     click.echo(json.dumps(json_schema(), indent=2))
 
 
@@ -210,9 +219,11 @@ def schema() -> None:
 @json_option
 def version(as_json: bool) -> None:
     """Print the versions of ttfwd and of its shared memory."""
+    from importlib.metadata import version as installed
+
     from forwarder.native import lib
 
-    found = {"ttfwd": importlib.metadata.version("ttfwd"), "abi_version": int(lib.TTF_ABI_VERSION)}
+    found = {"ttfwd": installed("ttfwd"), "abi_version": int(lib.TTF_ABI_VERSION)}
     click.echo(json.dumps(found) if as_json else f"ttfwd {found['ttfwd']} (ABI {found['abi_version']})")
 
 
