@@ -231,7 +231,7 @@ static int packet_rx(struct port_queue *queue, struct port_frame *frames, uint32
 			copy_frame(queue, slot, frame);
 		}
 		if (got) {
-			frame->offload = queue->header_bytes && offload_asks(frame->eth);
+			frame->offload = offload_asks(frame->eth);
 			if (vlan_bytes(slot) && frame->length != UINT32_MAX)
 				restore_vlan(frame, slot);
 			bytes += slot->tp_len;
