@@ -93,6 +93,8 @@ def _wanted(kind: str, loc: Loc, field: FieldInfo | None, value: object) -> str:
     match kind:
         case "int_type" if field is not None:
             return f"a whole number: {_range(field)}"
+        case "bool_type":
+            return "true or false"
         case "string_type":
             quoted = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 64
             return f'a string: "{value}"' if quoted else "a string"

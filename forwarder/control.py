@@ -6,6 +6,7 @@ The supervisor serves it from its own loop; the CLI calls it. Who connects is as
 """
 
 import json
+import logging
 import os
 import selectors
 import socket
@@ -17,6 +18,8 @@ from typing import Any
 
 from forwarder.child import unix_credentials
 from forwarder.errors import ExitCode, NotPermitted, NotRunning, TtfwdError
+
+log = logging.getLogger("ttfwd")
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -78,6 +81,10 @@ def _reply_to(identity: str | int | None, method: str, params: Any, handler: Han
         return _error(identity, FAILED, str(error), exit_code=int(error.exit_code))
     except OSError as error:  # out of file descriptors or memory: the request fails, the instance goes on
         text = f"{method}: {error.strerror or error}"
+        return _error(identity, FAILED, text, exit_code=int(ExitCode.FAILED))
+    except Exception:  # a defect of ours ends the request, not everybody's forwarding
+        log.exception("%s failed", method)
+        text = f"{method}: internal error, see the instance's log"
         return _error(identity, FAILED, text, exit_code=int(ExitCode.FAILED))
     return json.dumps({"jsonrpc": "2.0", "id": identity, "result": result}).encode() + b"\n"
 

@@ -18,11 +18,12 @@ from forwarder import netns, packet, tap, turbotap, uring
 from forwarder.config import PortConfig
 from forwarder.errors import DeviceError, NotPermitted
 from forwarder.native import lib
-from forwarder.netns import Netlink
+from forwarder.netns import Netlink, Place
 from forwarder.runtime import Journal
 
 _CRASH_GRACE_S = 2.0
 _IFF_UP = 1
+_MAC_BYTES = 6
 _IFA_F_NODAD = 0x02
 
 
@@ -89,6 +90,7 @@ class Port:
     note: str
     queues: int
     header_bytes: int  # of the offload header in front of each frame of its queues
+    place: Place  # where its device is
     offloads: int = 0  # what its device takes over: TTF_OFFLOAD_ bits
     mtu: int = 0
     mac: str = ""
@@ -130,17 +132,18 @@ class Devices:
         self._after_crash = after_crash
         self._journal = journal
         self._netlink = Netlink()
-        self._users: dict[str, int] = {}  # ports in each namespace that we made
+        self._users: dict[Place, int] = {}  # ports in each namespace
+        self._made: set[Place] = set()
 
     def open(self, config: PortConfig, queues: int) -> Port:
         """Make a port ready to forward, link up. Raises DeviceError or NotPermitted, and leaves nothing."""
         driver, note = choose(config)
         # Packet sockets show what local senders left undone, whether or not we leave anything undone.
         with_header = driver is PACKET or config.offload
-        port = Port(config, driver, note, queues, lib.TTF_VNET_HDR_BYTES if with_header else 0)
         with ExitStack() as undo:
-            undo.callback(self._forget_namespace, config.netns)
-            self._use_namespace(config)
+            place = self._use_namespace(config)
+            undo.callback(self._forget_namespace, place)
+            port = Port(config, driver, note, queues, lib.TTF_VNET_HDR_BYTES if with_header else 0, place)
             undo.callback(port.close)
             try:
                 if driver is PACKET:
@@ -158,30 +161,30 @@ class Devices:
         if port.driver is URING and port.made_device:
             # The ring of a worker that was killed holds its queue until the kernel gets round to unmaking it.
             with suppress(NetlinkError):  # gone, as it should be
-                self._netlink.of(port.config.netns).link("del", index=port.ifindex)
+                self._netlink.of(port.place).link("del", index=port.ifindex)
         if port.raised_link:
-            self._lower_link(port.config)
-        self._forget_namespace(port.config.netns)
+            self._lower_link(port)
+        self._forget_namespace(port.place)
 
     def link_down(self, port: Port) -> None:
         """Have the kernel bring no more packets to a device that we made. Its queues can still be read."""
         if not port.made_device:
             return
         with suppress(NetlinkError):  # the device was removed under us: nothing can come from it
-            self._netlink.of(port.config.netns).link("set", index=port.ifindex, state="down")
+            self._netlink.of(port.place).link("set", index=port.ifindex, state="down")
 
     def counters(self, port: Port) -> dict[str, int] | None:
         """The device's IFLA_STATS64, None if it is gone."""
-        link = self._netlink.link(port.config.netns, port.name)
+        link = self._netlink.link(port.place, port.name)
         return dict(link.get_attr("IFLA_STATS64")) if link is not None else None
 
     def seen(self, port: Port) -> dict[str, Any]:
         """The port's device as the host sees it now."""
-        link = self._netlink.link(port.config.netns, port.name)
+        link = self._netlink.link(port.place, port.name)
         if link is None:
             return {"state": "gone"}
         try:
-            addresses = self._netlink.of(port.config.netns).get_addr(index=port.ifindex)
+            addresses = self._netlink.of(port.place).get_addr(index=port.ifindex)
         except NetlinkError:  # gone since
             addresses = ()
         return {
@@ -200,7 +203,7 @@ class Devices:
 
     def _open_tap(self, port: Port) -> None:
         config = port.config
-        found = self._settled_link(config)
+        found = self._settled_link(port)
         if found is not None and _kind(found) != "tun":
             raise DeviceError(f'port "{config.name}": a device of that name exists and is no tap')
         if found is not None and _queues_held(found):
@@ -215,7 +218,7 @@ class Devices:
         else:
             burst = port.driver is TURBOTAP_BURST
             port.queue_fds = turbotap.open_sockets(config.name, port.tap_fds, port.header_bytes, burst)
-        netlink = self._netlink.of(config.netns)
+        netlink = self._netlink.of(port.place)
         index = self._device(port)["index"]
         settings: dict[str, Any] = {"mtu": config.effective_mtu}
         if config.mac is not None:
@@ -231,7 +234,8 @@ class Devices:
             except NetlinkError as error:
                 if error.code == errno.EACCES and address.version == 6:  # inet6_addr_add(): disable_ipv6
                     raise DeviceError(f'port "{config.name}": {address}: IPv6 is disabled there') from None
-                raise
+                if error.code != errno.EEXIST:  # a tap that was there before may have it already
+                    raise
         self._read_back(port)
 
     def _open_packet(self, port: Port, undo: ExitStack) -> None:
@@ -241,24 +245,24 @@ class Devices:
             self._journal.links_up.append((config.netns, config.name))
             self._journal.save()
             port.raised_link = True
-            undo.callback(self._lower_link, config)
-            self._netlink.of(config.netns).link("set", index=link["index"], state="up")
+            undo.callback(self._lower_link, port)
+            self._netlink.of(port.place).link("set", index=link["index"], state="up")
         port.queue_fds, port.plain_fds = packet.open_queues(config.name, config.netns, port.queues)
         if config.offload:
             port.offloads = packet.offloads(config.name, config.netns)
         self._read_back(port)
 
-    def _settled_link(self, config: PortConfig) -> Any | None:
+    def _settled_link(self, port: Port) -> Any | None:
         """The device of that name, if there is one. After a crash its last holders may still be exiting."""
         deadline = time.monotonic() + (_CRASH_GRACE_S if self._after_crash else 0.0)
         while True:
-            found = self._netlink.link(config.netns, config.name)
+            found = self._netlink.link(port.place, port.name)
             if found is None or not _queues_held(found) or time.monotonic() >= deadline:
                 return found
             time.sleep(0.01)
 
     def _device(self, port: Port) -> Any:
-        link = self._netlink.link(port.config.netns, port.name)
+        link = self._netlink.link(port.place, port.name)
         if link is None:
             where = f' in network namespace "{port.config.netns}"' if port.config.netns else ""
             raise DeviceError(f'port "{port.name}": no such device{where}')
@@ -268,46 +272,64 @@ class Devices:
         link = self._device(port)
         port.ifindex = link["index"]
         port.mtu = link.get_attr("IFLA_MTU")
-        port.mac = link.get_attr("IFLA_ADDRESS")
+        port.mac = link.get_attr("IFLA_ADDRESS") or ""
+        if len(port.mac.split(":")) != _MAC_BYTES:
+            raise DeviceError(f'port "{port.name}": a device without a MAC address is no Ethernet device')
 
-    def _lower_link(self, config: PortConfig) -> None:
-        self._journal.links_up.remove((config.netns, config.name))
+    def _lower_link(self, port: Port) -> None:
+        self._journal.links_up.remove((port.config.netns, port.name))
         self._journal.save()
-        lower_link(self._netlink, config.netns, config.name)
+        lower_link(self._netlink, port.place, port.name)
 
-    def _use_namespace(self, config: PortConfig) -> None:
+    def _use_namespace(self, config: PortConfig) -> Place:
+        """Count a port in its namespace, which is made if there is none of that name."""
         name = config.netns
-        if name is None:
-            return
-        if name in self._users:
-            self._users[name] += 1
-            return
-        if netns.exists(name):
-            return
-        if config.driver == "packet":
-            raise DeviceError(f'port "{config.name}": network namespace "{name}" doesn\'t exist')
-        self._users[name] = 1
+        if name is not None and not netns.exists(name):
+            if config.driver == "packet":
+                raise DeviceError(f'port "{config.name}": network namespace "{name}" doesn\'t exist')
+            place = self._make_namespace(name)
+        else:
+            place = Place.named(name)
+        self._users[place] = self._users.get(place, 0) + 1
+        return place
+
+    def _make_namespace(self, name: str) -> Place:
         self._journal.namespaces.append(name)
         self._journal.save()
-        netns.create(name)
+        with ExitStack() as undo:
+            undo.callback(self._unmake_namespace, name)
+            netns.create(name)
+            place = Place.named(name)
+            undo.pop_all()
+        self._made.add(place)
+        return place
 
-    def _forget_namespace(self, name: str | None) -> None:
-        if name is None or name not in self._users:
-            return
-        self._users[name] -= 1
-        if self._users[name]:
-            return
-        del self._users[name]
-        self._netlink.forget(name)
+    def _unmake_namespace(self, name: str) -> None:
         netns.remove(name)
         self._journal.namespaces.remove(name)
         self._journal.save()
 
+    def _forget_namespace(self, place: Place) -> None:
+        self._users[place] -= 1
+        if self._users[place]:
+            return
+        del self._users[place]
+        self._netlink.forget(place)
+        if place not in self._made:
+            return
+        self._made.remove(place)
+        assert place.name is not None
+        if netns.exists(place.name) and Place.named(place.name) == place:
+            self._unmake_namespace(place.name)
+        else:  # removed under us; by now the name may be somebody else's
+            self._journal.namespaces.remove(place.name)
+            self._journal.save()
 
-def lower_link(netlink: Netlink, netns_name: str | None, name: str) -> None:
-    link = netlink.link(netns_name, name)
+
+def lower_link(netlink: Netlink, place: Place, name: str) -> None:
+    link = netlink.link(place, name)
     if link is not None:
-        netlink.of(netns_name).link("set", index=link["index"], state="down")
+        netlink.of(place).link("set", index=link["index"], state="down")
 
 
 def sweep(left_over: Journal) -> tuple[str, ...]:
@@ -316,7 +338,7 @@ def sweep(left_over: Journal) -> tuple[str, ...]:
     netlink = Netlink()
     for netns_name, name in left_over.links_up:
         if netns_name is None or netns.exists(netns_name):
-            lower_link(netlink, netns_name, name)
+            lower_link(netlink, Place.named(netns_name), name)
             swept.append(f"link {name} set down")
     netlink.close()
     for name in left_over.namespaces:
@@ -333,7 +355,8 @@ def _kind(link: Any) -> str | None:
 
 def _queues_held(link: Any) -> int:
     """How many queues of a multi-queue tap some process has open."""
-    data = link.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA")
+    info = link.get_attr("IFLA_LINKINFO")
+    data = info.get_attr("IFLA_INFO_DATA") if info is not None else None
     held = (data.get_attr(f"IFLA_TUN_NUM_{which}QUEUES") for which in ("", "DISABLED_")) if data else ()
     return sum(count or 0 for count in held)
 

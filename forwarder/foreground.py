@@ -111,6 +111,9 @@ def _print_final(final: Snapshot) -> None:
 
 def detach(config: Config, path: Path, arguments: list[str]) -> None:
     """Start the instance in a session of its own and return once it runs. Raises TtfwdError."""
+    if not path.is_file():
+        raise TtfwdError(f"{path}: no regular file: the process in the background reads it once more")
+    runtime.check_free(config.name)  # its log is the running instance's
     runtime.directory().mkdir(mode=0o755, parents=True, exist_ok=True)
     log_path = runtime.log_path(config.name)
     command = [sys.executable, "-P", "-m", "forwarder.cli", "start", "-c", str(path), *arguments]

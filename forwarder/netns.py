@@ -8,6 +8,7 @@ in. The supervisor changes its own thread's namespace for moments only, in insid
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from pyroute2 import IPRoute, netns
@@ -61,32 +62,48 @@ def inside(name: str | None) -> Iterator[None]:
         os.close(home)
 
 
+@dataclass(frozen=True)
+class Place:
+    """A namespace: its name, and the inode, which says whether the name still stands for the same one."""
+
+    name: str | None
+    inode: int
+
+    @classmethod
+    def named(cls, name: str | None) -> "Place":
+        """What the name stands for now. Raises DeviceError when it doesn't exist."""
+        try:
+            return cls(name, os.stat(f"{netns.NETNS_RUN_DIR}/{name}").st_ino if name is not None else 0)
+        except OSError as error:
+            raise DeviceError(f'network namespace "{name}": {error.strerror}') from None
+
+
 class Netlink:
     """One open netlink socket a namespace, so that reading counters costs no setns and no process."""
 
     def __init__(self) -> None:
-        self._sockets: dict[str | None, Any] = {}
+        self._sockets: dict[Place, Any] = {}
 
-    def of(self, name: str | None) -> Any:
-        if name not in self._sockets:
-            with inside(name):  # a netlink socket stays in the namespace that it was made in
-                self._sockets[name] = IPRoute()
-        return self._sockets[name]
+    def of(self, place: Place) -> Any:
+        if place not in self._sockets:
+            with inside(place.name):  # a netlink socket stays in the namespace that it was made in
+                self._sockets[place] = IPRoute()
+        return self._sockets[place]
 
-    def link(self, netns_name: str | None, name: str) -> Any | None:
+    def link(self, place: Place, name: str) -> Any | None:
         """The kernel's message about a device, None if there is none."""
         try:
-            found = self.of(netns_name).link("get", ifname=name)
+            found = self.of(place).link("get", ifname=name)
         except NetlinkError:
             return None
         return found[0] if found else None
 
-    def forget(self, name: str | None) -> None:
+    def forget(self, place: Place) -> None:
         """Let go of a namespace, so that it can end."""
-        socket = self._sockets.pop(name, None)
+        socket = self._sockets.pop(place, None)
         if socket is not None:
             socket.close()
 
     def close(self) -> None:
-        for name in tuple(self._sockets):
-            self.forget(name)
+        for place in tuple(self._sockets):
+            self.forget(place)

@@ -142,9 +142,17 @@ class Ports:
         self.slots[slot].peer = peer
         self._segments.port(slot).peer = peer
 
+    def _present(self, held: Slot) -> PortConfig:
+        """A port's configuration as it is now: a peer that was deleted is nobody's any more."""
+        config = held.port.config
+        peer = self.slots.get(held.peer)
+        if peer is not None and peer.port.name == config.peer:
+            return config
+        return config.model_copy(update={"peer": None})
+
     def connect(self, workers: Workers, params: Mapping[str, object]) -> dict[str, Any]:
         """`ttfwd connect`: what the host now sees. Raises TtfwdError and leaves nothing behind."""
-        existing = [held.port.config for held in self.slots.values()]
+        existing = [self._present(held) for held in self.slots.values()]
         try:
             config = port_from_params(params, self._config, existing)
         except ConfigError as error:

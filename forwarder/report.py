@@ -292,7 +292,8 @@ def _traffic(
             rate = rates.queues.get((port.slot, queue.index)) if rates else None
             add(name, str(queue.index), queue.counters, rate)
             name = ""
-    if whole and len(ports) > 1:
+    deleted = any(worker.retired.rx_packets or worker.retired.tx_packets for worker in snapshot.workers)
+    if whole and (len(ports) > 1 or deleted):
         add("total", "", snapshot.counters, rates.total if rates else None)
     return Section("Traffic" + _last(rates), columns, tuple(rows))
 

@@ -56,15 +56,26 @@ def hold(instance: str) -> Iterator[None]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AlreadyRunning(
-                f'instance "{instance}" runs already: process {_owner(fd)}, control socket '
-                f"{socket_path(instance)} (ttfwd stop --name {instance} ends it)"
-            ) from None
+            raise _already_running(instance, _owner(fd)) from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(fd)
+
+
+def _already_running(instance: str, pid: str) -> AlreadyRunning:
+    return AlreadyRunning(
+        f'instance "{instance}" runs already: process {pid}, control socket '
+        f"{socket_path(instance)} (ttfwd stop --name {instance} ends it)"
+    )
+
+
+def check_free(instance: str) -> None:
+    """Raises AlreadyRunning, as hold() would, if somebody owns the name."""
+    pid = owner(instance)
+    if pid is not None:
+        raise _already_running(instance, str(pid))
 
 
 def _owner(fd: int) -> str:

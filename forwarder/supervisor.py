@@ -65,7 +65,9 @@ class Signals:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGCHLD]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+            numbers.append(signal.SIGHUP)
         before = {number: signal.signal(number, lambda *_: None) for number in numbers}
         old_fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         try:

@@ -91,7 +91,12 @@ class Worker:
         for key in ("slot", "generation", "queues", "mtu", "peer", "io", "header_bytes", "offloads"):
             setattr(config, key, body[key])
         config.fd, config.plain_fd = (*fds, -1, -1)[:2]
-        check(lib.ttf_worker_attach(self._worker, config))
+        try:
+            check(lib.ttf_worker_attach(self._worker, config))
+        except OSError:
+            for fd in fds:
+                os.close(fd)
+            raise
         if fds:
             self._queue_fds[body["slot"]] = fds
         if fds and body["generate"] is not None:

@@ -30,7 +30,14 @@ _SHM = Path("/dev/shm")
 
 
 def descriptors(it: Instance) -> dict[int, int]:
-    return {process.pid: process.num_fds() for process in it.processes()}
+    """Of each process, once they stay: the standby, for one, may still be reading its modules."""
+    found: dict[int, int] = {}
+    for _ in range(50):
+        before, found = found, {process.pid: process.num_fds() for process in it.processes()}
+        if found == before:
+            break
+        time.sleep(0.3)
+    return found
 
 
 def namespaces() -> set[str]:

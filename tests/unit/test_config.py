@@ -346,6 +346,11 @@ PORT_CASES = [
     ("mtu = 1500", "name", "missing: every port needs one"),
     ('name = "a"\nmtu = 1500000', "mtu", "1500000 is too large: 68 to 9000"),
     ('name = "a"\nmtu = 67', "mtu", "67 is too small: 68 to 9000"),
+    (
+        'name = "a"\noffload = "yes"',
+        "offload",
+        '"yes" is a string, and this takes true or false',
+    ),
     ('name = "a"\nmtu = "1500"', "mtu", '"1500" is a string, and this takes a whole number: 68 to 9000'),
     ('name = "a"\nqueues = 300', "queues", "300 is too large: 1 to 128"),
     ('name = "a"\nqueues = 2', "queues", "2 is more than the instance has workers: at most its queues, 1"),

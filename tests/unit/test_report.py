@@ -85,6 +85,16 @@ def test_tables_show_totals_queues_drops_and_the_kernel(moved: tuple[Snapshot, R
     assert "64 93%, 1 7%" in rendered(moved[0]), "without an interval: of all bursts"
 
 
+def test_the_total_shows_what_deleted_ports_counted() -> None:
+    segment = FakeSegment(ports=1)
+    segment.port(0, b"turbotap0")
+    segment.queue(0, 0, rx_packets=100)
+    assert "total" not in rendered(segment.reader().snapshot()), "it would repeat the only port"
+    segment.worker(1).retired.rx_packets = 1_000
+    (line,) = (line for line in rendered(segment.reader().snapshot()).splitlines() if "total" in line)
+    assert "1,100" in line
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 110, 120])
 def test_a_narrow_terminal_loses_columns_before_it_breaks_a_number(
     moved: tuple[Snapshot, Rates], width: int
