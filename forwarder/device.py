@@ -249,7 +249,7 @@ class Devices:
             self._netlink.of(port.place).link("set", index=link["index"], state="up")
         port.queue_fds, port.plain_fds = packet.open_queues(config.name, config.netns, port.queues)
         if config.offload:
-            port.offloads = packet.offloads(config.name, config.netns)
+            port.offloads = packet.offloads(config.name, config.netns, link)
         self._read_back(port)
 
     def _settled_link(self, port: Port) -> Any | None:

@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 from contextlib import ExitStack, closing
+from typing import Any
 
 from pyroute2.ethtool.ioctl import IoctlEthtool, NotSupportedError
 
@@ -49,6 +50,13 @@ _FEATURES = {
     "tx-tcp6-segmentation": lib.TTF_OFFLOAD_TSO6,
     "tx-tcp-ecn-segmentation": lib.TTF_OFFLOAD_TSO_ECN,
     "tx-udp-segmentation": lib.TTF_OFFLOAD_USO4 | lib.TTF_OFFLOAD_USO6,
+}
+
+# Of segments: what Linux gives a device whose driver asks for nothing else.
+_USUAL_LIMITS = {
+    "IFLA_GSO_MAX_SIZE": 65536,
+    "IFLA_GSO_IPV4_MAX_SIZE": 65536,
+    "IFLA_GSO_MAX_SEGS": 65535,
 }
 
 
@@ -149,13 +157,17 @@ def discard(fd: int) -> tuple[int, int, int]:
     return discarded.packets, discarded.bytes, discarded.kernel_drops
 
 
-def offloads(name: str, netns: str | None) -> int:
-    """What the device takes from us now: TTF_OFFLOAD_ bits. Checksums it always takes.
+def offloads(name: str, netns: str | None, link: Any) -> int:
+    """What the device takes from us now: TTF_OFFLOAD_ bits. Checksums it always takes. `link` is the kernel's
+    message about it.
 
     A socket that bypasses the queueing discipline has its checksums completed by the kernel where the device
-    doesn't, but a segment that the device can't cut is dropped (__dev_direct_xmit() in net/core/dev.c).
+    doesn't, but a segment that the device can't cut is dropped (__dev_direct_xmit() in net/core/dev.c). So is
+    one beyond its limits (gso_features_check()): a device with lower ones than usual is asked for none.
     """
     found: int = lib.TTF_OFFLOAD_CSUM
+    if any((link.get_attr(limit) or usual) < usual for limit, usual in _USUAL_LIMITS.items()):
+        return found
     try:
         with inside(netns), closing(IoctlEthtool(name)) as device:
             features = device.get_features()

@@ -3,19 +3,6 @@
 
 #include <string.h>
 
-enum {
-	PROTO_HOPOPTS = 0,
-	PROTO_TCP = 6,
-	PROTO_UDP = 17,
-	PROTO_DCCP = 33,
-	PROTO_ROUTING = 43,
-	PROTO_FRAGMENT = 44,
-	PROTO_AH = 51,
-	PROTO_DSTOPTS = 60,
-	PROTO_SCTP = 132,
-	PROTO_UDPLITE = 136,
-};
-
 #define MAX_EXTENSION_HEADERS 8
 
 uint32_t flow_payload(const uint8_t *eth, uint32_t length, uint32_t *ethertype)
@@ -85,6 +72,26 @@ static uint64_t ipv6_endpoint(const uint8_t *address, uint32_t port)
 	return mix64(high + port) ^ low;
 }
 
+uint32_t flow_ipv6_payload(const uint8_t *eth, uint32_t length, uint32_t at, uint32_t *protocol)
+{
+	uint32_t found = eth[at + 6];
+
+	at += 40;
+	for (int i = 0; i < MAX_EXTENSION_HEADERS; i++) {
+		if ((found != PROTO_HOPOPTS && found != PROTO_ROUTING && found != PROTO_DSTOPTS &&
+		     found != PROTO_AH) ||
+		    at + 8 > length)
+			break;
+		uint32_t next = eth[at];
+		uint32_t words = eth[at + 1];
+
+		at += found == PROTO_AH ? (words + 2) * 4 : (words + 1) * 8;
+		found = next;
+	}
+	*protocol = found;
+	return at;
+}
+
 static uint32_t hash_ipv6(const uint8_t *eth, uint32_t length, uint32_t at)
 {
 	const uint8_t *ip = eth + at;
@@ -92,23 +99,9 @@ static uint32_t hash_ipv6(const uint8_t *eth, uint32_t length, uint32_t at)
 
 	if (at + 40 > length || ip[0] >> 4 != 6)
 		return hash_macs(eth);
-	protocol = ip[6];
-	at += 40;
-	for (int i = 0; i < MAX_EXTENSION_HEADERS; i++) {
-		if (protocol == PROTO_FRAGMENT) {
-			protocol = 0;
-			break;
-		}
-		if ((protocol != PROTO_HOPOPTS && protocol != PROTO_ROUTING && protocol != PROTO_DSTOPTS &&
-		     protocol != PROTO_AH) ||
-		    at + 8 > length)
-			break;
-		uint32_t next = eth[at];
-		uint32_t words = eth[at + 1];
-
-		at += protocol == PROTO_AH ? (words + 2) * 4 : (words + 1) * 8;
-		protocol = next;
-	}
+	at = flow_ipv6_payload(eth, length, at, &protocol);
+	if (protocol == PROTO_FRAGMENT)
+		protocol = 0;
 	if (has_ports(protocol) && at + 4 <= length) {
 		source_port = load_be16(eth + at);
 		destination_port = load_be16(eth + at + 2);

@@ -25,6 +25,20 @@ enum {
 	ETHERTYPE_QINQ = 0x88a8,
 };
 
+/* Protocols of IP, and the extension headers of IPv6 among them. */
+enum {
+	PROTO_HOPOPTS = 0,
+	PROTO_TCP = 6,
+	PROTO_UDP = 17,
+	PROTO_DCCP = 33,
+	PROTO_ROUTING = 43,
+	PROTO_FRAGMENT = 44,
+	PROTO_AH = 51,
+	PROTO_DSTOPTS = 60,
+	PROTO_SCTP = 132,
+	PROTO_UDPLITE = 136,
+};
+
 /* The finalizer of MurmurHash3: every input bit reaches every output bit. */
 static inline uint64_t mix64(uint64_t x)
 {
@@ -46,6 +60,12 @@ static inline void store_be16(uint8_t *p, uint32_t value)
 
 /* Offset of the payload behind Ethernet and VLAN headers; *ethertype is its protocol. length >= 14. */
 uint32_t flow_payload(const uint8_t *eth, uint32_t length, uint32_t *ethertype);
+
+/*
+ * Offset of what follows an IPv6 header, which is at `at` and whole, and its extension headers; *protocol
+ * says what it is. A fragment header, and what is cut short, ends the walk.
+ */
+uint32_t flow_ipv6_payload(const uint8_t *eth, uint32_t length, uint32_t at, uint32_t *protocol);
 
 uint32_t ttf_flow_hash(const uint8_t *eth, uint32_t length);
 

@@ -2,6 +2,7 @@
 #include "offload.h"
 
 #include "checksum.h"
+#include "crc32c.h"
 #include "flow.h"
 #include "forward.h"
 
@@ -11,11 +12,16 @@
 #define TCP_CSUM_OFFSET 16u
 #define UDP_BYTES 8u
 #define UDP_CSUM_OFFSET 6u
+#define SCTP_CSUM_OFFSET 8u
 
-/* The IP header of a segment: it ends where the transport header begins, with IPv6 after any extensions. */
-static int parse_network(const uint8_t *eth, uint32_t length, struct offload_request *request)
+/*
+ * The IP header, which ends where the checksum begins, with IPv6 after any extensions, and is followed by
+ * `protocol`. So the packet isn't one inside another: nothing here could correct the outer headers.
+ */
+static int parse_network(const uint8_t *eth, uint32_t length, uint32_t protocol,
+			 struct offload_request *request)
 {
-	uint32_t ethertype, bytes;
+	uint32_t ethertype, bytes, found;
 	const uint8_t *ip;
 
 	request->network = flow_payload(eth, length, &ethertype);
@@ -25,8 +31,11 @@ static int parse_network(const uint8_t *eth, uint32_t length, struct offload_req
 	bytes = request->csum_start - request->network;
 	request->version = ip[0] >> 4;
 	if (ethertype == ETHERTYPE_IPV4 && request->version == 4)
-		return (ip[0] & 0xfu) * 4 == bytes ? 0 : -1;
-	return ethertype == ETHERTYPE_IPV6 && request->version == 6 && bytes >= IPV6_BYTES ? 0 : -1;
+		return (ip[0] & 0xfu) * 4 == bytes && ip[9] == protocol ? 0 : -1;
+	if (ethertype != ETHERTYPE_IPV6 || request->version != 6 || bytes < IPV6_BYTES ||
+	    flow_ipv6_payload(eth, length, request->network, &found) != request->csum_start)
+		return -1;
+	return found == protocol ? 0 : -1;
 }
 
 static int parse_tcp(const uint8_t *eth, uint32_t length, const struct offload_header *header,
@@ -54,14 +63,15 @@ static int parse_udp(const struct offload_header *header, struct offload_request
 static int parse_segment(const uint8_t *eth, uint32_t length, const struct offload_header *header,
 			 struct offload_request *request)
 {
+	const uint32_t type = header->gso_type & ~OFFLOAD_GSO_ECN;
 	int error = -1;
 
 	/* A sender that leaves a segment to be cut leaves its checksum too: there is none of the whole. */
 	if (!(request->wants & TTF_OFFLOAD_CSUM) || !header->gso_size ||
-	    parse_network(eth, length, request) < 0)
+	    parse_network(eth, length, type == OFFLOAD_GSO_UDP_L4 ? PROTO_UDP : PROTO_TCP, request) < 0)
 		return -1;
 	request->gso_size = header->gso_size;
-	switch (header->gso_type & ~OFFLOAD_GSO_ECN) {
+	switch (type) {
 	case OFFLOAD_GSO_TCPV4:
 		if (request->version == 4)
 			error = parse_tcp(eth, length, header, request);
@@ -92,7 +102,12 @@ int offload_parse(const uint8_t *eth, uint32_t length, struct offload_request *r
 		if (request->csum_start < TTF_ETH_HLEN || request->csum_at + 2 > length)
 			return -1;
 	}
-	return header.gso_type ? parse_segment(eth, length, &header, request) : 0;
+	if (header.gso_type)
+		return parse_segment(eth, length, &header, request);
+	request->crc32c = request->wants && header.csum_offset == SCTP_CSUM_OFFSET &&
+			  request->csum_at + 4 <= length &&
+			  parse_network(eth, length, PROTO_SCTP, request) == 0;
+	return 0;
 }
 
 int offload_oversize(const struct offload_request *request, const uint8_t *eth, uint32_t length, uint32_t mtu)
@@ -107,7 +122,9 @@ int offload_oversize(const struct offload_request *request, const uint8_t *eth, 
 
 void offload_complete(const struct offload_request *request, uint8_t *eth, uint32_t length)
 {
-	if (request->wants & TTF_OFFLOAD_CSUM)
+	if (request->crc32c)
+		crc32c_complete(eth, length, request->csum_start, request->csum_at);
+	else if (request->wants & TTF_OFFLOAD_CSUM)
 		checksum_complete(eth, length, request->csum_start, request->csum_at);
 	offload_clear(eth);
 }

@@ -38,6 +38,7 @@ struct offload_request {
 	uint32_t wants;	     /* TTF_OFFLOAD_ bits; 0 if nothing is left to be done */
 	uint32_t csum_start; /* the checksum covers from here to the end of the frame */
 	uint32_t csum_at;    /* its field */
+	uint32_t crc32c;     /* it is SCTP's, which no device is told of: to be completed here, always */
 	/* A segment that is to be cut; gso_size is 0 if it isn't one. */
 	uint32_t gso_size; /* payload bytes of each packet but the last */
 	uint32_t network;  /* the IP header, an IPv4 one if version is 4; the transport's is csum_start */

@@ -8,7 +8,7 @@
  * its slot stands for it (PACKET_COPY_THRESH, TP_STATUS_COPY): recvmsg() gets it when its turn comes.
  *
  * The socket outlives the worker, and the kernel goes on filling the ring behind it. Where to go on is kept
- * in the ring itself, and is one slot behind where its reader was killed in between: see resume().
+ * in the ring itself, with what it takes to follow a reader that was killed in between: see resume().
  */
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -28,17 +28,22 @@
 /* In the reserve of the first slot, a line of its own. */
 #define CURSOR_AT TTF_CACHE_LINE
 
+/* For whoever reads after us. */
+struct cursor {
+	uint32_t next;	    /* the slot that comes next */
+	uint32_t releasing; /* the one after it, while it is being given back; else the same */
+};
+
 static_assert(CURSOR_AT >= TPACKET2_HDRLEN, "behind what the kernel says of the frame");
-static_assert(CURSOR_AT + sizeof(uint32_t) <= TPACKET2_HDRLEN + TTF_PACKET_RESERVE_BYTES,
+static_assert(CURSOR_AT + sizeof(struct cursor) <= TPACKET2_HDRLEN + TTF_PACKET_RESERVE_BYTES,
 	      "and in the reserve");
 static_assert((TTF_PACKET_SLOTS & (TTF_PACKET_SLOTS - 1)) == 0, "slots are a power of two");
 static_assert(RING_BYTES % TTF_PACKET_BLOCK_BYTES == 0, "and blocks are whole");
 
 struct packet_ring {
 	uint8_t *slots;
-	uint32_t *cursor; /* the slot that comes next, for whoever reads after us */
+	struct cursor *cursor;
 	uint32_t next;
-	int resuming;	/* nothing was received since the ring was mapped */
 	uint64_t drops; /* frames that the kernel had a slot for but no room */
 };
 
@@ -53,12 +58,66 @@ static uint32_t status_of(const struct tpacket2_hdr *slot)
 	return load_acquire(&slot->tp_status); /* pairs with __packet_set_status() in the kernel */
 }
 
+static uint32_t after(uint32_t index)
+{
+	return (index + 1) & (TTF_PACKET_SLOTS - 1);
+}
+
+static void move_on(struct packet_ring *ring)
+{
+	ring->next = after(ring->next);
+	store_release(&ring->cursor->next, ring->next);
+}
+
 static void release(struct packet_ring *ring, struct tpacket2_hdr *slot)
 {
+	/* The kernel takes the mark away when it fills the slot again. */
+	slot->tp_padding[0] = 1;
+	store_release(&ring->cursor->releasing, after(ring->next));
 	store_release(&slot->tp_status, TP_STATUS_KERNEL);
-	ring->next = (ring->next + 1) & (TTF_PACKET_SLOTS - 1);
 	/* Behind it, never ahead: a slot that nobody gives back would be the end of the ring. */
-	store_release(ring->cursor, ring->next);
+	move_on(ring);
+}
+
+/* That a device went down stays with the socket until somebody is told. */
+static void clear_error(int fd)
+{
+	int error;
+	socklen_t bytes = sizeof(error);
+
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes);
+}
+
+/* Is what waits in the socket's queue what this slot stands for? Both hold how the frame begins. */
+static int stands_for_next(const struct port_queue *queue, const struct tpacket2_hdr *slot)
+{
+	uint8_t begins[TTF_VNET_HDR_BYTES + COMPARED_BYTES];
+	const uint32_t bytes = queue->header_bytes + COMPARED_BYTES;
+
+	return recv(queue->fd, begins, bytes, MSG_PEEK | MSG_DONTWAIT) == (ssize_t)bytes &&
+	       !memcmp(begins + queue->header_bytes, (const uint8_t *)slot + slot->tp_mac, COMPARED_BYTES);
+}
+
+/*
+ * Go on where somebody stopped who may have been killed: between giving a slot back and moving the cursor
+ * (the kernel may have filled the slot again since), or between taking a frame from the socket's queue and
+ * giving back its slot.
+ */
+static void resume(struct port_queue *queue)
+{
+	struct packet_ring *ring = queue->ring;
+	struct tpacket2_hdr *slot = slot_at(ring, ring->next);
+	uint32_t status = status_of(slot);
+
+	if ((load_relaxed(&ring->cursor->releasing) & (TTF_PACKET_SLOTS - 1)) == after(ring->next) &&
+	    (!(status & TP_STATUS_USER) || !slot->tp_padding[0])) {
+		move_on(ring);
+		slot = slot_at(ring, ring->next);
+		status = status_of(slot);
+	}
+	clear_error(queue->fd);
+	if (status & TP_STATUS_USER && status & TP_STATUS_COPY && !stands_for_next(queue, slot))
+		release(ring, slot);
 }
 
 static int packet_open(struct port_queue *queue)
@@ -74,10 +133,10 @@ static int packet_open(struct port_queue *queue)
 		free(ring);
 		return error;
 	}
-	ring->cursor = (uint32_t *)(void *)(ring->slots + CURSOR_AT);
-	ring->next = load_relaxed(ring->cursor) & (TTF_PACKET_SLOTS - 1);
-	ring->resuming = 1;
+	ring->cursor = (struct cursor *)(void *)(ring->slots + CURSOR_AT);
+	ring->next = load_relaxed(&ring->cursor->next) & (TTF_PACKET_SLOTS - 1);
 	queue->ring = ring;
+	resume(queue);
 	return 0;
 }
 
@@ -153,43 +212,6 @@ static int receive_frame(const struct port_queue *queue, const struct tpacket2_h
 	return 1;
 }
 
-/* Is what waits in the socket's queue what this slot stands for? Both hold how the frame begins. */
-static int stands_for_next(const struct port_queue *queue, const struct tpacket2_hdr *slot)
-{
-	uint8_t begins[TTF_VNET_HDR_BYTES + COMPARED_BYTES];
-	const uint32_t bytes = queue->header_bytes + COMPARED_BYTES;
-
-	return recv(queue->fd, begins, bytes, MSG_PEEK | MSG_DONTWAIT) == (ssize_t)bytes &&
-	       !memcmp(begins + queue->header_bytes, (const uint8_t *)slot + slot->tp_mac, COMPARED_BYTES);
-}
-
-static int is_filled(const struct packet_ring *ring, uint32_t ahead)
-{
-	return status_of(slot_at(ring, ring->next + ahead)) & TP_STATUS_USER ? 1 : 0;
-}
-
-/*
- * Go on where somebody stopped who may have been killed: between giving a slot back and moving the cursor, or
- * between taking a frame from the socket's queue and giving back its slot.
- */
-static void resume(struct port_queue *queue)
-{
-	struct packet_ring *ring = queue->ring;
-	struct tpacket2_hdr *first;
-
-	if (!is_filled(ring, 0)) {
-		/* Once more: the kernel may have filled both, one after the other, since. */
-		if (!is_filled(ring, 1))
-			return;
-		if (!is_filled(ring, 0))
-			ring->next = (ring->next + 1) & (TTF_PACKET_SLOTS - 1);
-	}
-	ring->resuming = 0;
-	first = slot_at(ring, ring->next);
-	if (status_of(first) & TP_STATUS_COPY && !stands_for_next(queue, first))
-		release(ring, first);
-}
-
 /* The kernel wrote these lines on another CPU. */
 static void prefetch_slot(const struct tpacket2_hdr *slot)
 {
@@ -206,8 +228,6 @@ static int packet_rx(struct port_queue *queue, struct port_frame *frames, uint32
 	uint32_t n = 0, bytes = 0;
 	int error = -EAGAIN;
 
-	if (ring->resuming)
-		resume(queue);
 	while (n < count && bytes < TTF_BURST_BYTES) {
 		struct tpacket2_hdr *slot = slot_at(ring, ring->next);
 		uint32_t status = status_of(slot);
@@ -260,18 +280,13 @@ static uint64_t packet_drops(struct port_queue *queue)
 	struct tpacket_stats stats;
 	socklen_t bytes = sizeof(stats);
 	uint64_t drops = queue->ring->drops;
-	int error;
 
 	queue->ring->drops = 0;
 	/* The kernel's counter starts again at each reading. */
 	if (getsockopt(queue->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &bytes) == 0)
 		drops += stats.tp_drops;
-	/*
-	 * That a device went down stays with the socket until somebody is told: left there, poll() would
-	 * never sleep again, and the first burst after the device is back would be refused.
-	 */
-	bytes = sizeof(error);
-	getsockopt(queue->fd, SOL_SOCKET, SO_ERROR, &error, &bytes);
+	/* Left there, poll() would never sleep again, and the first burst after the device is back fail. */
+	clear_error(queue->fd);
 	return drops;
 }
 

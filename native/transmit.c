@@ -140,7 +140,7 @@ static void queue_request(struct ttf_worker *worker, struct worker_port *port, s
 		cut_segment(worker, port, view, &request);
 		return;
 	}
-	if (request.wants & ~port->offloads)
+	if (request.wants & ~port->offloads || request.crc32c)
 		offload_complete(&request, view.eth, view.length);
 	append(worker, port, view);
 }

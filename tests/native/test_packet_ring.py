@@ -31,6 +31,7 @@ BATCH = 64
 LONG_BYTES = 4000  # more than a slot holds
 SHORT_BYTES = 1514
 CURSOR_AT = 64
+MARK_AT = 28  # struct tpacket2_hdr, tp_padding
 
 
 def wait_until_up(netlink: IPRoute) -> None:
@@ -126,6 +127,14 @@ class Ring:
     def cursor(self, value: int) -> None:
         struct.pack_into("I", self.map, CURSOR_AT, value % SLOTS)
 
+    @property
+    def releasing(self) -> int:
+        return int(struct.unpack_from("I", self.map, CURSOR_AT + 4)[0])
+
+    @releasing.setter
+    def releasing(self, value: int) -> None:
+        struct.pack_into("I", self.map, CURSOR_AT + 4, value)
+
 
 def test_frames_long_and_short_cross_in_order_round_the_ring(made: Instance, far: Far) -> None:
     for first in range(0, 3 * SLOTS, 512):
@@ -214,6 +223,61 @@ def test_a_reader_killed_before_it_moved_the_cursor_is_followed(
     if not waits:
         assert crossed(made) == []
         far.send(*later)
+    assert crossed(made) == later
+
+
+def test_a_ring_that_filled_up_behind_a_reader_killed_before_it_moved_the_cursor(
+    made: Instance, far: Far
+) -> None:
+    far.send(*[frame(n) for n in range(100)])
+    assert len(crossed(made)) == 100
+    made.kill(0)
+    Ring(made.ports[0]).cursor -= 1
+    later = [frame(100 + n) for n in range(SLOTS)]  # the last one lies where the cursor is
+    far.send(*later)
+    made.revive(0)
+    assert crossed(made) == later
+    far.send(*mixed(5000, 100))
+    assert crossed(made) == mixed(5000, 100)
+
+
+def test_a_reader_killed_before_it_gave_a_slot_back_leaves_it_to_the_next(made: Instance, far: Far) -> None:
+    far.send(frame(0))
+    assert crossed(made) == [frame(0)]
+    ring = Ring(made.ports[0])
+    assert (ring.map[MARK_AT], ring.releasing) == (1, 1), "what a reader writes before it gives a slot back"
+    frames = [frame(n) for n in range(1, 100)]
+    far.send(*frames)
+    made.kill(0)
+    ring.map[SLOT_BYTES + MARK_AT] = 1
+    ring.releasing = 2
+    made.revive(0)
+    assert crossed(made) == frames
+
+
+def test_a_slot_that_is_filled_before_the_one_in_front_of_it_waits(made: Instance, far: Far) -> None:
+    """Two CPUs fill the ring: each takes a slot, and says that it is filled when it is."""
+    frames = mixed(2, 50)
+    far.send(*frames)
+    ring = Ring(made.ports[0])
+    status, ring.map[0:4] = ring.map[0:4], bytes(4)
+    made.step()
+    made.step()
+    ring.map[0:4] = status
+    assert crossed(made) == frames
+
+
+def test_long_frames_of_a_device_that_went_down_while_nobody_read_are_kept(made: Instance, far: Far) -> None:
+    made.kill(0)
+    frames = mixed(2, 20)
+    assert len(frames[0]) == LONG_BYTES
+    far.send(*frames)
+    far.set_link("down")
+    far.set_link("up")
+    made.revive(0)
+    assert crossed(made) == frames
+    later = [tagged(frame(100 + n, LONG_BYTES)) for n in range(4)]
+    far.send(*later)
     assert crossed(made) == later
 
 

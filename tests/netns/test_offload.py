@@ -267,6 +267,20 @@ def test_a_device_is_not_asked_for_what_it_does_not_do() -> None:
             assert it.settled().counters.dropped_packets == 0
 
 
+@pytest.mark.parametrize("limit", ["gso_max_size 16384", "gso_max_segs 8"])
+def test_a_device_that_takes_short_segments_only_is_asked_for_none(limit: str) -> None:
+    """The kernel would drop a longer one, and with it what waits to be sent behind it."""
+    with lab("tap", "packet") as it_lab:
+        ip("link", "set", "p1", *limit.split(), netns=str(it_lab.ports[1]["netns"]))
+        with instance(it_lab.config("xconnect")) as it:
+            left, right = it_lab.sides
+            left.address(f"{LEFT4}/24")
+            right.address(f"{RIGHT4}/24")
+            assert it.stats_json()["ports"][1]["offloads"] == ["csum"]
+            transfer.tcp(left, right, RIGHT4, 8 * MIB)
+            assert it.settled().counters.dropped_packets == 0
+
+
 def test_a_tap_of_somebody_else_loses_the_offloads_that_it_had() -> None:
     """Without offload its kernel side must cut segments again, whoever used it before."""
     with lab("tap", "tap", ipv6=True) as it_lab:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +96,18 @@ def test_peers_are_those_of_the_present(it: Instance, netns: str) -> None:
     _connected(it, "e", netns, "--peer", "b")
     ports = it.stats_json()["ports"]
     assert {port["name"]: port["peer"] for port in ports} == {"a": "d", "d": "a", "b": "e", "e": "b"}
+
+
+def test_a_hang_up_that_whoever_started_it_ignores_is_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with instance("queues = 2\n") as it:
+            it.process.send_signal(signal.SIGHUP)
+            with pytest.raises(subprocess.TimeoutExpired):
+                it.process.wait(1)
+            assert it.stats().instance.state == "running"
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_detached_start_leaves_the_log_alone(it: Instance, tmp_path: Path) -> None:
