@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import select
 import socket
 import struct
 import time
@@ -327,6 +328,10 @@ def test_a_device_that_went_down_wakes_nobody_and_comes_back(made: Instance, far
     before = int(made.worker_stats().rounds)
     made.run(0, 200 * MS)
     assert made.worker_stats().rounds - before < 20
+    made.run(0)
+    poll = select.poll()
+    poll.register(made.ports[0].inside[0], select.POLLIN)
+    assert poll.poll(0) == [], "left there, the error would end every sleep"
     far.set_link("up")
     frames = [frame(n) for n in range(70)]  # a long one would ask the socket, and be told
     far.send(*frames)
