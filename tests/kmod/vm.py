@@ -38,10 +38,11 @@ _PATIENT = "nowatchdog rcupdate.rcu_cpu_stall_suppress=1"
 
 # virtme-ng's root asks the host for every read of every file, which takes Python a minute to start. The
 # command gets the same files, and what the guest has of its own, below a root that is cached: nobody changes
-# the files of the host while it runs.
+# the files of the host while it runs. The modules of a kernel that isn't installed are the guest's own, too:
+# virtme-ng has them in /lib/modules, where the host has nothing.
 _CACHED = "-virtfs local,path=/,mount_tag=cached,security_model=none,readonly=on,multidevs=remap"
 _MOUNT_CACHED = "mount -t 9p -o ro,version=9p2000.L,trans=virtio,cache=loose,msize=512000 cached /mnt"
-_GUESTS_OWN = ("/proc", "/sys", "/dev", "/run", "/etc", "/var", "/tmp")
+_GUESTS_OWN = ("/proc", "/sys", "/dev", "/run", "/etc", "/var", "/tmp", "/lib/modules")
 
 
 @dataclass(frozen=True)
