@@ -59,11 +59,15 @@ static inline struct offload_header offload_of(const uint8_t *eth)
 	return header;
 }
 
+/*
+ * Is anything left to be done, or is the header one that nobody should send? That a checksum was checked asks
+ * for nothing: it is said of all that a device with receive checksums, or GRO, hands to a packet socket.
+ */
 static inline int offload_asks(const uint8_t *eth)
 {
 	struct offload_header header = offload_of(eth);
 
-	return header.flags || header.gso_type;
+	return header.flags & ~OFFLOAD_DATA_VALID || header.gso_type;
 }
 
 /* What the header in front of a frame of `length` bytes, 14 or more, asks for: 0, or -1 if it makes no sense.
