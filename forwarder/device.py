@@ -99,7 +99,7 @@ class Port:
     raised_link: bool = False
     tap_fds: list[int] = field(default_factory=list)
     queue_fds: list[int] = field(default_factory=list)
-    plain_fds: list[int] = field(default_factory=list)  # driver packet: for frames without an offload header
+    plain_fds: list[int] = field(default_factory=list)  # driver packet: for frames that ask for no offload
 
     @property
     def name(self) -> str:

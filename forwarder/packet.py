@@ -3,7 +3,8 @@
 
 Called by forwarder.device. Options and constants are those of linux/if_packet.h and packet(7):
 PACKET_VNET_HDR carries what a local sender left to offload, PACKET_IGNORE_OUTGOING keeps out what the host
-itself sends, PACKET_RX_RING is what frames are received through (native/port_packet.c).
+itself sends, PACKET_RX_RING is what frames are received through (native/port_packet.c), and PACKET_TX_RING what
+most are sent through (native/packet_sender.c).
 """
 
 import ctypes
@@ -27,6 +28,7 @@ _PACKET_RX_RING = 5
 _PACKET_COPY_THRESH = 7
 _PACKET_VERSION = 10
 _PACKET_RESERVE = 12
+_PACKET_TX_RING = 13
 _PACKET_VNET_HDR = 15
 _PACKET_FANOUT = 18
 _PACKET_QDISC_BYPASS = 20
@@ -66,19 +68,13 @@ def _drop_everything(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
 
 
-def _add_ring(sock: socket.socket) -> None:
-    """What doesn't fit into a slot waits in the socket's queue, whole (PACKET_COPY_THRESH: any but 0)."""
-    for option, value in (
-        (_PACKET_VERSION, _TPACKET_V2),
-        (_PACKET_RESERVE, lib.TTF_PACKET_RESERVE_BYTES),
-        (_PACKET_COPY_THRESH, 1),
-    ):
-        sock.setsockopt(_SOL_PACKET, option, value)
-    blocks = lib.TTF_PACKET_SLOTS * lib.TTF_PACKET_SLOT_BYTES // lib.TTF_PACKET_BLOCK_BYTES
+def _add_ring(sock: socket.socket, option: int, slots: int) -> None:
+    blocks = slots * lib.TTF_PACKET_SLOT_BYTES // lib.TTF_PACKET_BLOCK_BYTES
     request = struct.pack(  # struct tpacket_req
-        "IIII", lib.TTF_PACKET_BLOCK_BYTES, blocks, lib.TTF_PACKET_SLOT_BYTES, lib.TTF_PACKET_SLOTS
+        "IIII", lib.TTF_PACKET_BLOCK_BYTES, blocks, lib.TTF_PACKET_SLOT_BYTES, slots
     )
-    sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, request)
+    sock.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V2)
+    sock.setsockopt(_SOL_PACKET, option, request)
 
 
 def _open_socket(name: str, ifindex: int) -> socket.socket:
@@ -90,7 +86,13 @@ def _open_socket(name: str, ifindex: int) -> socket.socket:
             sock.setsockopt(_SOL_PACKET, option, 1)
         for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
             sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
-        _add_ring(sock)
+        # What doesn't fit into a slot waits in the socket's queue, whole (PACKET_COPY_THRESH: any but 0).
+        for option, value in (
+            (_PACKET_RESERVE, lib.TTF_PACKET_RESERVE_BYTES),
+            (_PACKET_COPY_THRESH, 1),
+        ):
+            sock.setsockopt(_SOL_PACKET, option, value)
+        _add_ring(sock, _PACKET_RX_RING, lib.TTF_PACKET_SLOTS)
         promiscuous = struct.pack("iHH8s", ifindex, _PACKET_MR_PROMISC, 0, b"")
         sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, promiscuous)
         sock.bind((name, _ETH_P_ALL))
@@ -99,12 +101,14 @@ def _open_socket(name: str, ifindex: int) -> socket.socket:
 
 
 def _open_sender(name: str) -> socket.socket:
-    """A socket that receives nothing."""
+    """A socket that receives nothing, and sends by a ring."""
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
     with ExitStack() as undo:
         undo.callback(sock.close)
-        sock.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
+        for option in (_PACKET_VNET_HDR, _PACKET_QDISC_BYPASS):
+            sock.setsockopt(_SOL_PACKET, option, 1)
         sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER_BYTES)
+        _add_ring(sock, _PACKET_TX_RING, lib.TTF_PACKET_TX_SLOTS)
         sock.bind((name, 0))
         undo.pop_all()
     return sock
@@ -129,8 +133,8 @@ def _failure(name: str, error: OSError) -> TtfwdError:
 
 
 def open_queues(name: str, netns: str | None, queues: int) -> tuple[list[int], list[int]]:
-    """Open the sockets of all queues: non-blocking fds, those that receive and send frames with offload
-    headers, and those that only send, frames without. Raises DeviceError, NotPermitted.
+    """Open the sockets of all queues: non-blocking fds, those that receive, and send by sendmmsg(),
+    and those that only send, by a ring. Raises DeviceError, NotPermitted.
     """
     sockets: list[socket.socket] = []
     senders: list[socket.socket] = []

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The receive ring of a packet socket (TPACKET_V2, Documentation/networking/packet_mmap.rst): asked for by
- * forwarder/packet.py, mapped by port_packet.c. It belongs to the socket, and outlives its reader.
+ * The rings of packet sockets (TPACKET_V2, Documentation/networking/packet_mmap.rst): asked for by
+ * forwarder/packet.py. What is received lies in one that port_packet.c maps, what is sent in another
+ * socket's, which packet_sender.c maps. They belong to the sockets, and outlive the worker.
  */
 #ifndef TTF_PACKET_RING_H
 #define TTF_PACKET_RING_H
@@ -9,6 +10,7 @@
 #include <stdint.h>
 
 #define TTF_PACKET_SLOTS 2048
+#define TTF_PACKET_TX_SLOTS 128
 #define TTF_PACKET_SLOT_BYTES 2048   /* a frame of MTU 1500, and what the kernel says of it */
 #define TTF_PACKET_BLOCK_BYTES 65536 /* memory is had in such pieces */
 #define TTF_PACKET_RESERVE_BYTES 64  /* before each frame, and left alone by the kernel */

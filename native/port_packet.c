@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Driver `packet`: AF_PACKET. Frames come through a ring that the kernel fills and this process reads,
- * without a system call. They leave by sendmmsg(), a system call a burst; those that ask for nothing by a
- * socket without offload headers, as the kernel's work on one is some percent of a packet's.
+ * without a system call. They leave by another (packet_sender.c), or, if they are long or ask for something,
+ * by sendmmsg(): either way a system call a burst.
  *
  * A frame that is longer than a slot (a segment, a jumbo frame) waits whole in the socket's own queue, and
  * its slot stands for it (PACKET_COPY_THRESH, TP_STATUS_COPY): recvmsg() gets it when its turn comes.
@@ -19,6 +19,7 @@
 #include "atomic.h"
 #include "flow.h"
 #include "packet_ring.h"
+#include "packet_sender.h"
 #include "port_socket.h"
 #include "prefetch.h"
 
@@ -43,6 +44,7 @@ static_assert(RING_BYTES % TTF_PACKET_BLOCK_BYTES == 0, "and blocks are whole");
 struct packet_ring {
 	uint8_t *slots;
 	struct cursor *cursor;
+	struct packet_sender *sender; /* NULL where nothing is to be sent */
 	uint32_t next;
 	uint64_t drops; /* frames that the kernel had a slot for but no room */
 };
@@ -120,16 +122,33 @@ static void resume(struct port_queue *queue)
 		release(ring, slot);
 }
 
-static int packet_open(struct port_queue *queue)
+static int map_rings(struct port_queue *queue, struct packet_ring *ring)
 {
-	struct packet_ring *ring = calloc(1, sizeof(*ring));
-
-	if (!ring)
-		return -ENOMEM;
+	if (queue->plain_fd >= 0) {
+		ring->sender = packet_sender_open(queue->plain_fd);
+		if (!ring->sender)
+			return -errno;
+	}
 	ring->slots = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, queue->fd, 0);
 	if (ring->slots == MAP_FAILED) {
 		int error = -errno;
 
+		if (ring->sender)
+			packet_sender_close(ring->sender);
+		return error;
+	}
+	return 0;
+}
+
+static int packet_open(struct port_queue *queue)
+{
+	struct packet_ring *ring = calloc(1, sizeof(*ring));
+	int error;
+
+	if (!ring)
+		return -ENOMEM;
+	error = map_rings(queue, ring);
+	if (error) {
 		free(ring);
 		return error;
 	}
@@ -142,6 +161,8 @@ static int packet_open(struct port_queue *queue)
 
 static void packet_close(struct port_queue *queue)
 {
+	if (queue->ring->sender)
+		packet_sender_close(queue->ring->sender);
 	munmap(queue->ring->slots, RING_BYTES);
 	free(queue->ring);
 	queue->ring = NULL;
@@ -262,17 +283,22 @@ static int packet_rx(struct port_queue *queue, struct port_frame *frames, uint32
 	return n ? (int)n : error;
 }
 
-/* The first frames that ask for something, or the first that don't, whichever comes. */
 static int packet_tx(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls)
 {
-	const int asks = frames[0].offload != 0;
-	uint32_t run = 1;
+	struct packet_sender *sender = queue->ring->sender;
+	int ready = packet_sender_ready(sender, calls);
+	uint32_t others = 0;
 
-	while (run < count && (frames[run].offload != 0) == asks)
-		run++;
-	if (asks)
-		return socket_send(queue->scratch, queue->fd, queue->header_bytes, frames, run, calls);
-	return socket_send(queue->scratch, queue->plain_fd, 0, frames, run, calls);
+	if (ready && packet_sender_takes(sender, &frames[0])) {
+		int sent = packet_sender_send(sender, frames, count, calls);
+
+		if (sent)
+			return sent;
+		ready = 0;
+	}
+	while (others < count && !(ready && packet_sender_takes(sender, &frames[others])))
+		others++;
+	return socket_send(queue->scratch, queue->fd, queue->header_bytes, frames, others, calls);
 }
 
 static uint64_t packet_drops(struct port_queue *queue)
@@ -287,6 +313,8 @@ static uint64_t packet_drops(struct port_queue *queue)
 		drops += stats.tp_drops;
 	/* Left there, poll() would never sleep again, and the first burst after the device is back fail. */
 	clear_error(queue->fd);
+	if (queue->ring->sender)
+		packet_sender_refresh(queue->ring->sender);
 	return drops;
 }
 
@@ -296,7 +324,7 @@ const struct port_driver port_driver_packet = {
 
 int ttf_packet_discard(int fd, uint32_t limit, struct ttf_discarded *discarded)
 {
-	struct port_queue queue = { .fd = fd, .header_bytes = TTF_VNET_HDR_BYTES };
+	struct port_queue queue = { .fd = fd, .plain_fd = -1, .header_bytes = TTF_VNET_HDR_BYTES };
 	uint8_t *memory = malloc(TTF_FRAME_STRIDE);
 	struct port_frame frame;
 	uint64_t calls = 0;

@@ -60,7 +60,8 @@ def all_cases(programs: Programs) -> list[Case]:
             "driver packet on veths, 1 queue, sleeping when idle",
             (
                 _bare(programs, "bare", "packet_loop", "-i"),
-                _bare(programs, "bare, vnet header", "packet_loop", "-i", "-v"),
+                _bare(programs, "bare, pages lent", "packet_loop", "-i", "-s", "lent"),
+                _bare(programs, "bare, sendmmsg", "packet_loop", "-i", "-s", "mmsg"),
                 _bare(programs, "bare, TPACKET_V3", "packet_loop", "-i", "-r", "v3"),
                 _bare(programs, "bare, recvmmsg", "packet_loop", "-i", "-r", "mmsg"),
                 Variant("ttfwd", Ttfwd("packet", "interrupt", one).run),

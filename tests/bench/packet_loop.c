@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The bare loop that driver `packet` is measured against: a burst from one AF_PACKET socket, by sendmmsg()
- * out of the other, and back.
+ * The bare loop that driver `packet` is measured against: a burst from one AF_PACKET device, out of the
+ * other, and back.
  *
- *   packet_loop -n NETNS -a DEVICE -b DEVICE -c CPU [-r v2|v3|mmsg] [-v] [-i]
+ *   packet_loop -n NETNS -a DEVICE -b DEVICE -c CPU [-r v2|v3|mmsg] [-s copied|lent|mmsg] [-i]
  *
  * -r: receive from a ring of slots (TPACKET_V2, as ttfwd does), from a ring of blocks (TPACKET_V3), or by
- * recvmmsg(). -v: PACKET_VNET_HDR, as ttfwd has it. -i: sleep in poll() when a round found nothing.
+ * recvmmsg(). -s: send by a ring from which the kernel copies whole frames, told to by their offload headers
+ * (as ttfwd does), or lends their pages (as it does by itself), or by sendmmsg(). -i: sleep in poll() when a
+ * round found nothing.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,12 +29,20 @@
 #define BLOCK_BYTES 65536u
 #define BLOCKS (RING_BYTES / BLOCK_BYTES)
 #define BLOCK_TIMEOUT_MS 1 /* the least that the kernel takes */
-#define ROOM 64		   /* before a frame, for its header */
+#define TX_SLOTS 128u	   /* ttfwd's */
+#define TX_BYTES (TX_SLOTS * SLOT_BYTES)
+#define TX_DATA (TPACKET2_HDRLEN - sizeof(struct sockaddr_ll))
 
 enum how {
 	SLOTWISE,
 	BLOCKWISE,
 	MESSAGES
+};
+
+enum how_out {
+	COPIED,
+	LENT,
+	MESSAGES_OUT
 };
 
 struct port {
@@ -41,11 +51,14 @@ struct port {
 	uint32_t next;		       /* slot, or block */
 	uint32_t left;		       /* frames of the block */
 	const struct tpacket3_hdr *at; /* the first of them */
+	int sender;
+	uint8_t *tx_ring;
+	uint32_t tx_next;
 };
 
 static enum how how = SLOTWISE;
-static size_t header_bytes;
-static uint8_t buffers[BENCH_BATCH][ROOM + BENCH_BUFFER] __attribute__((aligned(64)));
+static enum how_out how_out = COPIED;
+static uint8_t buffers[BENCH_BATCH][BENCH_BUFFER] __attribute__((aligned(64)));
 static struct mmsghdr messages[BENCH_BATCH];
 static struct iovec vectors[BENCH_BATCH];
 
@@ -79,12 +92,8 @@ static void open_device(struct port *port, const char *name)
 	struct packet_mreq promiscuous = { .mr_ifindex = address.sll_ifindex, .mr_type = PACKET_MR_PROMISC };
 
 	port->fd = check(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
-	if (header_bytes)
-		set(port->fd, SOL_PACKET, PACKET_VNET_HDR, 1);
 	set(port->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-	set(port->fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
 	set(port->fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BYTES);
-	set(port->fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BYTES);
 	if (how != MESSAGES)
 		add_ring(port);
 	check(setsockopt(port->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof(promiscuous)),
@@ -92,10 +101,39 @@ static void open_device(struct port *port, const char *name)
 	check(bind(port->fd, (struct sockaddr *)&address, sizeof(address)), name);
 }
 
+static void add_tx_ring(struct port *port)
+{
+	struct tpacket_req request = { .tp_block_size = BLOCK_BYTES,
+				       .tp_block_nr = TX_BYTES / BLOCK_BYTES,
+				       .tp_frame_size = SLOT_BYTES,
+				       .tp_frame_nr = TX_SLOTS };
+
+	set(port->sender, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
+	check(setsockopt(port->sender, SOL_PACKET, PACKET_TX_RING, &request, sizeof(request)),
+	      "PACKET_TX_RING");
+	port->tx_ring = mmap(NULL, TX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, port->sender, 0);
+	if (port->tx_ring == MAP_FAILED)
+		die("mmap");
+}
+
+static void open_sender(struct port *port, const char *name)
+{
+	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(name) };
+
+	port->sender = check(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
+	if (how_out == COPIED)
+		set(port->sender, SOL_PACKET, PACKET_VNET_HDR, 1);
+	set(port->sender, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
+	set(port->sender, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BYTES);
+	if (how_out != MESSAGES_OUT)
+		add_tx_ring(port);
+	check(bind(port->sender, (struct sockaddr *)&address, sizeof(address)), name);
+}
+
 static void take(uint32_t i, const void *slot, size_t mac, size_t bytes)
 {
-	memcpy(vectors[i].iov_base, (const uint8_t *)slot + mac - header_bytes, bytes + header_bytes);
-	vectors[i].iov_len = bytes + header_bytes;
+	memcpy(vectors[i].iov_base, (const uint8_t *)slot + mac, bytes);
+	vectors[i].iov_len = bytes;
 }
 
 static uint32_t receive_slots(struct port *port)
@@ -153,25 +191,66 @@ static uint32_t receive_messages(const struct port *port)
 	return count > 0 ? (uint32_t)count : 0;
 }
 
-static uint32_t move_burst(struct port *from, const struct port *to)
+static void send_messages(const struct port *port, uint32_t count)
 {
-	uint32_t count = how == SLOTWISE  ? receive_slots(from) :
-			 how == BLOCKWISE ? receive_blocks(from) :
-					    receive_messages(from);
 	uint32_t done = 0;
 
 	while (done < count) {
-		int sent = sendmmsg(to->fd, messages + done, count - done, MSG_DONTWAIT);
+		int sent = sendmmsg(port->sender, messages + done, count - done, MSG_DONTWAIT);
 
 		/* One that is refused isn't delivered, and so not counted. */
 		done += sent > 0 ? (uint32_t)sent : 1;
 	}
+}
+
+static void send_slots(struct port *port, uint32_t count)
+{
+	uint32_t n = 0;
+
+	for (; n < count; n++) {
+		struct tpacket2_hdr *slot = (void *)(port->tx_ring + (size_t)port->tx_next * SLOT_BYTES);
+		uint8_t *data = (uint8_t *)slot + TX_DATA;
+		uint32_t bytes = (uint32_t)vectors[n].iov_len;
+
+		if (__atomic_load_n(&slot->tp_status, __ATOMIC_ACQUIRE) != TP_STATUS_AVAILABLE)
+			break;
+		slot->tp_len = bytes;
+		if (how_out == COPIED) {
+			/* hdr_len is what makes the kernel copy it */
+			const uint16_t header[BENCH_VNET_BYTES / 2] = { 0, (uint16_t)bytes };
+
+			memcpy(data, header, sizeof(header));
+			data += sizeof(header);
+			slot->tp_len += (uint32_t)sizeof(header);
+		}
+		memcpy(data, vectors[n].iov_base, bytes);
+		__atomic_store_n(&slot->tp_status, TP_STATUS_SEND_REQUEST, __ATOMIC_RELEASE);
+		port->tx_next = (port->tx_next + 1) % TX_SLOTS;
+	}
+	check((int)send(port->sender, NULL, 0, MSG_DONTWAIT), "send");
+}
+
+static uint32_t move_burst(struct port *from, struct port *to)
+{
+	uint32_t count = how == SLOTWISE  ? receive_slots(from) :
+			 how == BLOCKWISE ? receive_blocks(from) :
+					    receive_messages(from);
+
+	if (count && how_out == MESSAGES_OUT)
+		send_messages(to, count);
+	else if (count)
+		send_slots(to, count);
 	return count;
 }
 
 static enum how how_named(const char *name)
 {
 	return !strcmp(name, "v3") ? BLOCKWISE : !strcmp(name, "mmsg") ? MESSAGES : SLOTWISE;
+}
+
+static enum how_out how_out_named(const char *name)
+{
+	return !strcmp(name, "lent") ? LENT : !strcmp(name, "mmsg") ? MESSAGES_OUT : COPIED;
 }
 
 int main(int argc, char **argv)
@@ -181,7 +260,7 @@ int main(int argc, char **argv)
 	int cpu = 0, sleeps = 0, option;
 	struct pollfd polls[2];
 
-	while ((option = getopt(argc, argv, "n:a:b:c:r:vi")) != -1) {
+	while ((option = getopt(argc, argv, "n:a:b:c:r:s:i")) != -1) {
 		switch (option) {
 		case 'n':
 			namespace
@@ -199,8 +278,8 @@ int main(int argc, char **argv)
 		case 'r':
 			how = how_named(optarg);
 			break;
-		case 'v':
-			header_bytes = BENCH_VNET_BYTES;
+		case 's':
+			how_out = how_out_named(optarg);
 			break;
 		case 'i':
 			sleeps = 1;
@@ -214,12 +293,13 @@ int main(int argc, char **argv)
 	pin(cpu);
 	enter_namespace(namespace);
 	for (uint32_t i = 0; i < BENCH_BATCH; i++) {
-		vectors[i].iov_base = buffers[i] + ROOM - header_bytes;
+		vectors[i].iov_base = buffers[i];
 		messages[i].msg_hdr.msg_iov = &vectors[i];
 		messages[i].msg_hdr.msg_iovlen = 1;
 	}
 	for (int i = 0; i < 2; i++) {
 		open_device(&ports[i], names[i]);
+		open_sender(&ports[i], names[i]);
 		polls[i] = (struct pollfd){ .fd = ports[i].fd, .events = POLLIN };
 	}
 	say_ready();

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.conftest import missing
+from tests.native.far import Far
 from tests.native.harness import Instance
 
 MakeInstance = Callable[..., Instance]
@@ -28,3 +31,11 @@ def instance() -> Iterator[MakeInstance]:
     finally:
         for each in made:
             each.close()
+
+
+@pytest.fixture
+def far() -> Iterator[Far]:
+    if os.geteuid() != 0:
+        missing("network namespaces")
+    with Far.made() as far:
+        yield far

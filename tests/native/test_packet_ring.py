@@ -8,22 +8,15 @@ netns        instance                    test
 from __future__ import annotations
 
 import mmap
-import os
 import select
 import socket
 import struct
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 
 import pytest
-from pyroute2 import IPRoute
 
-from forwarder import netns, packet
 from forwarder.native import lib
-from tests.conftest import missing
 from tests.native.conftest import MakeInstance
+from tests.native.far import Far, packet_pair
 from tests.native.harness import MS, Instance, Port, frame
 from tests.offloads import GSO_TCPV4, NEEDS_CSUM, VNET_HDR_BYTES, vnet_header
 
@@ -35,66 +28,9 @@ CURSOR_AT = 64
 MARK_AT = 28  # struct tpacket2_hdr, tp_padding
 
 
-def wait_until_up(netlink: IPRoute) -> None:
-    """The other end hears of it by and by, and drops what it is given until then."""
-    deadline = time.monotonic() + 10
-    while netlink.link("get", ifname="far")[0].get_attr("IFLA_OPERSTATE") != "UP":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-@dataclass
-class Far:
-    """The device's other end."""
-
-    netns: str
-    socket: socket.socket
-
-    def send(self, *frames: bytes) -> None:
-        for data in frames:
-            self.socket.send(vnet_header() + data)
-
-    def set_link(self, state: str) -> None:
-        with netns.inside(self.netns), IPRoute() as netlink:
-            netlink.link("set", index=netlink.link_lookup(ifname="near")[0], state=state)
-            if state == "up":
-                wait_until_up(netlink)
-
-
-@pytest.fixture
-def far() -> Iterator[Far]:
-    if os.geteuid() != 0:
-        missing("network namespaces")
-    name = f"ttfwd-ring-{os.getpid()}"
-    netns.create(name)
-    try:
-        with netns.inside(name), IPRoute() as netlink, ExitStack() as stack:
-            with open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
-                file.write("1")
-            netlink.link("add", ifname="near", kind="veth", peer="far")
-            for device in ("near", "far"):
-                index = netlink.link_lookup(ifname=device)[0]
-                netlink.link("set", index=index, mtu=9000, state="up")
-            wait_until_up(netlink)
-            sender = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
-            sender.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
-            sender.bind(("far", 0))
-            yield Far(name, sender)
-    finally:
-        netns.remove(name)
-
-
 @pytest.fixture
 def made(instance: MakeInstance, far: Far) -> Instance:
-    """A packet port, and a socket that is its peer."""
-    made = instance(rx_mode="interrupt", batch=BATCH)
-    queue, plain = (socket.socket(fileno=fd) for (fd,) in packet.open_queues("near", far.netns, 1))
-    made.connect(
-        0, peer=1, mtu=9000, io=lib.TTF_IO_PACKET, header_bytes=VNET_HDR_BYTES, sockets=[queue], plain=plain
-    )
-    made.connect(1, peer=0, mtu=9000, header_bytes=VNET_HDR_BYTES)
-    made.ports[1].inside[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 24)
-    return made
+    return packet_pair(instance, far, BATCH)
 
 
 def crossed(made: Instance) -> list[bytes]:
@@ -190,7 +126,7 @@ def test_what_was_left_to_be_done_is_told_of_frames_of_both_kinds(
     cut = {"gso_type": GSO_TCPV4, "gso_size": 1448, "hdr_len": 54 + moved} if payload > 1448 else {}
     header = vnet_header(flags=NEEDS_CSUM, start=34 + moved, offset=16, **cut)
     sent = header + (tagged(data) if vlan else data)
-    far.socket.send(sent)
+    far.sender.send(sent)
     made.settle()
     assert made.ports[1].outside[0].recv(1 << 17) == sent
 
