@@ -3,8 +3,8 @@
 
 Called by forwarder.device. Options and constants are those of linux/if_packet.h and packet(7):
 PACKET_VNET_HDR carries what a local sender left to offload, PACKET_IGNORE_OUTGOING keeps out what the host
-itself sends, PACKET_RX_RING is what frames are received through (native/port_packet.c), and PACKET_TX_RING what
-most are sent through (native/packet_sender.c).
+itself sends, frames are received through PACKET_RX_RING (native/port_packet.c), and most are sent through
+PACKET_TX_RING (native/packet_sender.c).
 """
 
 import ctypes
