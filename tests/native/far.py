@@ -23,6 +23,7 @@ from tests.native.harness import Instance
 from tests.offloads import VNET_HDR_BYTES, vnet_header
 
 _SOL_PACKET, _PACKET_VNET_HDR = 263, 15
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _ETH_P_ALL = 3
 MTU = 9000
 
@@ -62,7 +63,7 @@ class Far:
                 )
                 sender.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
                 sender.bind(("far", 0))
-                capture.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+                capture.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 16 << 20)
                 capture.setblocking(False)
                 capture.bind(("far", _ETH_P_ALL))
                 yield cls(name, sender, capture)
@@ -111,5 +112,5 @@ def packet_pair(instance: Callable[..., Instance], far: Far, batch: int) -> Inst
         0, peer=1, mtu=MTU, io=lib.TTF_IO_PACKET, header_bytes=VNET_HDR_BYTES, sockets=[queue], plain=plain
     )
     made.connect(1, peer=0, mtu=MTU, header_bytes=VNET_HDR_BYTES)
-    made.ports[1].inside[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 24)
+    made.ports[1].inside[0].setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 16 << 20)
     return made
