@@ -169,6 +169,7 @@ def test_a_worker_that_lost_its_place_in_the_ring_loses_no_frame(made: Instance,
     assert crosses(made, far, short(3, 2 * SLOTS))
     assert made.all_drops() == {}
     assert made.total(0, "tx_packets") == 3 + 2 * SLOTS
+    assert made.total(0, "tx_calls") == 1 + 2 * SLOTS // BATCH + 2, "one in vain, and one to find it again"
 
 
 def test_a_device_that_is_down_is_named_and_comes_back(made: Instance, far: Far) -> None:
