@@ -26,8 +26,7 @@ int packet_sender_ready(struct packet_sender *sender, uint64_t *calls);
 /* Is the ring for such a frame? Not if it asks for something, is too long for a slot, or for the device. */
 int packet_sender_takes(const struct packet_sender *sender, const struct port_frame *frame);
 
-/* What struct port_driver, tx, is to do, up to the first frame that isn't taken. 0: the ring is of no use
- * now. */
+/* What struct port_driver, tx, is to do, up to the first frame that isn't taken. 0: not by the ring now. */
 int packet_sender_send(struct packet_sender *sender, const struct port_frame *frames, uint32_t count,
 		       uint64_t *calls);
 

@@ -7,8 +7,7 @@
  *   port_mmsg.c   a socket by recvmmsg() and sendmmsg(): a system call a burst (turbotap, and AF_UNIX
  *                 datagram sockets in the tests)
  *   port_burst.c  a socket of turbotap by burst messages: a system call a burst, and a message too
- *   port_packet.c AF_PACKET by a ring that the kernel fills, and one that it empties: a system call a burst
- * out
+ *   port_packet.c AF_PACKET by two rings: the kernel fills one, and empties one by a system call a burst
  */
 #ifndef TTF_PORT_H
 #define TTF_PORT_H

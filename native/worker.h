@@ -49,11 +49,10 @@ struct ttf_port_config {
 	uint32_t generation;
 	uint32_t queues;
 	uint32_t mtu;
-	int32_t peer;	       /* -1: none */
-	int32_t fd;	       /* this worker's queue, borrowed; -1: the port has none here */
-	int32_t plain_fd;      /* TTF_IO_PACKET: another socket, with a transmit ring, for frames that ask for
-				  nothing */
-	uint32_t io;	       /* enum ttf_io */
+	int32_t peer;	  /* -1: none */
+	int32_t fd;	  /* this worker's queue, borrowed; -1: the port has none here */
+	int32_t plain_fd; /* TTF_IO_PACKET: a socket with a transmit ring, for frames that ask for nothing */
+	uint32_t io;	  /* enum ttf_io */
 	uint32_t header_bytes; /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
 	uint32_t offloads;     /* TTF_OFFLOAD_ bits that the port takes; 0 without a header */
 };
