@@ -2,7 +2,6 @@
 #include "packet_sender.h"
 
 #include <errno.h>
-#include <linux/if_packet.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,7 @@
 #include "flow.h"
 #include "forward.h"
 #include "offload.h"
-#include "packet_ring.h"
+#include "packet_slot.h"
 
 #define RING_BYTES ((size_t)TTF_PACKET_TX_SLOTS * TTF_PACKET_SLOT_BYTES)
 /* Where the kernel looks for the frame, or rather for its offload header (tpacket_parse_header()). */
@@ -35,13 +34,7 @@ struct packet_sender {
 
 static struct tpacket2_hdr *slot_at(const struct packet_sender *sender, uint32_t index)
 {
-	index &= TTF_PACKET_TX_SLOTS - 1;
-	return (struct tpacket2_hdr *)(void *)(sender->slots + (size_t)index * TTF_PACKET_SLOT_BYTES);
-}
-
-static uint32_t status_of(const struct tpacket2_hdr *slot)
-{
-	return load_acquire(&slot->tp_status); /* pairs with __packet_set_status() in the kernel */
+	return packet_slot(sender->slots, TTF_PACKET_TX_SLOTS, index);
 }
 
 static int flush(const struct packet_sender *sender, uint64_t *calls)
@@ -60,7 +53,7 @@ static void find_next(struct packet_sender *sender, uint64_t *calls)
 	for (uint32_t i = 0; i < TTF_PACKET_TX_SLOTS; i++) {
 		struct tpacket2_hdr *slot = slot_at(sender, i);
 
-		if (status_of(slot) == TP_STATUS_SENDING)
+		if (packet_slot_status(slot) == TP_STATUS_SENDING)
 			continue;
 		slot->tp_len = 0;
 		store_release(&slot->tp_status, TP_STATUS_SEND_REQUEST);
@@ -68,7 +61,7 @@ static void find_next(struct packet_sender *sender, uint64_t *calls)
 	flush(sender, calls);
 	for (uint32_t i = 0; i < TTF_PACKET_TX_SLOTS; i++) {
 		struct tpacket2_hdr *slot = slot_at(sender, i);
-		uint32_t status = status_of(slot);
+		uint32_t status = packet_slot_status(slot);
 
 		if (status & TP_STATUS_WRONG_FORMAT) {
 			sender->next = i;
@@ -121,7 +114,7 @@ int packet_sender_ready(struct packet_sender *sender, uint64_t *calls)
 {
 	if (!sender->known)
 		find_next(sender, calls);
-	return sender->known && status_of(slot_at(sender, sender->next)) == TP_STATUS_AVAILABLE;
+	return sender->known && packet_slot_status(slot_at(sender, sender->next)) == TP_STATUS_AVAILABLE;
 }
 
 int packet_sender_takes(const struct packet_sender *sender, const struct port_frame *frame)
@@ -153,7 +146,7 @@ int packet_sender_send(struct packet_sender *sender, const struct port_frame *fr
 	while (n < count && packet_sender_takes(sender, &frames[n])) {
 		struct tpacket2_hdr *slot = slot_at(sender, sender->next + n);
 
-		if (status_of(slot) != TP_STATUS_AVAILABLE)
+		if (packet_slot_status(slot) != TP_STATUS_AVAILABLE)
 			break;
 		fill(slot, &frames[n++]);
 	}
@@ -162,7 +155,7 @@ int packet_sender_send(struct packet_sender *sender, const struct port_frame *fr
 	for (sent = n; sent; sent--) {
 		struct tpacket2_hdr *slot = slot_at(sender, sender->next + sent - 1);
 
-		if (!(status_of(slot) & UNSENT))
+		if (!(packet_slot_status(slot) & UNSENT))
 			break;
 		store_release(&slot->tp_status, TP_STATUS_AVAILABLE);
 	}

@@ -75,7 +75,8 @@ struct port_driver {
 	 */
 	int (*tx)(struct port_queue *queue, struct port_frame *frames, uint32_t count, uint64_t *calls);
 
-	/* Packets that the kernel dropped for want of room since the last call; looked at every slice. */
+	/* Packets that the kernel dropped for want of room since the last call. Called every slice, so that a
+	 * driver looks at its device, too. */
 	uint64_t (*drops)(struct port_queue *queue);
 
 	/* What a driver needs for each queue, if anything: made before, and unmade after all others. */

@@ -11,15 +11,14 @@
  * in the ring itself, with what it takes to follow a reader that was killed in between: see resume().
  */
 #include <errno.h>
-#include <linux/if_packet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "atomic.h"
 #include "flow.h"
-#include "packet_ring.h"
 #include "packet_sender.h"
+#include "packet_slot.h"
 #include "port_socket.h"
 #include "prefetch.h"
 
@@ -51,13 +50,7 @@ struct packet_ring {
 
 static struct tpacket2_hdr *slot_at(const struct packet_ring *ring, uint32_t index)
 {
-	index &= TTF_PACKET_SLOTS - 1;
-	return (struct tpacket2_hdr *)(void *)(ring->slots + (size_t)index * TTF_PACKET_SLOT_BYTES);
-}
-
-static uint32_t status_of(const struct tpacket2_hdr *slot)
-{
-	return load_acquire(&slot->tp_status); /* pairs with __packet_set_status() in the kernel */
+	return packet_slot(ring->slots, TTF_PACKET_SLOTS, index);
 }
 
 static uint32_t after(uint32_t index)
@@ -109,13 +102,13 @@ static void resume(struct port_queue *queue)
 {
 	struct packet_ring *ring = queue->ring;
 	struct tpacket2_hdr *slot = slot_at(ring, ring->next);
-	uint32_t status = status_of(slot);
+	uint32_t status = packet_slot_status(slot);
 
 	if ((load_relaxed(&ring->cursor->releasing) & (TTF_PACKET_SLOTS - 1)) == after(ring->next) &&
 	    (!(status & TP_STATUS_USER) || !slot->tp_padding[0])) {
 		move_on(ring);
 		slot = slot_at(ring, ring->next);
-		status = status_of(slot);
+		status = packet_slot_status(slot);
 	}
 	clear_error(queue->fd);
 	if (status & TP_STATUS_USER && status & TP_STATUS_COPY && !stands_for_next(queue, slot))
@@ -251,7 +244,7 @@ static int packet_rx(struct port_queue *queue, struct port_frame *frames, uint32
 
 	while (n < count && bytes < TTF_BURST_BYTES) {
 		struct tpacket2_hdr *slot = slot_at(ring, ring->next);
-		uint32_t status = status_of(slot);
+		uint32_t status = packet_slot_status(slot);
 		struct port_frame *frame = &frames[n];
 		int got = 1;
 
