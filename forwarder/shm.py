@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """POSIX shared memory segments of an instance: create, attach, check, sweep, unlink.
 
-Called by the supervisor (create, sweep, unlink) and by workers (attach). A segment's layout is that of
-native/abi.h; its header is checked before anything else in it is believed.
+A segment's layout is that of native/abi.h; its header is checked before anything else in it is believed.
 """
 
 import errno

@@ -225,22 +225,22 @@ static_assert(sizeof(struct ttf_instance_stats) == 256, "whole lines");
 
 /* --------------------------------------------------------------------------------------- rings */
 
-enum ttf_control {
-	TTF_CONTROL_RUN,   /* receive, forward, consume */
-	TTF_CONTROL_DRAIN, /* receive no more; consume what the rings hold until told to stop */
-	TTF_CONTROL_STOP   /* read what the kernel's queues hold, drop it by name, and return */
+enum ttf_run_state {
+	TTF_RUN_STATE_RUN,   /* receive, forward, consume */
+	TTF_RUN_STATE_DRAIN, /* receive no more; consume what the rings hold until told to stop */
+	TTF_RUN_STATE_STOP   /* read what the kernel's queues hold, drop it by name, and return */
 };
 
 /* One per worker. The control line is the supervisor's, the sleep line the worker's. */
-struct ttf_control_words {
-	uint32_t control;   /* enum ttf_control */
+struct ttf_run_words {
+	uint32_t run_state; /* enum ttf_run_state */
 	uint32_t attention; /* changes when a message waits in the control channel */
 	uint32_t reserved[30];
-	uint32_t sleeping;     /* the worker is about to sleep, or sleeps: ring its doorbell */
-	uint32_t control_seen; /* enum ttf_control that the loop last acted on */
+	uint32_t sleeping;	 /* the worker is about to sleep, or sleeps: ring its doorbell */
+	uint32_t run_state_seen; /* enum ttf_run_state that the loop last acted on */
 	uint32_t reserved2[30];
 };
-static_assert(sizeof(struct ttf_control_words) == 256, "two line pairs");
+static_assert(sizeof(struct ttf_run_words) == 256, "two line pairs");
 
 #define TTF_DESC_FLOOD 0x1u   /* to every port that the consumer owns for the key in out_generation */
 #define TTF_DESC_OFFLOAD 0x2u /* the frame's offload header asks for something: it must be looked at */
@@ -297,7 +297,7 @@ static_assert(sizeof(struct ttf_fdb_entry) * TTF_FDB_WAYS == TTF_CACHE_LINE, "a 
 /*
  * A frame: [pad][virtio_net_hdr][Ethernet ...]. The offload header ends where the Ethernet header
  * begins, on a line of its own. It is meant only where a flag beside the frame says so (TTF_DESC_OFFLOAD,
- * struct port_frame): most frames ask for nothing, and a line that isn't read needn't travel between cores.
+ * struct ttf_frame): most frames ask for nothing, and a line that isn't read needn't travel between cores.
  * The largest frame is a 64 KiB segment. Memory that is never touched is never resident; the stride is
  * an odd number of line pairs, so that the first lines of successive frames fall into different sets.
  */

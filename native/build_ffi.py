@@ -20,10 +20,10 @@ HEADERS = (
     "abi.h",
     "layout.h",
     "forward.h",
-    "generate.h",
+    "pktgen.h",
     "worker.h",
     "recover.h",
-    "control.h",
+    "run_state.h",
     "privilege.h",
     "uring.h",
     "packet_ring.h",
@@ -35,9 +35,9 @@ KERNEL_TYPES = "typedef uint32_t __u32; typedef int32_t __s32; typedef uint64_t 
 # to test them one operation at a time.
 INLINE = """
 struct pool { uint8_t *base; uint32_t frames; uint32_t free; uint32_t *stack; ...; };
-int pool_init(struct pool *pool, void *segment, int owner);
-void pool_exit(struct pool *pool);
-int pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count);
+int ttf_pool_init(struct pool *pool, void *segment, int owner);
+void ttf_pool_exit(struct pool *pool);
+int ttf_pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count);
 uint8_t *pool_eth(const struct pool *pool, uint32_t frame);
 uint32_t pool_peek(const struct pool *pool, uint32_t i);
 void pool_take(struct pool *pool, uint32_t count);
@@ -57,16 +57,16 @@ void ring_complete(struct ttf_ring *ring);
 uint32_t ring_abandon(struct ttf_ring *ring);
 
 uint32_t ttf_flow_hash(const uint8_t *eth, uint32_t length);
-void fdb_learn(struct ttf_fdb *fdb, const uint8_t *mac, uint32_t port, uint64_t now_ns);
-int fdb_lookup(const struct ttf_fdb *fdb, const uint8_t *mac, uint64_t now_ns);
+void ttf_fdb_learn(struct ttf_fdb *fdb, const uint8_t *mac, uint32_t port, uint64_t now_ns);
+int ttf_fdb_lookup(const struct ttf_fdb *fdb, const uint8_t *mac, uint64_t now_ns);
 uint32_t ttf_fdb_flush(struct ttf_fdb *fdb, uint32_t port);
 struct offload_request { uint32_t wants; uint32_t headers; ...; };
-int offload_parse(const uint8_t *eth, uint32_t length, struct offload_request *request);
-int offload_oversize(const struct offload_request *request, const uint8_t *eth, uint32_t length,
+int ttf_vnet_hdr_parse(const uint8_t *eth, uint32_t length, struct offload_request *request);
+int ttf_vnet_hdr_oversize(const struct offload_request *request, const uint8_t *eth, uint32_t length,
     uint32_t mtu);
-void offload_complete(const struct offload_request *request, uint8_t *eth, uint32_t length);
-uint32_t segment_count(const struct offload_request *request, uint32_t length);
-uint32_t segment_cut(const struct offload_request *request, const uint8_t *eth, uint32_t length,
+void ttf_vnet_hdr_complete(const struct offload_request *request, uint8_t *eth, uint32_t length);
+uint32_t ttf_gso_packets(const struct offload_request *request, uint32_t length);
+uint32_t ttf_gso_packet(const struct offload_request *request, const uint8_t *eth, uint32_t length,
     uint32_t index, uint8_t *packet);
 """
 
@@ -111,7 +111,7 @@ ffibuilder.set_source(
     "forwarder._native",
     "\n".join(
         f'#include "{name}"'
-        for name in (*HEADERS, "pool.h", "ring.h", "flow.h", "fdb.h", "offload.h", "segment.h")
+        for name in (*HEADERS, "pool.h", "ring.h", "flow_hash.h", "fdb.h", "vnet_hdr.h", "gso.h")
     ),
     sources=sorted(f"native/{path.name}" for path in HERE.glob("*.c")),
     include_dirs=["native"],

@@ -2,7 +2,7 @@
 #include "fdb.h"
 
 #include "atomic.h"
-#include "flow.h"
+#include "flow_hash.h"
 
 #define VALID 1ull
 #define REFRESH_NS 1000000000ull /* a busy source writes its line once a second, not once a packet */
@@ -32,7 +32,7 @@ static uint64_t bucket_of(uint64_t mac)
 	return mix64(mac) & (TTF_FDB_BUCKETS - 1);
 }
 
-void fdb_learn(struct ttf_fdb *fdb, const uint8_t *mac, uint32_t port, uint64_t now_ns)
+void ttf_fdb_learn(struct ttf_fdb *fdb, const uint8_t *mac, uint32_t port, uint64_t now_ns)
 {
 	uint64_t value = fdb_mac(mac);
 	struct ttf_fdb_entry *bucket = fdb->entries[bucket_of(value)];
@@ -67,7 +67,7 @@ void fdb_learn(struct ttf_fdb *fdb, const uint8_t *mac, uint32_t port, uint64_t 
 		store_relaxed(&victim->seen_ns, now_ns);
 }
 
-int fdb_lookup(const struct ttf_fdb *fdb, const uint8_t *mac, uint64_t now_ns)
+int ttf_fdb_lookup(const struct ttf_fdb *fdb, const uint8_t *mac, uint64_t now_ns)
 {
 	uint64_t value = fdb_mac(mac);
 	const struct ttf_fdb_entry *bucket = fdb->entries[bucket_of(value)];

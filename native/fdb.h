@@ -23,10 +23,10 @@ static inline uint64_t fdb_mac(const uint8_t *mac)
 }
 
 /* `mac` was seen as a source on `port`. Multicast and zero addresses are not learned. */
-void fdb_learn(struct ttf_fdb *fdb, const uint8_t *mac, uint32_t port, uint64_t now_ns);
+void ttf_fdb_learn(struct ttf_fdb *fdb, const uint8_t *mac, uint32_t port, uint64_t now_ns);
 
 /* The port of `mac`, or FDB_UNKNOWN: never seen, aged, or multicast. */
-int fdb_lookup(const struct ttf_fdb *fdb, const uint8_t *mac, uint64_t now_ns);
+int ttf_fdb_lookup(const struct ttf_fdb *fdb, const uint8_t *mac, uint64_t now_ns);
 
 /* Forget all that was learned on `port`, before its slot becomes another port. Returns how many. */
 uint32_t ttf_fdb_flush(struct ttf_fdb *fdb, uint32_t port);

@@ -4,14 +4,14 @@
 #include <string.h>
 
 #include "fdb.h"
-#include "flow.h"
+#include "flow_hash.h"
 
 static struct forward_verdict verdict(uint32_t kind, uint32_t value)
 {
 	return (struct forward_verdict){ kind, value };
 }
 
-static struct forward_verdict xconnect(const struct ttf_forward *table, uint32_t in_port)
+static struct forward_verdict xconnect(const struct forward_table *table, uint32_t in_port)
 {
 	int peer = table->peer[in_port];
 
@@ -19,13 +19,13 @@ static struct forward_verdict xconnect(const struct ttf_forward *table, uint32_t
 			  verdict(TTF_VERDICT_PORT, (uint32_t)peer);
 }
 
-static struct forward_verdict bridge(const struct ttf_forward *table, uint32_t in_port, const uint8_t *eth,
+static struct forward_verdict bridge(const struct forward_table *table, uint32_t in_port, const uint8_t *eth,
 				     uint64_t now_ns)
 {
 	int port;
 
-	fdb_learn(table->fdb, eth + 6, in_port, now_ns);
-	port = fdb_lookup(table->fdb, eth, now_ns);
+	ttf_fdb_learn(table->fdb, eth + 6, in_port, now_ns);
+	port = ttf_fdb_lookup(table->fdb, eth, now_ns);
 	if (port == FDB_UNKNOWN)
 		return verdict(TTF_VERDICT_FLOOD, 0);
 	/* Its segment has the frame already: sending it back would be a second copy, or a storm. */
@@ -44,7 +44,7 @@ static struct forward_verdict macswap(uint32_t in_port, uint8_t *eth)
 	return verdict(TTF_VERDICT_PORT, in_port);
 }
 
-struct forward_verdict forward(const struct ttf_forward *table, uint32_t in_port, uint8_t *eth,
+struct forward_verdict forward(const struct forward_table *table, uint32_t in_port, uint8_t *eth,
 			       uint32_t length, uint64_t now_ns)
 {
 	if (length < TTF_ETH_HLEN)
@@ -67,5 +67,5 @@ int ttf_oversize(const uint8_t *eth, uint32_t length, uint32_t mtu)
 
 	if (length <= mtu + TTF_ETH_HLEN)
 		return 0;
-	return length - flow_payload(eth, length, &ethertype) > mtu;
+	return length - ttf_eth_payload(eth, length, &ethertype) > mtu;
 }

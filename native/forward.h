@@ -26,7 +26,7 @@ struct forward_verdict {
 	uint32_t value;
 };
 
-struct ttf_forward {
+struct forward_table {
 	uint32_t mode;
 	int16_t peer[TTF_MAX_PORTS]; /* xconnect: slot of the peer, -1 if none */
 	struct ttf_fdb *fdb;	     /* bridge */
@@ -36,7 +36,7 @@ struct ttf_forward {
  * macswap swaps the addresses in place; bridge learns the source address. Nothing else is written.
  * now_ns: CLOCK_MONOTONIC_COARSE, for ageing.
  */
-struct forward_verdict forward(const struct ttf_forward *table, uint32_t in_port, uint8_t *eth,
+struct forward_verdict forward(const struct forward_table *table, uint32_t in_port, uint8_t *eth,
 			       uint32_t length, uint64_t now_ns);
 
 /* Is a frame of this length more than a port of this MTU carries? VLAN tags don't count. */

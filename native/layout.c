@@ -45,7 +45,7 @@ static uint64_t control_at(void)
 
 static uint64_t rings_at(uint32_t workers)
 {
-	return control_at() + (uint64_t)workers * sizeof(struct ttf_control_words);
+	return control_at() + (uint64_t)workers * sizeof(struct ttf_run_words);
 }
 
 static uint64_t fdb_at(uint32_t workers, uint32_t slots)
@@ -178,9 +178,9 @@ struct ttf_ring_stats *ttf_stats_ring(void *base, uint32_t from, uint32_t to)
 	       (uint64_t)from * header->workers + to;
 }
 
-struct ttf_control_words *ttf_rings_control(void *base, uint32_t worker)
+struct ttf_run_words *ttf_rings_run_words(void *base, uint32_t worker)
 {
-	return (struct ttf_control_words *)((char *)base + control_at()) + worker;
+	return (struct ttf_run_words *)((char *)base + control_at()) + worker;
 }
 
 struct ttf_ring *ttf_rings_ring(void *base, uint32_t from, uint32_t to)

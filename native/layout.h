@@ -30,7 +30,7 @@ struct ttf_port_stats *ttf_stats_port(void *base, uint32_t port);
 struct ttf_counters *ttf_stats_queue(void *base, uint32_t port, uint32_t worker);
 struct ttf_ring_stats *ttf_stats_ring(void *base, uint32_t from, uint32_t to);
 
-struct ttf_control_words *ttf_rings_control(void *base, uint32_t worker);
+struct ttf_run_words *ttf_rings_run_words(void *base, uint32_t worker);
 struct ttf_ring *ttf_rings_ring(void *base, uint32_t from, uint32_t to);
 struct ttf_fdb *ttf_rings_fdb(void *base);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The rings of packet sockets (TPACKET_V2, Documentation/networking/packet_mmap.rst): asked for by
- * forwarder/packet.py. What is received lies in one that port_packet.c maps, what is sent in another
- * socket's, which packet_sender.c maps. They belong to the sockets, and outlive the worker.
+ * forwarder/devices/packet.py. What is received lies in one that packet_rx.c maps, what is sent in another
+ * socket's, which packet_tx.c maps. They belong to the sockets, and outlive the worker.
  */
 #ifndef TTF_PACKET_RING_H
 #define TTF_PACKET_RING_H

@@ -6,7 +6,7 @@
 
 #include "ring.h"
 
-int pool_init(struct pool *pool, void *segment, int owner)
+int ttf_pool_init(struct pool *pool, void *segment, int owner)
 {
 	const struct ttf_frames *head = segment;
 
@@ -20,14 +20,14 @@ int pool_init(struct pool *pool, void *segment, int owner)
 	return pool->stack ? 0 : -ENOMEM;
 }
 
-void pool_exit(struct pool *pool)
+void ttf_pool_exit(struct pool *pool)
 {
 	free(pool->stack);
 	pool->stack = NULL;
 	pool->free = 0;
 }
 
-int pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count)
+int ttf_pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count)
 {
 	uint8_t *held = calloc(pool->frames, 1);
 

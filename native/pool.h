@@ -4,7 +4,7 @@
  *
  * The free list is private to the owner and LIFO, so that warm frames are used again. It needs no repair
  * after a crash: a frame is free unless a ring still holds it, so a new incarnation rebuilds the list
- * from its rings (pool_rebuild()).
+ * from its rings (ttf_pool_rebuild()).
  */
 #ifndef TTF_POOL_H
 #define TTF_POOL_H
@@ -19,8 +19,8 @@ struct pool {
 };
 
 /* Map a checked frames segment. The stack is allocated for its owner only. 0 or -ENOMEM. */
-int pool_init(struct pool *pool, void *segment, int owner);
-void pool_exit(struct pool *pool);
+int ttf_pool_init(struct pool *pool, void *segment, int owner);
+void ttf_pool_exit(struct pool *pool);
 
 struct ttf_ring;
 
@@ -29,7 +29,7 @@ struct ttf_ring;
  * over) still holds. Consumers may be completing meanwhile; each ring's reclaimed index follows what was
  * seen. Frame numbers out of range are ignored. 0 or -ENOMEM.
  */
-int pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count);
+int ttf_pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count);
 
 static inline uint8_t *pool_eth(const struct pool *pool, uint32_t frame)
 {

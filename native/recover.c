@@ -56,7 +56,7 @@ uint64_t ttf_recover_worker(void *stats, void *rings, uint32_t worker)
 		out += packets_out(queue);
 	}
 	store_release(&mine->lost_in_crash, in - out);
-	store_relaxed(&ttf_rings_control(rings, worker)->sleeping, 0);
+	store_relaxed(&ttf_rings_run_words(rings, worker)->sleeping, 0);
 	return mine->lost_in_crash - before;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What Python asks of io_uring: whether driver `uring` (port_uring.c) would get a ring. */
+/* What Python asks of io_uring: whether driver `uring` (uring.c) would get a ring. */
 #ifndef TTF_URING_H
 #define TTF_URING_H
 

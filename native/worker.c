@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "flow.h"
-#include "offload.h"
+#include "flow_hash.h"
+#include "vnet_hdr.h"
 #include "prefetch.h"
 #include "worker_internal.h"
 
@@ -25,7 +25,7 @@ static uint32_t burst_bucket(uint32_t count)
 	return 31u - (uint32_t)__builtin_clz(count);
 }
 
-static void count_received(struct ttf_counters *stats, const struct port_frame *frames, uint32_t count,
+static void count_received(struct ttf_counters *stats, const struct ttf_frame *frames, uint32_t count,
 			   uint64_t calls)
 {
 	uint64_t bytes = 0;
@@ -39,7 +39,7 @@ static void count_received(struct ttf_counters *stats, const struct port_frame *
 }
 
 /* Returns 1 when a ring holds the frame now. */
-static int forward_frame(struct ttf_worker *worker, uint32_t slot, uint32_t frame, struct port_frame view)
+static int forward_frame(struct ttf_worker *worker, uint32_t slot, uint32_t frame, struct ttf_frame view)
 {
 	struct ttf_counters *stats = worker->ports[slot].stats;
 	struct forward_verdict verdict;
@@ -51,7 +51,7 @@ static int forward_frame(struct ttf_worker *worker, uint32_t slot, uint32_t fram
 	}
 	/* Whatever becomes of it: a header that makes no sense goes no further than here. */
 	if (view.offload && view.length >= TTF_ETH_HLEN &&
-	    offload_parse(view.eth, view.length, &request) < 0) {
+	    ttf_vnet_hdr_parse(view.eth, view.length, &request) < 0) {
 		drop(stats, TTF_DROP_OFFLOAD, 1);
 		return 0;
 	}
@@ -122,7 +122,7 @@ static void consume_desc(struct ttf_worker *worker, struct ring_in *in, const st
 	struct ttf_counters *orphans = &worker->stats->orphans;
 	const struct worker_port *in_port;
 	struct worker_port *out_port;
-	struct port_frame view;
+	struct ttf_frame view;
 
 	if (desc.frame >= in->pool.frames || desc.length < TTF_ETH_HLEN ||
 	    desc.length > TTF_FRAME_MAX_BYTES || desc.in_port >= TTF_MAX_PORTS ||
@@ -131,9 +131,9 @@ static void consume_desc(struct ttf_worker *worker, struct ring_in *in, const st
 		drop(orphans, TTF_DROP_BAD_DESC, 1);
 		return;
 	}
-	view = (struct port_frame){ .eth = pool_eth(&in->pool, desc.frame),
-				    .length = desc.length,
-				    .offload = desc.flags & TTF_DESC_OFFLOAD };
+	view = (struct ttf_frame){ .eth = pool_eth(&in->pool, desc.frame),
+				   .length = desc.length,
+				   .offload = desc.flags & TTF_DESC_OFFLOAD };
 	if (desc.flags & TTF_DESC_FLOOD) {
 		in_port = &worker->ports[desc.in_port];
 		if (!in_port->used || (uint16_t)in_port->generation != desc.in_generation)
@@ -203,12 +203,12 @@ static uint32_t receive_ports(struct ttf_worker *worker, int discard)
 
 static uint32_t generate_burst(struct ttf_worker *worker, struct worker_port *port)
 {
-	uint32_t count = generator_due(port->generator, now_precise_ns(), worker->batch);
+	uint32_t count = ttf_pktgen_due(port->generator, now_precise_ns(), worker->batch);
 
 	if (!count)
 		return 0;
 	count_add(&port->stats->generated_packets, count);
-	generator_fill(port->generator, port->frames, count);
+	ttf_pktgen_fill(port->generator, port->frames, count);
 	port->out = count;
 	flush(worker);
 	return count;
@@ -256,7 +256,7 @@ static void note_errors(struct ttf_worker *worker, nfds_t count)
 /* Sleep until a packet, a doorbell, a message, or until_ns (CLOCK_MONOTONIC). */
 static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uint64_t until_ns)
 {
-	struct ttf_control_words *control = worker->control;
+	struct ttf_run_words *run_words = worker->run_words;
 	struct pollfd *polls = worker->polls;
 	uint64_t now = now_precise_ns();
 	nfds_t count = 0;
@@ -278,9 +278,9 @@ static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uin
 	}
 	wait_ns = until_ns > now ? until_ns - now : 0;
 
-	store_relaxed(&control->sleeping, 1);
-	fence_seq_cst(); /* see publish_rings() in output.c */
-	if (!rings_waiting(worker) && load_relaxed(&control->attention) == attention) {
+	store_relaxed(&run_words->sleeping, 1);
+	fence_seq_cst(); /* see publish_rings() in steer.c */
+	if (!rings_waiting(worker) && load_relaxed(&run_words->attention) == attention) {
 		struct timespec timeout = { (time_t)(wait_ns / 1000000000ull),
 					    (long)(wait_ns % 1000000000ull) };
 
@@ -294,7 +294,7 @@ static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uin
 		}
 		count_add(&worker->stats->sleeps, 1);
 	}
-	store_relaxed(&control->sleeping, 0);
+	store_relaxed(&run_words->sleeping, 0);
 }
 
 /* ------------------------------------------------------------------------------------- the loop */
@@ -325,15 +325,15 @@ static void idle(struct ttf_worker *worker, uint32_t attention, uint64_t until_n
  * What one round does under each control word:
  *
  *   RUN    receive, generate, consume
- *   DRAIN  receive until a round finds nothing or DRAIN_NS is over, then only consume; the control_seen
+ *   DRAIN  receive until a round finds nothing or DRAIN_NS is over, then only consume; the run_state_seen
  *          word says when: from then on this worker's rings get nothing new
  *   STOP   consume; what the kernel's queues still hold is counted and dropped by name; then the end
  */
-static uint32_t run_round(struct ttf_worker *worker, uint32_t control)
+static uint32_t run_round(struct ttf_worker *worker, uint32_t run_state)
 {
 	uint32_t moved = 0;
 
-	if (control == TTF_CONTROL_RUN) {
+	if (run_state == TTF_RUN_STATE_RUN) {
 		moved = receive_ports(worker, 0) + generate_ports(worker);
 	} else if (!worker->drained) {
 		if (!worker->drain_since_ns)
@@ -345,8 +345,8 @@ static uint32_t run_round(struct ttf_worker *worker, uint32_t control)
 	}
 	if (worker->workers > 1)
 		moved += consume_rings(worker);
-	if (control != TTF_CONTROL_RUN && worker->drained)
-		store_release(&worker->control->control_seen, control);
+	if (run_state != TTF_RUN_STATE_RUN && worker->drained)
+		store_release(&worker->run_words->run_state_seen, run_state);
 	return moved;
 }
 
@@ -387,7 +387,7 @@ static void slice_ends(struct ttf_worker *worker, uint64_t began_ns)
 
 uint32_t ttf_worker_attention(const struct ttf_worker *worker)
 {
-	return load_acquire(&worker->control->attention); /* pairs with ttf_control_attention() */
+	return load_acquire(&worker->run_words->attention); /* pairs with ttf_run_state_attention() */
 }
 
 int ttf_worker_run(struct ttf_worker *worker, uint64_t slice_ns, uint32_t attention)
@@ -398,16 +398,16 @@ int ttf_worker_run(struct ttf_worker *worker, uint64_t slice_ns, uint32_t attent
 
 	slice_begins(worker);
 	for (;;) {
-		uint32_t control = load_acquire(&worker->control->control);
+		uint32_t run_state = load_acquire(&worker->run_words->run_state);
 		uint32_t moved;
 
 		worker->now_ns = now_coarse_ns();
 		store_relaxed(&worker->stats->heartbeat_ns, worker->now_ns);
-		moved = run_round(worker, control);
+		moved = run_round(worker, run_state);
 		count_add(&worker->stats->rounds, 1);
 		if (moved && !worker->busy_since_ns)
 			worker->busy_since_ns = now_precise_ns();
-		if (!moved && worker->drained && control == TTF_CONTROL_STOP) {
+		if (!moved && worker->drained && run_state == TTF_RUN_STATE_STOP) {
 			discard_rest(worker);
 			end = TTF_RUN_STOPPED;
 			break;

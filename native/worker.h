@@ -2,7 +2,7 @@
 /*
  * One worker: its ports, its pool, its row and column of the ring matrix, and the loop over them.
  *
- * Called by forwarder/worker.py alone: create, attach ports, then ttf_worker_run() slice after slice.
+ * Called by forwarder/worker/main.py alone: create, attach ports, then ttf_worker_run() slice after slice.
  * Between slices ports come and go; during one nothing is allocated, logged, locked or asked of Python.
  */
 #ifndef TTF_WORKER_H
@@ -10,7 +10,7 @@
 
 #include "abi.h"
 #include "forward.h"
-#include "generate.h"
+#include "pktgen.h"
 
 enum ttf_steering {
 	TTF_STEERING_QUEUE, /* the worker that received a packet sends it */
@@ -23,12 +23,12 @@ enum ttf_rx_mode {
 	TTF_RX_ADAPTIVE	  /* sleeps spin_ns after the last packet */
 };
 
-enum ttf_io {
-	TTF_IO_RW,
-	TTF_IO_MMSG,
-	TTF_IO_PACKET, /* an AF_PACKET socket with the ring of packet_ring.h */
-	TTF_IO_BURST,  /* a burst a message, on a turbotap socket with TURBOTAP_BURST */
-	TTF_IO_URING
+enum ttf_driver {
+	TTF_DRIVER_TAP,
+	TTF_DRIVER_TURBOTAP_MMSG,
+	TTF_DRIVER_PACKET,	   /* an AF_PACKET socket with the ring of packet_ring.h */
+	TTF_DRIVER_TURBOTAP_BURST, /* a burst a message, on a turbotap socket with TURBOTAP_BURST */
+	TTF_DRIVER_URING
 };
 
 struct ttf_worker_config {
@@ -45,14 +45,15 @@ struct ttf_worker_config {
 };
 
 struct ttf_port_config {
-	uint32_t slot;
+	uint32_t port_id;
 	uint32_t generation;
 	uint32_t queues;
 	uint32_t mtu;
 	int32_t peer;	  /* -1: none */
 	int32_t fd;	  /* this worker's queue, borrowed; -1: the port has none here */
-	int32_t plain_fd; /* TTF_IO_PACKET: a socket with a transmit ring, for frames that ask for nothing */
-	uint32_t io;	  /* enum ttf_io */
+	int32_t plain_fd; /* TTF_DRIVER_PACKET: a socket with a transmit ring, for frames that ask for nothing
+			   */
+	uint32_t driver;  /* enum ttf_driver */
 	uint32_t header_bytes; /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
 	uint32_t offloads;     /* TTF_OFFLOAD_ bits that the port takes; 0 without a header */
 };
@@ -74,7 +75,7 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 int ttf_worker_set_peer(struct ttf_worker *worker, uint32_t slot, int32_t peer);
 
 /* Have a port's queue generate. 0, -EINVAL, -ENOMEM. */
-int ttf_worker_generate(struct ttf_worker *worker, uint32_t slot, const struct ttf_generate_config *config);
+int ttf_worker_pktgen(struct ttf_worker *worker, uint32_t slot, const struct ttf_pktgen_config *config);
 
 /*
  * Forward what the port's queue still holds (bounded), then forget the port: frames for it are from now

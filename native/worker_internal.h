@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What worker.c (the loop), output.c (which worker sends), transmit.c (where frames leave) and attach.c
+ * What worker.c (the loop), steer.c (which worker sends), egress.c (where frames leave) and worker_ports.c
  * (ports come and go) share.
  */
 #ifndef TTF_WORKER_INTERNAL_H
@@ -10,7 +10,7 @@
 
 #include "atomic.h"
 #include "pool.h"
-#include "port.h"
+#include "driver.h"
 #include "ring.h"
 #include "worker.h"
 
@@ -22,18 +22,18 @@ struct worker_port {
 	uint32_t offloads; /* TTF_OFFLOAD_ bits that it takes; the rest is done before it gets a frame */
 	int serves;	   /* this worker has a queue of the port */
 	int error;	   /* errno of a queue that stopped working, looked at again every slice */
-	struct port_queue queue;
+	struct ttf_queue queue;
 	struct ttf_counters *stats;
-	struct generator *generator;
+	struct pktgen *generator;
 	uint32_t out; /* frames that wait for transmit() */
-	struct port_frame frames[TTF_MAX_BATCH];
+	struct ttf_frame frames[TTF_MAX_BATCH];
 };
 
 /* The ring to one other worker, as its producer. */
 struct ring_out {
 	struct ttf_ring *ring;
 	struct ttf_ring_stats *stats;
-	struct ttf_control_words *consumer;
+	struct ttf_run_words *consumer;
 	int doorbell;
 	uint32_t pending; /* written, not yet published */
 };
@@ -48,9 +48,9 @@ struct ring_in {
 struct ttf_worker {
 	uint32_t id, workers, batch, steering, rx_mode;
 	uint64_t spin_ns;
-	struct ttf_forward table;
+	struct forward_table table;
 	struct pool pool;
-	struct ttf_control_words *control;
+	struct ttf_run_words *run_words;
 	struct ttf_worker_stats *stats;
 	uint32_t reclaim_below; /* reclaim when fewer frames are free */
 
@@ -69,7 +69,7 @@ struct ttf_worker {
 	struct pollfd *polls;		    /* [1 + TTF_MAX_PORTS] */
 	uint32_t polled[1 + TTF_MAX_PORTS]; /* the slots of polls, from 1 on */
 
-	struct port_scratch scratch;
+	struct socket_batch scratch;
 	/*
 	 * What the next burst is received into: the first rx_ready frames of the pool's stack. They stay the
 	 * same while frames go back to where they came from; whatever else moves the stack sets rx_ready to
@@ -77,7 +77,7 @@ struct ttf_worker {
 	 */
 	uint32_t rx_ready;
 	uint32_t rx_frames[TTF_MAX_BATCH];
-	struct port_frame rx[TTF_MAX_BATCH];
+	struct ttf_frame rx[TTF_MAX_BATCH];
 	uint8_t handed[TTF_MAX_BATCH]; /* frames of the burst that a ring holds now */
 
 	/* Frames of the pool that hold packets of segments cut here, in the order that they were taken. */
@@ -90,7 +90,7 @@ static inline void drop(struct ttf_counters *counters, uint32_t reason, uint64_t
 	count_add(&counters->drops[reason], count);
 }
 
-/* output.c */
+/* steer.c */
 
 /*
  * Queue one frame of this worker's pool for its output port, or for the ring to the worker that owns the
@@ -98,12 +98,12 @@ static inline void drop(struct ttf_counters *counters, uint32_t reason, uint64_t
  * flush().
  */
 int send_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, uint32_t frame,
-	       struct port_frame view);
+	       struct ttf_frame view);
 /* The same for every port but in_port. Each further worker that must send gets a copy. */
-int flood_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame, struct port_frame view);
+int flood_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame, struct ttf_frame view);
 
 /* A frame that another worker flooded with this steering key: to the ports that this worker owns for it. */
-void flood_handed(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct port_frame view);
+void flood_handed(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct ttf_frame view);
 
 /* Send what is queued, publish the rings, ring doorbells of sleepers. */
 void flush(struct ttf_worker *worker);
@@ -111,13 +111,13 @@ void flush(struct ttf_worker *worker);
 /* Take back the frames that consumers are done with. */
 void reclaim(struct ttf_worker *worker);
 
-/* transmit.c */
+/* egress.c */
 
 /*
  * Queue a frame on a port that this worker serves, as it is or, where it asks for what the port doesn't
  * take, with its checksum completed or as the packets that it stands for; or drop it by name.
  */
-void queue_frame(struct ttf_worker *worker, struct worker_port *port, struct port_frame view);
+void queue_frame(struct ttf_worker *worker, struct worker_port *port, struct ttf_frame view);
 
 /* Send what is queued. */
 void transmit(struct ttf_worker *worker);

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forwarder import uring
+from forwarder.devices import uring
 from tests.conftest import missing
 
 PLAIN = ("tap", "packet")

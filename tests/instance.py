@@ -2,7 +2,7 @@
 """A real `ttfwd start` for tests, with everything of its own and nothing left behind.
 
     with instance('queues = 2\\nmode = "rxonly"\\n[[port]]\\nname = "sink0"\\nnetns = "..."') as it:
-        it.stats().counters.rx_packets           # a forwarder.stats.Snapshot, read from shared memory
+        it.stats().counters.rx_packets           # a stats.snapshot.Snapshot, from shared memory
         it.wait(lambda s: s.counters.rx_packets >= 10, "ten packets received")
         it.settled()                             # the snapshot after which nothing moves, accounting closed
         it.cli("delete", "sink0")                # `ttfwd delete sink0 --name ...`, exit code 0 asserted
@@ -36,8 +36,8 @@ from typing import Any
 
 import psutil
 
-from forwarder.stats import Port, Snapshot, accounting
-from forwarder.stats_reader import StatsReader
+from forwarder.stats.reader import StatsReader
+from forwarder.stats.snapshot import Port, Snapshot, accounting
 
 TTFWD = Path(sysconfig.get_path("scripts"), "ttfwd")
 # How much slower than any machine this one may be: an emulated one takes 20 times as long for Python.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames whose sender left something to be done, their virtio_net_hdr, and what scapy makes of them.
 
-Used by the tests of native/segment.c and native/offload.c, and by those that send such frames to devices.
+Used by the tests of native/gso.c and native/vnet_hdr.c, and by those that send such frames to devices.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forwarder.stats import Snapshot, StatsError, accounting
-from forwarder.stats_reader import StatsReader
+from forwarder.stats.reader import StatsReader
+from forwarder.stats.snapshot import Snapshot, StatsError, accounting
 from tests.bench.lab import Devices, Lab
 from tests.bench.programs import ProgramError, Programs
 
@@ -97,7 +97,7 @@ def started(config: str, python: str = sys.executable) -> Iterator[subprocess.Po
         path.write_text(config)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [python, "-P", "-m", "forwarder.cli", "start", "-c", str(path)],
+                [python, "-P", "-m", "forwarder", "start", "-c", str(path)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

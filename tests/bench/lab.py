@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pyroute2 import IPRoute
 
-from forwarder import netns
+from forwarder.devices import netns
 from tests.bench.commands import ethtool
 
 

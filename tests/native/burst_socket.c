@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver for burst messages (port_burst.c) on a socket that takes them: this program has sendmsg() and
+ * The driver for burst messages (turbotap_burst.c) on a socket that takes them: this program has sendmsg() and
  * recvmsg() of its own, which do as kmod/uapi/turbotap.h says, frame by frame over a list in memory. So what
  * is tested without the module is all that the driver makes of the kernel's answers.
  *
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "../../kmod/uapi/turbotap.h"
-#include "port_socket.h"
+#include "socket_batch.h"
 
 #define CHECK(what)                                                                \
 	do {                                                                       \
@@ -92,10 +92,10 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 /* ------------------------------------------------------------------------------------------- the worker */
 
-static struct port_scratch scratch;
-static struct port_frame frames[FRAMES];
+static struct socket_batch scratch;
+static struct ttf_frame frames[FRAMES];
 static uint8_t *memory;
-static struct port_queue queue = { .driver = &port_driver_burst, .scratch = &scratch, .fd = 7 };
+static struct ttf_queue queue = { .driver = &ttf_driver_turbotap_burst, .scratch = &scratch, .fd = 7 };
 static uint64_t calls;
 
 static int receive(uint32_t count)
@@ -103,7 +103,7 @@ static int receive(uint32_t count)
 	return queue.driver->rx(&queue, frames, count, &calls);
 }
 
-static int transmit(struct port_frame *first, uint32_t count)
+static int transmit(struct ttf_frame *first, uint32_t count)
 {
 	return queue.driver->tx(&queue, first, count, &calls);
 }
@@ -111,7 +111,7 @@ static int transmit(struct port_frame *first, uint32_t count)
 static void new_frames(void)
 {
 	for (uint32_t i = 0; i < FRAMES; i++)
-		frames[i] = (struct port_frame){ .eth = memory + (size_t)i * ROOM + TTF_FRAME_HEADROOM };
+		frames[i] = (struct ttf_frame){ .eth = memory + (size_t)i * ROOM + TTF_FRAME_HEADROOM };
 	scratch.rx_filled = 0;
 }
 
@@ -167,7 +167,7 @@ static void test_rx_largest_burst(void)
 /* The vectors are kept from call to call, shared with mmsg, and filled again for other frames or headers. */
 static void test_rx_vectors_follow_the_frames(void)
 {
-	struct port_frame swap;
+	struct ttf_frame swap;
 
 	reset();
 	new_frames();
@@ -240,7 +240,7 @@ int main(void)
 {
 	memory = malloc((size_t)FRAMES * ROOM);
 	CHECK(memory);
-	port_scratch_init(&scratch);
+	ttf_socket_batch_init(&scratch);
 	test_rx_lengths(0);
 	test_rx_lengths(TTF_VNET_HDR_BYTES);
 	test_rx_largest_burst();

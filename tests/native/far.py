@@ -17,7 +17,7 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from forwarder import netns, packet
+from forwarder.devices import netns, packet
 from forwarder.native import lib
 from tests.native.harness import Instance
 from tests.offloads import VNET_HDR_BYTES, vnet_header
@@ -109,7 +109,13 @@ def packet_pair(instance: Callable[..., Instance], far: Far, batch: int) -> Inst
     made = instance(rx_mode="interrupt", batch=batch)
     queue, plain = (socket.socket(fileno=fd) for (fd,) in packet.open_queues("near", far.netns, 1))
     made.connect(
-        0, peer=1, mtu=MTU, io=lib.TTF_IO_PACKET, header_bytes=VNET_HDR_BYTES, sockets=[queue], plain=plain
+        0,
+        peer=1,
+        mtu=MTU,
+        io=lib.TTF_DRIVER_PACKET,
+        header_bytes=VNET_HDR_BYTES,
+        sockets=[queue],
+        plain=plain,
     )
     made.connect(1, peer=0, mtu=MTU, header_bytes=VNET_HDR_BYTES)
     made.ports[1].inside[0].setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 16 << 20)

@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from forwarder import uring
+from forwarder.devices import uring
 from forwarder.native import check, ffi, lib
 from tests.conftest import missing
 from tests.offloads import VNET_HDR_BYTES, vnet_header
@@ -80,7 +80,7 @@ def udp_frame(src_port: int, dst_port: int, payload: bytes, *, reverse: bool = F
 
 
 NO_OFFLOAD = vnet_header()
-MMSG, RW, URING = lib.TTF_IO_MMSG, lib.TTF_IO_RW, lib.TTF_IO_URING
+MMSG, RW, URING = lib.TTF_DRIVER_TURBOTAP_MMSG, lib.TTF_DRIVER_TAP, lib.TTF_DRIVER_URING
 
 DRIVERS = pytest.mark.parametrize(
     ("io", "header_bytes"),
@@ -284,7 +284,7 @@ class Instance:
     def revive(self, w: int) -> int:
         """What the supervisor does after a death. Returns the packets lost."""
         lost = int(lib.ttf_recover_worker(self.stats, self.rings, w))
-        lib.ttf_control_reset(self.rings, w)
+        lib.ttf_run_state_reset(self.rings, w)
         self.new_worker(w)
         return lost
 
@@ -297,7 +297,7 @@ class Instance:
         queues: int | None = None,
         peer: int = -1,
         mtu: int = 1500,
-        io: int = lib.TTF_IO_MMSG,
+        io: int = lib.TTF_DRIVER_TURBOTAP_MMSG,
         header_bytes: int = 0,
         offloads: int | None = None,
         generation: int = 1,
@@ -305,7 +305,7 @@ class Instance:
         plain: socket.socket | None = None,
     ) -> Port:
         """By default a port with an offload header takes every offload. `sockets`: queues of its own."""
-        if io == lib.TTF_IO_URING and uring.missing():
+        if io == lib.TTF_DRIVER_URING and uring.missing():
             missing("io_uring")
         if offloads is None:
             offloads = EVERY_OFFLOAD if header_bytes else 0
@@ -333,14 +333,14 @@ class Instance:
         config = ffi.new(
             "struct ttf_port_config *",
             {
-                "slot": port.slot,
+                "port_id": port.slot,
                 "generation": port.generation,
                 "queues": port.queues,
                 "mtu": port.mtu,
                 "peer": port.peer,
                 "fd": port.inside[w].fileno() if w < port.queues else -1,
                 "plain_fd": port.plain.fileno() if port.plain else -1,
-                "io": port.io,
+                "driver": port.io,
                 "header_bytes": port.header_bytes,
                 "offloads": port.offloads,
             },

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "atomic.h"
-#include "control.h"
+#include "run_state.h"
 #include "layout.h"
 #include "worker.h"
 
@@ -50,13 +50,13 @@ static void *zeroed(uint64_t bytes)
 static void attach(uint32_t w)
 {
 	for (uint32_t p = 0; p < PORTS; p++) {
-		struct ttf_port_config port = { .slot = p,
+		struct ttf_port_config port = { .port_id = p,
 						.generation = 2,
 						.queues = WORKERS,
 						.mtu = 1500,
 						.peer = 1 - (int)p,
 						.fd = inside[p][w],
-						.io = io };
+						.driver = io };
 
 		if (ttf_worker_attach(workers[w], &port) != 0)
 			exit(2);
@@ -96,8 +96,8 @@ static void ask(uint32_t w, uint32_t control)
 {
 	uint64_t one = 1;
 
-	ttf_control_set(rings, w, control);
-	ttf_control_attention(rings, w);
+	ttf_run_state_set(rings, w, control);
+	ttf_run_state_attention(rings, w);
 	if (write(doorbells[w], &one, sizeof(one)) < 0)
 		exit(2);
 }
@@ -125,7 +125,7 @@ int main(int argc, char **argv)
 		return 2;
 	while (rx_mode < 2 && strcmp(modes[rx_mode], argv[1]) != 0)
 		rx_mode++;
-	io = strcmp(argv[2], "uring") == 0 ? TTF_IO_URING : TTF_IO_MMSG;
+	io = strcmp(argv[2], "uring") == 0 ? TTF_DRIVER_URING : TTF_DRIVER_TURBOTAP_MMSG;
 	packets = strtoull(argv[3], NULL, 0);
 	burst = strtoull(argv[4], NULL, 0);
 	stats = zeroed(ttf_stats_bytes(WORKERS, TTF_MAX_PORTS));
@@ -172,14 +172,14 @@ int main(int argc, char **argv)
 		sched_yield();
 	}
 	for (uint32_t w = 0; w < WORKERS; w++)
-		ask(w, TTF_CONTROL_DRAIN);
+		ask(w, TTF_RUN_STATE_DRAIN);
 	for (uint32_t w = 0; w < WORKERS; w++)
-		while (ttf_control_seen(rings, w) != TTF_CONTROL_DRAIN)
+		while (ttf_run_state_seen(rings, w) != TTF_RUN_STATE_DRAIN)
 			sched_yield();
 	while (ttf_rings_waiting(rings))
 		sched_yield();
 	for (uint32_t w = 0; w < WORKERS; w++)
-		ask(w, TTF_CONTROL_STOP);
+		ask(w, TTF_RUN_STATE_STOP);
 	for (uint32_t w = 0; w < WORKERS; w++)
 		pthread_join(threads[w], NULL);
 	for (uint32_t w = 0; w < WORKERS; w++) {

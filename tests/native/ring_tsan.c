@@ -41,7 +41,7 @@ static void *produce(void *arg)
 	struct pool pool;
 
 	(void)arg;
-	if (pool_init(&pool, frames, 1) < 0 || pool_rebuild(&pool, rings, 2) < 0)
+	if (ttf_pool_init(&pool, frames, 1) < 0 || ttf_pool_rebuild(&pool, rings, 2) < 0)
 		exit(2);
 	for (uint64_t sequence = 0; sequence < total && !load_acquire(&failed);) {
 		uint32_t completed = ring_completed(ring);
@@ -65,10 +65,10 @@ static void *produce(void *arg)
 		if (!pending)
 			sched_yield();
 		/* A new incarnation, while the consumer goes on. */
-		if (pending && sequence % 1000 < BURST && pool_rebuild(&pool, rings, 2) < 0)
+		if (pending && sequence % 1000 < BURST && ttf_pool_rebuild(&pool, rings, 2) < 0)
 			exit(2);
 	}
-	pool_exit(&pool);
+	ttf_pool_exit(&pool);
 	return NULL;
 }
 
@@ -78,7 +78,7 @@ static void *consume(void *arg)
 	uint64_t position = 0;
 
 	(void)arg;
-	if (pool_init(&pool, frames, 0) < 0)
+	if (ttf_pool_init(&pool, frames, 0) < 0)
 		exit(2);
 	while (position < total && !load_acquire(&failed)) {
 		uint32_t count = ring_peek(ring, BURST);
@@ -161,8 +161,8 @@ static void *stations(void *arg)
 		uint64_t now = 1000000000ull * (1 + round / 64);
 		int port;
 
-		fdb_learn(fdb, mac, random >> 40 & 1 ? home : home + 4, now);
-		port = fdb_lookup(fdb, mac, now);
+		ttf_fdb_learn(fdb, mac, random >> 40 & 1 ? home : home + 4, now);
+		port = ttf_fdb_lookup(fdb, mac, now);
 		if (port != FDB_UNKNOWN && port != (int)home && port != (int)home + 4)
 			fail("a station was found where it never was");
 		if (round % 2000 == 0)

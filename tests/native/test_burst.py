@@ -17,7 +17,7 @@ from tests.native.harness import frame
 
 @pytest.mark.parametrize("flags", [[], ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]])
 def test_the_driver_keeps_to_the_uapi(tmp_path: Path, flags: list[str]) -> None:
-    program = programs.build("burst_socket", ["port_burst.c", "port_socket.c"], tmp_path, *flags)
+    program = programs.build("burst_socket", ["turbotap_burst.c", "socket_batch.c"], tmp_path, *flags)
     done = programs.run([program], timeout_s=100)
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stdout + done.stderr
 
@@ -27,7 +27,7 @@ def test_a_socket_without_burst_messages_stops_its_queue_and_loses_nothing_unnam
 ) -> None:
     made = instance()
     made.connect(0, peer=1)
-    made.connect(1, peer=0, io=lib.TTF_IO_BURST)
+    made.connect(1, peer=0, io=lib.TTF_DRIVER_TURBOTAP_BURST)
     frames = [frame(n) for n in range(4)]
     made.ports[0].send(0, *frames)
     made.step()

@@ -80,12 +80,12 @@ EACH = pytest.mark.parametrize("name", PACKETS)
 
 
 class Table:
-    """struct ttf_forward with a forwarding table of its own."""
+    """struct forward_table with a forwarding table of its own."""
 
     def __init__(self, mode: str) -> None:
         self.fdb = ffi.new("struct ttf_fdb *")
         self.fdb.ageing_ns = AGEING_NS
-        self.table = ffi.new("struct ttf_forward *", {"mode": MODES[mode], "fdb": self.fdb})
+        self.table = ffi.new("struct forward_table *", {"mode": MODES[mode], "fdb": self.fdb})
         for slot in range(lib.TTF_MAX_PORTS):
             self.table.peer[slot] = -1
 
@@ -224,7 +224,7 @@ def same_bucket(count: int) -> list[bytes]:
         if len(found) == count:
             break
     for address in found:
-        lib.fdb_learn(fdb, address, 1, SECOND_NS)
+        lib.ttf_fdb_learn(fdb, address, 1, SECOND_NS)
     assert len({bucket for bucket, _ in used_entries(fdb)}) == 1
     return found
 
@@ -234,35 +234,35 @@ def test_a_full_bucket_gives_its_oldest_entry_away() -> None:
     first, second, third, fourth, fifth = same_bucket(5)
     order = [third, first, fourth, second]
     for age, address in enumerate(order):
-        lib.fdb_learn(fdb, address, 10 + age, (1 + age) * SECOND_NS)
+        lib.ttf_fdb_learn(fdb, address, 10 + age, (1 + age) * SECOND_NS)
     now = 10 * SECOND_NS
-    assert [lib.fdb_lookup(fdb, address, now) for address in order] == [10, 11, 12, 13]
-    lib.fdb_learn(fdb, third, 10, 5 * SECOND_NS)  # heard again: `first` is the oldest now
-    lib.fdb_learn(fdb, fifth, 20, 6 * SECOND_NS)
-    assert lib.fdb_lookup(fdb, fifth, now) == 20
-    assert [lib.fdb_lookup(fdb, address, now) for address in order] == [10, -1, 12, 13]
+    assert [lib.ttf_fdb_lookup(fdb, address, now) for address in order] == [10, 11, 12, 13]
+    lib.ttf_fdb_learn(fdb, third, 10, 5 * SECOND_NS)  # heard again: `first` is the oldest now
+    lib.ttf_fdb_learn(fdb, fifth, 20, 6 * SECOND_NS)
+    assert lib.ttf_fdb_lookup(fdb, fifth, now) == 20
+    assert [lib.ttf_fdb_lookup(fdb, address, now) for address in order] == [10, -1, 12, 13]
 
 
 def test_an_address_that_stands_twice_is_put_right() -> None:
     """Two workers may learn it at once."""
     fdb = ffi.new("struct ttf_fdb *", {"ageing_ns": AGEING_NS})
-    lib.fdb_learn(fdb, mac(1), 1, SECOND_NS)
+    lib.ttf_fdb_learn(fdb, mac(1), 1, SECOND_NS)
     [(bucket, way)] = used_entries(fdb)
     twin = fdb.entries[bucket][(way + 2) % 4]
     twin.key, twin.seen_ns = fdb.entries[bucket][way].key, SECOND_NS
-    lib.fdb_learn(fdb, mac(1), 7, 2 * SECOND_NS)
+    lib.ttf_fdb_learn(fdb, mac(1), 7, 2 * SECOND_NS)
     assert len(list(used_entries(fdb))) == 1
-    assert lib.fdb_lookup(fdb, mac(1), 2 * SECOND_NS) == 7
+    assert lib.ttf_fdb_lookup(fdb, mac(1), 2 * SECOND_NS) == 7
 
 
 def test_flush_forgets_one_port_only() -> None:
     fdb = ffi.new("struct ttf_fdb *", {"ageing_ns": AGEING_NS})
     for n in range(1, 3001):
-        lib.fdb_learn(fdb, mac(n), n % 3, SECOND_NS)
-    known = {n for n in range(1, 3001) if lib.fdb_lookup(fdb, mac(n), SECOND_NS) == n % 3}
+        lib.ttf_fdb_learn(fdb, mac(n), n % 3, SECOND_NS)
+    known = {n for n in range(1, 3001) if lib.ttf_fdb_lookup(fdb, mac(n), SECOND_NS) == n % 3}
     assert len(known) > 2900
     assert lib.ttf_fdb_flush(fdb, 1) == len({n for n in known if n % 3 == 1})
-    assert {n for n in range(1, 3001) if lib.fdb_lookup(fdb, mac(n), SECOND_NS) != -1} == {
+    assert {n for n in range(1, 3001) if lib.ttf_fdb_lookup(fdb, mac(n), SECOND_NS) != -1} == {
         n for n in known if n % 3 != 1
     }
 
@@ -271,11 +271,11 @@ def test_flush_forgets_one_port_only() -> None:
 def test_a_port_that_cannot_be_is_never_found(port: int) -> None:
     """The table is shared memory: what it says indexes the ports of a worker."""
     fdb = ffi.new("struct ttf_fdb *", {"ageing_ns": AGEING_NS})
-    lib.fdb_learn(fdb, mac(1), 3, SECOND_NS)
+    lib.ttf_fdb_learn(fdb, mac(1), 3, SECOND_NS)
     [(bucket, way)] = used_entries(fdb)
     entry = fdb.entries[bucket][way]
     entry.key = entry.key & ~0xFF00 | port << 8
-    assert lib.fdb_lookup(fdb, mac(1), SECOND_NS) == -1
+    assert lib.ttf_fdb_lookup(fdb, mac(1), SECOND_NS) == -1
 
 
 # ------------------------------------------------------------------------------------------------- flows
@@ -457,9 +457,9 @@ def test_the_mtu_counts_neither_header_nor_tags(mtu: int) -> None:
 def complete(data: bytes, header: bytes) -> tuple[int, bytes, bytes]:
     """offload_parse()'s answer, and if it is 0 the frame and its offload header once completed."""
     buffer, request = exact(header + data), ffi.new("struct offload_request *")
-    result = lib.offload_parse(buffer + VNET_HDR_BYTES, len(data), request)
+    result = lib.ttf_vnet_hdr_parse(buffer + VNET_HDR_BYTES, len(data), request)
     if result == 0:
-        lib.offload_complete(request, buffer + VNET_HDR_BYTES, len(data))
+        lib.ttf_vnet_hdr_complete(request, buffer + VNET_HDR_BYTES, len(data))
     after = bytes(ffi.buffer(buffer))
     return result, after[VNET_HDR_BYTES:], after[:VNET_HDR_BYTES]
 

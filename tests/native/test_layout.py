@@ -119,7 +119,7 @@ def test_rings_segment_is_tiled(workers: int, slots: int) -> None:
     parts = [(lib.ttf_rings_fdb(segment.base), ffi.sizeof("struct ttf_fdb"))]
     bytes_a_ring = ffi.sizeof("struct ttf_ring") + slots * ffi.sizeof("struct ttf_desc")
     for w in range(workers):
-        parts.append((lib.ttf_rings_control(segment.base, w), ffi.sizeof("struct ttf_control_words")))
+        parts.append((lib.ttf_rings_run_words(segment.base, w), ffi.sizeof("struct ttf_run_words")))
         for to in range(workers):
             ring = lib.ttf_rings_ring(segment.base, w, to)
             parts.append((ring, bytes_a_ring))

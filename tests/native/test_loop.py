@@ -278,7 +278,7 @@ def generate(worker: object, slot: int, **changes: object) -> int:
         "dst_ip": [198, 18, 0, 2],
     }
     return int(
-        lib.ttf_worker_generate(worker, slot, ffi.new("struct ttf_generate_config *", {**config, **changes}))
+        lib.ttf_worker_pktgen(worker, slot, ffi.new("struct ttf_pktgen_config *", {**config, **changes}))
     )
 
 
@@ -359,12 +359,12 @@ def test_txonly_refuses_what_it_cannot_make(instance: MakeInstance, changes: dic
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"slot": lib.TTF_MAX_PORTS},
+        {"port_id": lib.TTF_MAX_PORTS},
         {"queues": 0},
         {"queues": 2},
         {"peer": -2},
         {"peer": lib.TTF_MAX_PORTS},
-        {"io": 99},
+        {"driver": 99},
         {"header_bytes": 9},
         {"header_bytes": 12},
         {"fd": -1},
@@ -373,7 +373,7 @@ def test_txonly_refuses_what_it_cannot_make(instance: MakeInstance, changes: dic
 def test_attach_refuses_values_out_of_range(instance: MakeInstance, wrong: dict[str, int]) -> None:
     made = instance()
     port = made.connect(5)
-    good = {"slot": 0, "generation": 1, "queues": 1, "mtu": 1500, "peer": -1, "io": MMSG}
+    good = {"port_id": 0, "generation": 1, "queues": 1, "mtu": 1500, "peer": -1, "driver": MMSG}
     good["fd"] = port.inside[0].fileno()
     config = ffi.new("struct ttf_port_config *", {**good, **wrong})
     assert lib.ttf_worker_attach(made.live[0], config) == -errno.EINVAL

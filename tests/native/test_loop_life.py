@@ -20,7 +20,7 @@ from forwarder.native import ffi, lib
 from tests.native.conftest import MakeInstance
 from tests.native.harness import EPOCH, MS, Instance, Port, frame, frames_segment, mac, udp_frame
 
-RUN, DRAIN, STOP = lib.TTF_CONTROL_RUN, lib.TTF_CONTROL_DRAIN, lib.TTF_CONTROL_STOP
+RUN, DRAIN, STOP = lib.TTF_RUN_STATE_RUN, lib.TTF_RUN_STATE_DRAIN, lib.TTF_RUN_STATE_STOP
 
 
 def one_way(instance: MakeInstance, **settings: Any) -> tuple[Instance, Port, Port]:
@@ -86,7 +86,7 @@ def test_cpu_time_goes_on_in_the_next_incarnation(instance: MakeInstance) -> Non
 def test_attention_ends_the_slice_and_is_never_overlooked(instance: MakeInstance) -> None:
     made = instance(rx_mode="interrupt")
     seen = lib.ttf_worker_attention(made.live[0])
-    lib.ttf_control_attention(made.rings, 0)
+    lib.ttf_run_state_attention(made.rings, 0)
     # The message came between the look at the channel and the slice: no sleep of an hour.
     assert lib.ttf_worker_run(made.live[0], 3600 * 1000 * MS, seen) == lib.TTF_RUN_ATTENTION
     assert made.worker_stats().sleeps == 0
@@ -95,11 +95,11 @@ def test_attention_ends_the_slice_and_is_never_overlooked(instance: MakeInstance
 def test_attention_and_doorbell_wake_a_sleeper(instance: MakeInstance) -> None:
     made = instance(rx_mode="interrupt")
     with running(made, 0, 3600 * 1000 * MS) as ends:
-        wait_for(lambda: lib.ttf_rings_control(made.rings, 0).sleeping == 1)
-        lib.ttf_control_attention(made.rings, 0)
+        wait_for(lambda: lib.ttf_rings_run_words(made.rings, 0).sleeping == 1)
+        lib.ttf_run_state_attention(made.rings, 0)
         os.eventfd_write(made.doorbells[0], 1)
     assert ends == [lib.TTF_RUN_ATTENTION]
-    assert lib.ttf_rings_control(made.rings, 0).sleeping == 0
+    assert lib.ttf_rings_run_words(made.rings, 0).sleeping == 0
     with pytest.raises(BlockingIOError):
         os.eventfd_read(made.doorbells[0])
 
@@ -111,11 +111,11 @@ def test_drain_forwards_what_waits_and_then_receives_no_more(instance: MakeInsta
     made = instance()
     left, right = made.pair()
     left.send(0, *(frame(n) for n in range(40)))
-    lib.ttf_control_set(made.rings, 0, DRAIN)
+    lib.ttf_run_state_set(made.rings, 0, DRAIN)
     made.step()
-    assert lib.ttf_control_seen(made.rings, 0) == RUN, "it still receives"
+    assert lib.ttf_run_state_seen(made.rings, 0) == RUN, "it still receives"
     made.step()
-    assert lib.ttf_control_seen(made.rings, 0) == DRAIN
+    assert lib.ttf_run_state_seen(made.rings, 0) == DRAIN
     assert right.receive(0) == [frame(n) for n in range(40)]
     left.send(0, frame(100))
     made.step(0, 0)
@@ -126,13 +126,13 @@ def test_drain_forwards_what_waits_and_then_receives_no_more(instance: MakeInsta
 def test_stop_drops_the_kernels_leftovers_by_name(instance: MakeInstance) -> None:
     made = instance(frames=16, batch=16)
     left, right = made.pair()
-    lib.ttf_control_set(made.rings, 0, DRAIN)
+    lib.ttf_run_state_set(made.rings, 0, DRAIN)
     made.step()
-    assert lib.ttf_control_seen(made.rings, 0) == DRAIN
+    assert lib.ttf_run_state_seen(made.rings, 0) == DRAIN
     left.send(0, *(frame(n) for n in range(50)))
-    lib.ttf_control_set(made.rings, 0, STOP)
+    lib.ttf_run_state_set(made.rings, 0, STOP)
     assert made.run(0, 1000 * MS) == lib.TTF_RUN_STOPPED
-    assert lib.ttf_control_seen(made.rings, 0) == STOP
+    assert lib.ttf_run_state_seen(made.rings, 0) == STOP
     assert right.receive(0) == []
     assert made.drops(0) == {"shutdown": 50}
     assert made.total(0, "rx_packets") == 50
@@ -142,7 +142,7 @@ def test_stop_without_drain_loses_nothing(instance: MakeInstance) -> None:
     made = instance()
     left, right = made.pair()
     left.send(0, *(frame(n) for n in range(100)))
-    lib.ttf_control_set(made.rings, 0, STOP)
+    lib.ttf_run_state_set(made.rings, 0, STOP)
     assert made.run(0, 1000 * MS) == lib.TTF_RUN_STOPPED
     assert right.receive(0) == [frame(n) for n in range(100)]
 
@@ -155,15 +155,15 @@ def test_drain_lets_the_rings_run_dry(instance: MakeInstance) -> None:
     for n, data in enumerate(sent):
         left.send(n % 4, data)
     for w in range(4):
-        lib.ttf_control_set(made.rings, w, DRAIN)
+        lib.ttf_run_state_set(made.rings, w, DRAIN)
     made.step(3)
     assert lib.ttf_rings_waiting(made.rings) > 0
-    while any(lib.ttf_control_seen(made.rings, w) != DRAIN for w in range(4)):
+    while any(lib.ttf_run_state_seen(made.rings, w) != DRAIN for w in range(4)):
         made.step()
     while lib.ttf_rings_waiting(made.rings):
         made.step()
     for w in range(4):
-        lib.ttf_control_set(made.rings, w, STOP)
+        lib.ttf_run_state_set(made.rings, w, STOP)
         assert made.run(w, 1000 * MS) == lib.TTF_RUN_STOPPED
     assert sorted(right.receive_all()) == sorted(sent)
 
@@ -176,10 +176,10 @@ def test_drain_waits_for_frames_that_a_ring_holds(instance: MakeInstance, contro
     def delivered() -> bool:
         made, left, right = one_way(instance, frames=4)
         left.send(1, *sent)
-        lib.ttf_control_set(made.rings, 1, control)
+        lib.ttf_run_state_set(made.rings, 1, control)
         for _ in sent:
             made.step(1, 1, 0)
-        assert lib.ttf_control_seen(made.rings, 1) == control
+        assert lib.ttf_run_state_seen(made.rings, 1) == control
         return right.receive(0) == sent
 
     # It waits for 50 ms at most, which a busy machine may take from under the test.
@@ -189,25 +189,25 @@ def test_drain_waits_for_frames_that_a_ring_holds(instance: MakeInstance, contro
 def test_drain_stops_the_generator(instance: MakeInstance) -> None:
     made = instance(mode="txonly")
     port = made.connect(0)
-    config = ffi.new("struct ttf_generate_config *", {"size": 60, "flows": 1})
-    assert lib.ttf_worker_generate(made.live[0], 0, config) == 0
+    config = ffi.new("struct ttf_pktgen_config *", {"size": 60, "flows": 1})
+    assert lib.ttf_worker_pktgen(made.live[0], 0, config) == 0
     made.step()
-    lib.ttf_control_set(made.rings, 0, DRAIN)
+    lib.ttf_run_state_set(made.rings, 0, DRAIN)
     before = made.total(0, "generated_packets")
     assert before == len(port.receive(0)) == 64
     made.step(0, 0)
     assert made.total(0, "generated_packets") == before
-    assert lib.ttf_control_seen(made.rings, 0) == DRAIN
+    assert lib.ttf_run_state_seen(made.rings, 0) == DRAIN
 
 
 def test_control_reset_is_a_fresh_start(instance: MakeInstance) -> None:
     made = instance()
     left, right = made.pair()
-    lib.ttf_control_set(made.rings, 0, STOP)
+    lib.ttf_run_state_set(made.rings, 0, STOP)
     assert made.run(0, 1000 * MS) == lib.TTF_RUN_STOPPED
     made.kill(0)
     made.revive(0)
-    assert lib.ttf_control_seen(made.rings, 0) == RUN
+    assert lib.ttf_run_state_seen(made.rings, 0) == RUN
     left.send(0, frame(1))
     made.settle()
     assert right.receive(0) == [frame(1)]
@@ -223,7 +223,7 @@ def test_doorbell_is_rung_for_sleepers_only(instance: MakeInstance) -> None:
     assert made.worker_stats(1).doorbells == 0
     with pytest.raises(BlockingIOError):
         os.eventfd_read(made.doorbells[0])
-    lib.ttf_rings_control(made.rings, 0).sleeping = 1
+    lib.ttf_rings_run_words(made.rings, 0).sleeping = 1
     for n in range(3):
         left.send(1, frame(n), frame(n))
         made.step(1)
@@ -237,13 +237,13 @@ def test_a_ring_wakes_a_sleeper(instance: MakeInstance, rx_mode: str) -> None:
     made, left, right = one_way(instance, rx_mode=rx_mode, spin_ns=0)
     with running(made, 0, 3600 * 1000 * MS) as ends:
         for n in range(5):
-            wait_for(lambda: lib.ttf_rings_control(made.rings, 0).sleeping == 1)
+            wait_for(lambda: lib.ttf_rings_run_words(made.rings, 0).sleeping == 1)
             left.send(1, frame(n))
             made.step(1)
             wait_for(lambda: select.select([right.outside[0]], [], [], 0)[0] != [])
             assert right.receive(0) == [frame(n)]
-        wait_for(lambda: lib.ttf_rings_control(made.rings, 0).sleeping == 1)
-        lib.ttf_control_attention(made.rings, 0)
+        wait_for(lambda: lib.ttf_rings_run_words(made.rings, 0).sleeping == 1)
+        lib.ttf_run_state_attention(made.rings, 0)
         os.eventfd_write(made.doorbells[0], 1)
     assert ends == [lib.TTF_RUN_ATTENTION]
     assert made.worker_stats(0).sleeps >= 5
@@ -255,11 +255,11 @@ def test_a_packet_wakes_a_sleeper(instance: MakeInstance, rx_mode: str) -> None:
     left, right = made.pair()
     with running(made, 0, 3600 * 1000 * MS):
         for n in range(5):
-            wait_for(lambda: lib.ttf_rings_control(made.rings, 0).sleeping == 1)
+            wait_for(lambda: lib.ttf_rings_run_words(made.rings, 0).sleeping == 1)
             left.send(0, frame(n))
             wait_for(lambda: select.select([right.outside[0]], [], [], 0)[0] != [])
             assert right.receive(0) == [frame(n)]
-        lib.ttf_control_attention(made.rings, 0)
+        lib.ttf_run_state_attention(made.rings, 0)
         os.eventfd_write(made.doorbells[0], 1)
     assert made.worker_stats().sleeps >= 5
 
@@ -271,8 +271,8 @@ def test_what_is_in_the_ring_already_keeps_a_worker_awake(instance: MakeInstance
     made.step(1)
     with running(made, 0, 3600 * 1000 * MS):
         wait_for(lambda: select.select([right.outside[0]], [], [], 0)[0] != [])
-        wait_for(lambda: lib.ttf_rings_control(made.rings, 0).sleeping == 1)
-        lib.ttf_control_attention(made.rings, 0)
+        wait_for(lambda: lib.ttf_rings_run_words(made.rings, 0).sleeping == 1)
+        lib.ttf_run_state_attention(made.rings, 0)
         os.eventfd_write(made.doorbells[0], 1)
     assert right.receive(0) == [frame(1)]
 
@@ -316,7 +316,7 @@ def test_a_worker_without_frames_sleeps_but_looks_again(instance: MakeInstance) 
         assert made.waiting() == 4
         while made.ring_stats(1, 0).popped < 10:
             made.step(0)
-        lib.ttf_control_attention(made.rings, 1)
+        lib.ttf_run_state_attention(made.rings, 1)
         os.eventfd_write(made.doorbells[1], 1)
     assert right.receive(0) == sent
 
@@ -576,9 +576,9 @@ def test_death_of_both_sides(instance: MakeInstance) -> None:
 def test_a_dead_sleeper_needs_no_doorbell(instance: MakeInstance) -> None:
     made, _left, _right = one_way(instance)
     made.kill(0)
-    lib.ttf_rings_control(made.rings, 0).sleeping = 1
+    lib.ttf_rings_run_words(made.rings, 0).sleeping = 1
     made.revive(0)
-    assert lib.ttf_rings_control(made.rings, 0).sleeping == 0
+    assert lib.ttf_rings_run_words(made.rings, 0).sleeping == 0
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -628,19 +628,19 @@ def test_killed_workers_lose_a_burst_and_nothing_else(instance: MakeInstance, se
             traffic(rng.randrange(20))
             lost = lib.ttf_recover_worker(made.stats, made.rings, victim)
             assert lost <= 2 * batch, "a burst of its own, and one that it had claimed"
-            lib.ttf_control_reset(made.rings, victim)
+            lib.ttf_run_state_reset(made.rings, victim)
             children[victim] = start(victim)
             restarts += 1
         traffic(200)
         for w in (0, 1):
-            lib.ttf_control_set(made.rings, w, DRAIN)
-            lib.ttf_control_attention(made.rings, w)
+            lib.ttf_run_state_set(made.rings, w, DRAIN)
+            lib.ttf_run_state_attention(made.rings, w)
             os.eventfd_write(made.doorbells[w], 1)
 
         def drained() -> bool:
             nonlocal got
             got += right.receive_all()
-            seen = all(lib.ttf_control_seen(made.rings, w) == DRAIN for w in (0, 1))
+            seen = all(lib.ttf_run_state_seen(made.rings, w) == DRAIN for w in (0, 1))
             return bool(seen and lib.ttf_rings_waiting(made.rings) == 0)
 
         wait_for(drained)
@@ -650,7 +650,7 @@ def test_killed_workers_lose_a_burst_and_nothing_else(instance: MakeInstance, se
             os.waitpid(child, 0)
     for w in (0, 1):
         lib.ttf_recover_worker(made.stats, made.rings, w)
-        lib.ttf_control_reset(made.rings, w)
+        lib.ttf_run_state_reset(made.rings, w)
         made.new_worker(w)
     made.settle()
     got += right.receive_all()

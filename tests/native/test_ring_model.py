@@ -53,17 +53,19 @@ class RingMachine(RuleBasedStateMachine):
         self.segment: Segment = frames_segment(frames)
         self.pool = ffi.new("struct pool *")
         self.consumer_pool = ffi.new("struct pool *")
-        assert lib.pool_init(self.consumer_pool, self.segment.base, 0) == 0
+        assert lib.ttf_pool_init(self.consumer_pool, self.segment.base, 0) == 0
         self.new_pool()
         self.sequence = 0
 
     def new_pool(self) -> None:
-        assert lib.pool_init(self.pool, self.segment.base, 1) == 0
-        assert lib.pool_rebuild(self.pool, ffi.new("struct ttf_ring *[]", [*self.rings, ffi.NULL]), 3) == 0
+        assert lib.ttf_pool_init(self.pool, self.segment.base, 1) == 0
+        assert (
+            lib.ttf_pool_rebuild(self.pool, ffi.new("struct ttf_ring *[]", [*self.rings, ffi.NULL]), 3) == 0
+        )
 
     def teardown(self) -> None:
         if hasattr(self, "segment"):
-            lib.pool_exit(self.pool)
+            lib.ttf_pool_exit(self.pool)
             self.segment.close()
 
     def content(self, pool: Any, frame: int) -> Any:
@@ -110,7 +112,7 @@ class RingMachine(RuleBasedStateMachine):
     @rule()
     def producer_dies(self) -> None:
         """What was not published is gone; everything else is found in the rings."""
-        lib.pool_exit(self.pool)
+        lib.ttf_pool_exit(self.pool)
         for model in self.models:
             model.pending = []
             model.reclaimed = model.head
@@ -202,12 +204,12 @@ class RingMachine(RuleBasedStateMachine):
         pool = ffi.new("struct pool *")
         other = self.rings[1 - r]
         other_reclaimed = other.reclaimed
-        assert lib.pool_init(pool, self.segment.base, 1) == 0
-        assert lib.pool_rebuild(pool, ffi.new("struct ttf_ring *[]", self.rings), 2) == 0
+        assert lib.ttf_pool_init(pool, self.segment.base, 1) == 0
+        assert lib.ttf_pool_rebuild(pool, ffi.new("struct ttf_ring *[]", self.rings), 2) == 0
         free = [pool.stack[i] for i in range(pool.free)]
         assert len(set(free)) == len(free)
         assert set(free) <= set(range(self.frames)) - waits
-        lib.pool_exit(pool)
+        lib.ttf_pool_exit(pool)
         if model.reclaimed < model.head:
             slot.frame = true_frame
         ring.head, ring.reclaimed, other.reclaimed = true_head, true_reclaimed, other_reclaimed

@@ -62,16 +62,16 @@ def packet_of(tags: str, network: str, transport: str, payload: bytes) -> Packet
 def parse(frame: bytes, header: bytes) -> tuple[int, Any, Any]:
     """offload_parse()'s answer, the request, and the memory with the frame in it."""
     memory, request = exact(header + frame), ffi.new("struct offload_request *")
-    return lib.offload_parse(memory + VNET_HDR_BYTES, len(frame), request), request, memory
+    return lib.ttf_vnet_hdr_parse(memory + VNET_HDR_BYTES, len(frame), request), request, memory
 
 
 def cut_by_us(frame: bytes, header: bytes) -> list[bytes]:
     result, request, memory = parse(frame, header)
     assert result == 0
     made = []
-    for index in range(lib.segment_count(request, len(frame))):
+    for index in range(lib.ttf_gso_packets(request, len(frame))):
         packet = exact(bytes(len(frame)))
-        size = lib.segment_cut(request, memory + VNET_HDR_BYTES, len(frame), index, packet)
+        size = lib.ttf_gso_packet(request, memory + VNET_HDR_BYTES, len(frame), index, packet)
         made.append(bytes(ffi.buffer(packet, size)))
     assert bytes(ffi.buffer(memory)) == header + frame, "the segment itself is only read"
     return made
@@ -174,7 +174,7 @@ def test_the_checksum_of_sctp_is_its_own(tags: str, network: str) -> None:
     undone = done[: start + 8] + b"left" + done[start + 12 :]
     result, request, memory = parse(undone, vnet_header(flags=1, start=start, offset=8))
     assert result == 0
-    lib.offload_complete(request, memory + VNET_HDR_BYTES, len(undone))
+    lib.ttf_vnet_hdr_complete(request, memory + VNET_HDR_BYTES, len(undone))
     assert bytes(ffi.buffer(memory))[VNET_HDR_BYTES:].hex() == done.hex()
 
 
@@ -195,13 +195,13 @@ def test_nonsense_is_read_and_written_within_bounds(
     result, request, memory = parse(frame, header)
     if result < 0:
         return
-    lib.offload_oversize(request, memory + VNET_HDR_BYTES, len(frame), 0)
+    lib.ttf_vnet_hdr_oversize(request, memory + VNET_HDR_BYTES, len(frame), 0)
     if gso_type:
         made = cut_by_us(frame, header)
         headers = int(request.headers)
         assert b"".join(one[headers:] for one in made) == frame[headers:]
     else:
-        lib.offload_complete(request, memory + VNET_HDR_BYTES, len(frame))
+        lib.ttf_vnet_hdr_complete(request, memory + VNET_HDR_BYTES, len(frame))
 
 
 # ------------------------------------------------------------------------------------------------- MTU
@@ -214,5 +214,5 @@ def test_the_mtu_counts_a_packet_of_the_segment(tags: str, transport: str) -> No
     frame, header = segment(packet, 1400)
     longest = max(len(one) for one in cut(packet, 1400)) - 14 - 4 * len(TAGS[tags])
     _, request, memory = parse(frame, header)
-    assert not lib.offload_oversize(request, memory + VNET_HDR_BYTES, len(frame), longest)
-    assert lib.offload_oversize(request, memory + VNET_HDR_BYTES, len(frame), longest - 1)
+    assert not lib.ttf_vnet_hdr_oversize(request, memory + VNET_HDR_BYTES, len(frame), longest)
+    assert lib.ttf_vnet_hdr_oversize(request, memory + VNET_HDR_BYTES, len(frame), longest - 1)

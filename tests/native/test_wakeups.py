@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from forwarder import uring
+from forwarder.devices import uring
 from tests.conftest import missing
 from tests.native import programs
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from forwarder import uring
+from forwarder.devices import uring
 from tests.conftest import missing
 from tests.drivers import TURBOTAP, URING
 from tests.instance import instance, ip, run, start_fails

@@ -15,7 +15,7 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from forwarder.stats import Snapshot
+from forwarder.stats.snapshot import Snapshot
 from tests.drivers import BATCHED, PLAIN, TURBOTAP, URING
 from tests.instance import Instance, instance
 from tests.netns.frames import flow_frames, of_every_kind

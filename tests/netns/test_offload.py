@@ -25,7 +25,7 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
-from forwarder.stats import Snapshot
+from forwarder.stats.snapshot import Snapshot
 from tests.drivers import OFF, WITH_AND_WITHOUT_OFFLOAD
 from tests.instance import Instance, instance, ip, unique
 from tests.netns import transfer

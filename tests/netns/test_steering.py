@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from forwarder.stats import Snapshot
+from forwarder.stats.snapshot import Snapshot
 from tests.drivers import PLAIN
 from tests.instance import Instance, instance
 from tests.netns.frames import flow_frames, fragments

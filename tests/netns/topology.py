@@ -28,7 +28,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from forwarder.netns import inside
+from forwarder.devices.netns import inside
 from tests.drivers import port_keys
 from tests.instance import COMMAND_TIMEOUT_S, PATIENT, TIME_FACTOR, ip, run, unique
 from tests.offloads import NEEDS_CSUM, VNET_HDR_BYTES

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 
-from forwarder.netns import inside
+from forwarder.devices.netns import inside
 from tests.netns.topology import TIMEOUT_S, Side
 
 _SOL_UDP = 17

@@ -7,11 +7,11 @@ import encodings.utf_8_sig
 import os
 import sys
 
-import forwarder.foreground
-import forwarder.report
-import forwarder.stats_json
-import forwarder.view
-from forwarder.cli import main
+import forwarder.cli.start
+import forwarder.stats.live
+import forwarder.stats.tables
+import forwarder.stats.to_json
+from forwarder.cli.commands import main
 
 NOBODY = 65534
 

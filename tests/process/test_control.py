@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from forwarder.stats import Snapshot
+from forwarder.stats.snapshot import Snapshot
 from tests.instance import Instance, instance, run
 from tests.process.control_client import Client
 

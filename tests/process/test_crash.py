@@ -14,7 +14,7 @@ from itertools import product
 
 import pytest
 
-from forwarder.stats import Snapshot, accounting
+from forwarder.stats.snapshot import Snapshot, accounting
 from tests.drivers import TURBOTAP, URING
 from tests.instance import Instance, instance
 from tests.process.conftest import Recorder

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from forwarder.stats import accounting
+from forwarder.stats.snapshot import accounting
 from tests.drivers import BATCHED, port_keys
 from tests.instance import Instance, device_exists, instance, ip, unique
 from tests.process.conftest import Recorder

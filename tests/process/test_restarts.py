@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from forwarder import workers as pool
-from forwarder.child import Process, State
-from forwarder.config import Config
-from forwarder.segments import Segments
-from forwarder.workers import Workers
+from forwarder.config.model import Config
+from forwarder.supervisor import worker_pool as pool
+from forwarder.supervisor.shared_state import SharedState
+from forwarder.supervisor.worker_pool import Workers
+from forwarder.supervisor.worker_process import Process, State
 from tests.instance import Instance, instance, unique
 
 SIGKILLED = -9
@@ -50,7 +50,7 @@ def attached() -> list[tuple[int, bool]]:
 @pytest.fixture
 def workers(attached: list[tuple[int, bool]]) -> Iterator[Workers]:
     config = Config(name=unique("tr"), queues=1)
-    with Segments(config, (0,)) as segments:
+    with SharedState(config, (0,)) as segments:
         found = Workers(
             config, (0,), segments, lambda *_: None, lambda worker, on: attached.append((worker, on))
         )

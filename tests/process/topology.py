@@ -19,7 +19,7 @@ import posix_ipc
 
 from forwarder.native import ffi, lib
 from forwarder.shm import stats_name
-from forwarder.stats import Snapshot
+from forwarder.stats.snapshot import Snapshot
 from tests.drivers import port_keys
 from tests.instance import PATIENT, Instance, ip, run, unique
 

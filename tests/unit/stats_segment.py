@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from forwarder.native import ffi, lib
-from forwarder.stats_reader import StatsReader
+from forwarder.stats.reader import StatsReader
 
 
 class FakeSegment:

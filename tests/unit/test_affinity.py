@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forwarder.affinity import (
+from forwarder.config.cpus import (
     Topology,
     allowed_cpus,
     assign,

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 from rich.console import Console
 
-from forwarder.config_model import Driver
+from forwarder.config.model import Driver
 from tests.bench import iperf3
 from tests.bench.peers import bars, bridge, measure, ovs, report, testpmd, ttfwd
 from tests.bench.peers.results import SIZES_BYTES, STREAMS, PeerResult, RateSample, TcpSample

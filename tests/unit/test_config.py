@@ -17,22 +17,18 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from forwarder import config_model
-from forwarder.config import (
+from forwarder.config import model
+from forwarder.config.checks import warnings
+from forwarder.config.load import (
     MAX_FILE_BYTES,
     WHOLE,
-    BridgeConfig,
-    Config,
     ConfigError,
-    PortConfig,
-    TxOnlyConfig,
     json_schema,
     load,
     parse,
-    peers_of,
     port_from_params,
-    warnings,
 )
+from forwarder.config.model import BridgeConfig, Config, PortConfig, TxOnlyConfig, peers_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
@@ -246,8 +242,8 @@ def test_4q_is_the_example_of_the_documentation() -> None:
 
 def test_every_key_is_documented() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    for model in (Config, PortConfig, BridgeConfig, TxOnlyConfig):
-        for name, field in model.model_fields.items():
+    for section in (Config, PortConfig, BridgeConfig, TxOnlyConfig):
+        for name, field in section.model_fields.items():
             key = str(field.validation_alias or name)
             assert f"`{key}`" in page or f"`[{key}]`" in page or f"`[[{key}]]`" in page, key
 
@@ -255,9 +251,9 @@ def test_every_key_is_documented() -> None:
 def test_limits_are_those_of_the_datapath() -> None:
     header = (ROOT / "native" / "abi.h").read_text(encoding="utf-8")
     limits = {name: int(value) for name, value in re.findall(r"#define (TTF_MAX_\w+) (\d+)", header)}
-    assert limits["TTF_MAX_WORKERS"] == config_model.MAX_QUEUES
-    assert limits["TTF_MAX_PORTS"] == config_model.MAX_PORTS
-    assert limits["TTF_MAX_BATCH"] == config_model.MAX_BATCH
+    assert limits["TTF_MAX_WORKERS"] == model.MAX_QUEUES
+    assert limits["TTF_MAX_PORTS"] == model.MAX_PORTS
+    assert limits["TTF_MAX_BATCH"] == model.MAX_BATCH
 
 
 # -- values that are wrong in themselves -------------------------------------------------------------------
@@ -790,7 +786,7 @@ def test_the_schema_tells_an_editor_keys_types_and_bounds() -> None:
 
 def test_workers_pay_for_nothing_heavy_when_they_import_affinity_and_restart() -> None:
     code = (
-        "import sys, forwarder.affinity, forwarder.restart;"
+        "import sys, forwarder.config.cpus, forwarder.supervisor.leaky_bucket;"
         "print(*sorted({'pydantic', 'pydantic_core', 'psutil', 'rich', 'click'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

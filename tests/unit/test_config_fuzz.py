@@ -13,7 +13,9 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from forwarder.config import Config, ConfigError, PortConfig, load, parse, port_from_params, warnings
+from forwarder.config.checks import warnings
+from forwarder.config.load import ConfigError, load, parse, port_from_params
+from forwarder.config.model import Config, PortConfig
 
 CPUS = frozenset({0, 1, 2, 3})
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forwarder import control
+from forwarder.control import rpc
 
 
 def test_a_defect_ends_the_request_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -17,9 +17,9 @@ def test_a_defect_ends_the_request_and_is_logged(caplog: pytest.LogCaptureFixtur
         raise AttributeError("nothing has no such thing")
 
     with caplog.at_level(logging.ERROR, logger="ttfwd"):
-        reply = control.answer(b'{"jsonrpc": "2.0", "id": 1, "method": "connect"}', broken)
+        reply = rpc.answer(b'{"jsonrpc": "2.0", "id": 1, "method": "connect"}', broken)
     assert reply is not None
     error = json.loads(reply)["error"]
-    assert (error["code"], error["data"]) == (control.FAILED, {"exit_code": 1})
+    assert (error["code"], error["data"]) == (rpc.FAILED, {"exit_code": 1})
     assert error["message"] == "connect: internal error, see the instance's log"
     assert "nothing has no such thing" in caplog.text

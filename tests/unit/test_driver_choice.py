@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from forwarder import turbotap, uring
-from forwarder.config import PortConfig
-from forwarder.device import choose
+from forwarder.config.model import PortConfig
+from forwarder.devices import turbotap, uring
+from forwarder.devices.port import choose
+from forwarder.devices.turbotap import Module
 from forwarder.errors import DeviceError
 from forwarder.native import ffi, lib
-from forwarder.turbotap import Module
 
 FULL = Module(1, lib.TURBOTAP_FEATURE_BATCH | lib.TURBOTAP_FEATURE_BURST)
 LATER = Module(7, FULL.features | 1 << 40)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from forwarder import offload, tap
+from forwarder import offloads
+from forwarder.devices import tap
 from forwarder.errors import DeviceError
 from forwarder.native import lib
 
@@ -55,7 +56,7 @@ def test_a_kernel_is_asked_feature_by_feature(
     kernel = Kernel(known)
     monkeypatch.setattr(fcntl, "ioctl", kernel.ioctl)
     found = tap.set_offloads("t0", 3, wanted=True)
-    assert offload.names(found) == granted
+    assert offloads.names(found) == granted
     assert kernel.set == found, "what is told is what holds"
     assert kernel.header_bytes == lib.TTF_VNET_HDR_BYTES
 
@@ -77,5 +78,5 @@ def test_a_device_that_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_names() -> None:
-    assert offload.shown(0) == "none"
-    assert offload.shown(lib.TTF_OFFLOAD_CSUM | lib.TTF_OFFLOAD_TSO6) == "csum tso6"
+    assert offloads.shown(0) == "none"
+    assert offloads.shown(lib.TTF_OFFLOAD_CSUM | lib.TTF_OFFLOAD_TSO6) == "csum tso6"

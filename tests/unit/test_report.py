@@ -19,7 +19,10 @@ import pytest
 from rich.console import Console
 
 from forwarder.native import lib
-from forwarder.report import (
+from forwarder.shm import stats_name
+from forwarder.stats.live import LiveView
+from forwarder.stats.snapshot import NotRunningError, Rates, Snapshot, UnknownNameError, drop_reasons, rates
+from forwarder.stats.tables import (
     DROP_MEANINGS,
     accounting_table,
     bursts,
@@ -28,10 +31,7 @@ from forwarder.report import (
     scaled,
     stats_tables,
 )
-from forwarder.shm import stats_name
-from forwarder.stats import NotRunningError, Rates, Snapshot, UnknownNameError, drop_reasons, rates
-from forwarder.stats_json import stats_json
-from forwarder.view import LiveView
+from forwarder.stats.to_json import stats_json
 from tests.unit.stats_segment import FakeSegment
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "stats.md"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forwarder.restart import LeakyBucket
+from forwarder.supervisor.leaky_bucket import LeakyBucket
 
 SECOND_NS = 1_000_000_000
 BOOT_NS = 5_000 * SECOND_NS  # CLOCK_MONOTONIC doesn't begin at 0

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from forwarder.native import ffi, lib
 from forwarder.shm import stats_name
-from forwarder.stats import (
+from forwarder.stats.reader import StatsReader, running_instances
+from forwarder.stats.snapshot import (
     Counters,
     NotRunningError,
     Snapshot,
@@ -28,7 +29,6 @@ from forwarder.stats import (
     select_ports,
     select_workers,
 )
-from forwarder.stats_reader import StatsReader, running_instances
 from tests.unit.stats_segment import FakeSegment
 
 

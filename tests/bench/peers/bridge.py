@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import psutil
 from pyroute2 import IPRoute
 
-from forwarder import netns
+from forwarder.devices import netns
 from tests.bench.commands import in_namespace, run
 from tests.bench.load import FORWARDER_CPU
 from tests.bench.peers.peer import Peer, Running

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from pyroute2 import IPRoute
 
-from forwarder import netns
+from forwarder.devices import netns
 from tests.bench.commands import ethtool
 from tests.bench.lab import Lab
 

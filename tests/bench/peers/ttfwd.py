@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import get_args
 
-from forwarder.config_model import Driver
+from forwarder.config.model import Driver
 from tests.bench.forwarders import Ttfwd
 from tests.bench.lab import Devices
 from tests.bench.load import FORWARDER_CPU

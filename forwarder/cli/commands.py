@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of `ttfwd`: parse, call, print; no logic. Exit codes: forwarder.errors.ExitCode."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import select
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forwarder import logs, rundir
+from forwarder.config.cpus import allowed_cpus
+from forwarder.control import rpc
+from forwarder.errors import ExitCode, NotRunning, TtfwdError
+
+if TYPE_CHECKING:
+    from forwarder.config.model import Config
+
+instance_option = click.option("--name", metavar="INSTANCE", help="Which instance; default: the only one.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+
+
+class Seconds(click.FloatRange):
+    """A finite number of seconds; a range alone lets "nan" through."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = float(super().convert(value, param, ctx))
+        return found if math.isfinite(found) else self.fail(f"{value} is no number of seconds", param, ctx)
+
+
+class Commands(click.Group):
+    """Turns what a user can cause into one line and a documented exit code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except TtfwdError as error:
+            click.echo(f"ttfwd: {error}", err=True)
+            sys.exit(error.exit_code)
+        except OSError as error:  # out of file descriptors, processes or memory, wherever it happened
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"ttfwd: {where}{error.strerror or error}", err=True)
+            sys.exit(ExitCode.NOT_PERMITTED if isinstance(error, PermissionError) else ExitCode.FAILED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Forward packets between network devices with one pinned worker process per queue."""
+
+
+def _load(path: Path, name: str | None) -> Config:
+    # pydantic takes as long to import as all else together, and most commands read no configuration.
+    from forwarder.config.checks import warnings
+    from forwarder.config.load import ConfigError, load, renamed
+
+    allowed = allowed_cpus()
+    try:
+        config = load(path, allowed)
+        if name is not None:
+            config = renamed(config, name)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.USAGE)
+    for warning in warnings(config, allowed):
+        click.echo(f"{path}: warning: {warning}", err=True)
+    return config
+
+
+@main.command()
+@click.option("-c", "--config", "path", required=True, type=click.Path(path_type=Path), help="TOML file.")
+@click.option("--name", metavar="INSTANCE", help="Another name for the instance than the file's.")
+@click.option("--detach", is_flag=True, help="Return once it runs, and leave it in the background.")
+@click.option("--ready-fd", type=int, hidden=True)
+@click.option("-v", "--verbose", is_flag=True, help="More log lines.")
+def start(path: Path, name: str | None, detach: bool, ready_fd: int | None, verbose: bool) -> None:
+    """Start an instance and show it; Ctrl-C drains and removes it."""
+    began_ns = time.monotonic_ns()
+    from forwarder.cli import start as start_command
+
+    config = _load(path, name)
+    if detach:
+        options = (["--name", name] if name else []) + (["--verbose"] if verbose else [])
+        start_command.detach(config, path, options)
+    else:
+        start_command.run(config, began_ns, ready_fd, logs.to_stderr(verbose))
+
+
+@main.command()
+@instance_option
+@click.option("--timeout", type=Seconds(min=0, max=86400), help="Seconds to drain; default: the config's.")
+def stop(name: str | None, timeout: float | None) -> None:
+    """Drain an instance and remove what it made."""
+    instance = rundir.the_instance(name, rundir.running())
+    params = {} if timeout is None else {"timeout_ms": round(timeout * 1000)}
+    pid = rundir.owner(instance)
+    if pid is None:
+        raise NotRunning(f'no instance "{instance}" runs')
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise NotRunning(f'no instance "{instance}" runs') from None
+    rpc.call(rundir.socket_path(instance), "stop", params)
+    if not select.select([pidfd], [], [], (timeout or 60) + 10)[0]:
+        raise TtfwdError(f'instance "{instance}" (process {pid}) drains still; nothing was killed')
+    os.close(pidfd)
+    click.echo(f'instance "{instance}" stopped')
+
+
+@main.command()
+@click.argument("port")
+@click.option("--driver", help="auto, turbotap, uring, tap or packet.")
+@click.option("--io", help="turbotap: burst or mmsg.")
+@click.option("--offload/--no-offload", default=None, help="Default: --offload.")
+@click.option("--queues", type=int, help="Default: one for each worker.")
+@click.option("--mtu", type=int)
+@click.option("--mac")
+@click.option("--netns", help="Made when missing.")
+@click.option("--address", multiple=True, help="With prefix length; may be given more than once.")
+@click.option("--peer", help="xconnect: the port to connect it to.")
+@instance_option
+@json_option
+def connect(port: str, name: str | None, as_json: bool, address: Sequence[str], **given: Any) -> None:
+    """Add PORT to a running instance and print what the host now sees."""
+    instance = rundir.the_instance(name, rundir.running())
+    params = {"name": port, **{key: value for key, value in given.items() if value is not None}}
+    if address:
+        params["address"] = list(address)
+    seen = rpc.call(rundir.socket_path(instance), "connect", params)
+    if as_json:
+        click.echo(json.dumps(seen))
+        return
+    where = f" in network namespace {seen['netns']}" if seen["netns"] else ""
+    driver = f"{seen['driver']}/{seen['io']}" if seen["io"] else seen["driver"]
+    click.echo(f"{seen['port']}{where}: {seen['state']}, ifindex {seen['ifindex']}, MAC {seen['mac']}")
+    click.echo(f"  driver {driver} ({seen['driver_note']}), {seen['queues']} queues, MTU {seen['mtu']}")
+    click.echo(f"  offload {' '.join(seen['offloads']) or 'none'}")
+    click.echo(f"  peer {seen['peer'] or 'none'}, addresses {', '.join(seen['addresses']) or 'none'}")
+
+
+@main.command()
+@click.argument("port")
+@instance_option
+@json_option
+def delete(port: str, name: str | None, as_json: bool) -> None:
+    """Drain PORT of a running instance and remove it."""
+    instance = rundir.the_instance(name, rundir.running())
+    result = rpc.call(rundir.socket_path(instance), "delete", {"name": port})
+    click.echo(json.dumps(result) if as_json else f"{port} deleted")
+
+
+@main.command()
+@instance_option
+@json_option
+@click.option("--watch", is_flag=True, help="Look again every interval until Ctrl-C.")
+@click.option("--interval", type=Seconds(0.05, 3600), default=0.5, show_default=True, help="Seconds.")
+@click.option("--port", "ports", multiple=True, help="Only this port; may be given more than once.")
+@click.option("--worker", "workers", type=int, multiple=True, help="Only this worker; likewise.")
+def stats(
+    name: str | None,
+    as_json: bool,
+    watch: bool,
+    interval: float,
+    ports: tuple[str, ...],
+    workers: tuple[int, ...],
+) -> None:
+    """Show counters and rates, read from shared memory alone."""
+    from forwarder.stats.live import LiveView
+    from forwarder.stats.reader import StatsReader, running_instances
+    from forwarder.stats.snapshot import rates
+    from forwarder.stats.tables import make_console, stats_tables
+    from forwarder.stats.to_json import stats_json
+
+    instance = rundir.the_instance(name, running_instances())
+    # Ctrl-C is how a watch ends; anything else that it ends was cut short.
+    with suppress(KeyboardInterrupt) if watch else nullcontext():
+        if watch and not as_json:
+            with LiveView(instance, sys.stdout, interval, ports, workers) as view:
+                view.wait()
+            return
+        with StatsReader.attach(instance) as reader:
+            before = reader.snapshot()
+            while True:
+                time.sleep(interval)  # the rates are of the time between two looks
+                after = reader.snapshot()
+                found = rates(before, after)
+                if as_json:
+                    click.echo(json.dumps(stats_json(after, found, interval, ports, workers)))
+                else:
+                    make_console().print(*stats_tables(after, found, ports, workers), sep="\n")
+                if not watch or after.instance.state == "stopped":
+                    return
+                before = after
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """Validate a configuration file; every error at once."""
+    config = _load(file, None)
+    click.echo(f"{file}: valid: {config.mode}, {config.queues} queues, {len(config.ports)} ports")
+
+
+@main.command()
+def schema() -> None:
+    """Print the configuration's JSON Schema, for editors."""
+    from forwarder.config.load import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@main.command()
+@json_option
+def version(as_json: bool) -> None:
+    """Print the versions of ttfwd and of its shared memory."""
+    from importlib.metadata import version as installed
+
+    from forwarder.native import lib
+
+    found = {"ttfwd": installed("ttfwd"), "abi_version": int(lib.TTF_ABI_VERSION)}
+    click.echo(json.dumps(found) if as_json else f"ttfwd {found['ttfwd']} (ABI {found['abi_version']})")
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script for a shell: eval "$(ttfwd completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise TtfwdError(f"click has no completion for {shell}")
+    click.echo(found(main, {}, "ttfwd", "_TTFWD_COMPLETE").source())

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ttfwd start`: run a supervisor in this process and show it, or start one in the background.
+
+Data (plan, live view, final accounting) goes to stdout, log lines to stderr; while a live view owns the
+terminal, log lines are shown in it.
+"""
+
+import errno
+import logging
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from forwarder import logs, rundir
+from forwarder.cli import summary
+from forwarder.config.model import Config
+from forwarder.errors import ExitCode, TtfwdError
+from forwarder.stats.live import LiveView
+from forwarder.stats.reader import StatsReader
+from forwarder.stats.snapshot import Snapshot
+from forwarder.stats.tables import accounting_table, headline, make_console
+from forwarder.supervisor.main_loop import Running, Supervisor
+
+_BOOT_TIMEOUT_S = 60.0
+
+log = logging.getLogger("ttfwd")
+
+
+def _tell_service_manager(state: str) -> None:
+    """sd_notify(3): systemd's Type=notify waits for READY=1."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)
+        except OSError as error:
+            log.warning("NOTIFY_SOCKET: %s", error.strerror)
+
+
+class _Foreground:
+    """What is shown while one supervisor runs."""
+
+    def __init__(self, config: Config, ready_fd: int | None, handler: logging.Handler) -> None:
+        self._name = config.name
+        self._ready_fd = ready_fd
+        self._handler = handler
+        self._recent = logs.RecentLines()
+        self._view: LiveView | None = None
+        self.final: Snapshot | None = None
+
+    def running(self, running: Running) -> None:
+        if sys.stdout.isatty():
+            make_console().print(summary.renderable(running))
+            self._view = LiveView(self._name, sys.stdout, notes=self._recent.lines)
+            self._view.start()
+            log.removeHandler(self._handler)
+            log.addHandler(self._recent)
+        else:
+            for line in summary.lines(running):
+                log.info("%s", line)
+        if self._ready_fd is not None:
+            os.write(self._ready_fd, b"READY\n")
+            os.close(self._ready_fd)
+        _tell_service_manager("READY=1")
+
+    def stopping(self) -> None:
+        _tell_service_manager("STOPPING=1")
+        with StatsReader.attach(self._name) as reader:
+            self.final = reader.snapshot()
+        self.close_view()
+
+    def close_view(self) -> None:
+        if self._view is not None:
+            self._view.stop()
+            self._view = None
+            log.removeHandler(self._recent)
+            log.addHandler(self._handler)
+
+
+def run(config: Config, began_ns: int, ready_fd: int | None, handler: logging.Handler) -> None:
+    """Run the instance until it is told to stop, then print the final accounting. Raises TtfwdError."""
+    # Between the supervisor's handling of signals and our exit: an impatient second Ctrl-C changes nothing.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    shown = _Foreground(config, ready_fd, handler)
+    try:
+        Supervisor(config, began_ns).run(shown.running, shown.stopping)
+    finally:
+        shown.close_view()
+    if shown.final is not None:
+        _print_final(shown.final)
+
+
+def _print_final(final: Snapshot) -> None:
+    try:
+        console = make_console()
+        console.print(headline(final))
+        console.print(accounting_table(final))
+    except OSError as error:
+        if error.errno not in (errno.EIO, errno.EPIPE):
+            raise
+        # The terminal was closed: the instance ended well, and nobody is there to be told. What is still
+        # buffered goes nowhere, or Python's own flush at exit would fail in its turn.
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def detach(config: Config, path: Path, arguments: list[str]) -> None:
+    """Start the instance in a session of its own and return once it runs. Raises TtfwdError."""
+    if not path.is_file():
+        raise TtfwdError(f"{path}: no regular file: the process in the background reads it once more")
+    rundir.check_free(config.name)  # its log is the running instance's
+    rundir.directory().mkdir(mode=0o755, parents=True, exist_ok=True)
+    log_path = rundir.log_path(config.name)
+    command = [sys.executable, "-P", "-m", "forwarder", "start", "-c", str(path), *arguments]
+    read_fd, write_fd = os.pipe()
+    try:
+        with log_path.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, "--ready-fd", str(write_fd)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[write_fd],
+                start_new_session=True,
+            )
+    finally:
+        os.close(write_fd)
+    deadline = time.monotonic() + _BOOT_TIMEOUT_S
+    try:
+        ready, _, _ = select.select([read_fd], [], [], max(0.0, deadline - time.monotonic()))
+        if ready and os.read(read_fd, 16):
+            print(f'instance "{config.name}" runs: process {process.pid}, log {log_path}')
+            return
+    finally:
+        os.close(read_fd)
+    try:
+        code = process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise TtfwdError(f"not ready after {_BOOT_TIMEOUT_S:.0f} s; see {log_path}") from None
+    said = log_path.read_text(errors="replace").strip().removeprefix("ttfwd: ")
+    error = TtfwdError(said or f"exit code {code}")
+    error.exit_code = ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED
+    raise error

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What pydantic found wrong in a file, in words of the file: what is there, and what would be right.
+
+Guarantees one line of bounded length for each error, whatever the value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from forwarder.config.model import MAX_PORTS, BridgeConfig, Config, PortConfig, TxOnlyConfig, shown
+
+Loc = tuple[int | str, ...]  # pydantic's place of an error: ("port", 1, "mtu")
+
+_TABLES: Mapping[str, type[BaseModel]] = MappingProxyType(
+    {"port": PortConfig, "bridge": BridgeConfig, "txonly": TxOnlyConfig}
+)
+
+
+def key_path(loc: Loc) -> str:
+    """("port", 1, "mtu") is "port[1].mtu"; a key that TOML would quote is quoted."""
+    path = ""
+    for key in loc:
+        if isinstance(key, int):
+            path += f"[{key}]"
+        else:
+            path += ("." if path else "") + (key if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", key) else shown(key))
+    return path
+
+
+def _keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by the keys of the file."""
+    return {str(field.validation_alias or name): field for name, field in model.model_fields.items()}
+
+
+def _table_of(model: type[BaseModel], loc: Loc) -> type[BaseModel]:
+    """The model of the table that holds the key at `loc`."""
+    return _TABLES.get(str(loc[0]), model) if model is Config and len(loc) > 1 else model
+
+
+def field_at(model: type[BaseModel], loc: Loc) -> FieldInfo | None:
+    """The field that a place belongs to; None for a [[port]] as a whole and for a key that is unknown."""
+    keys = [key for key in loc if isinstance(key, str)]
+    if not keys or (isinstance(loc[-1], int) and keys == ["port"]):
+        return None
+    return _keys(_table_of(model, tuple(keys))).get(keys[-1])
+
+
+def _at(document: Any, loc: Loc) -> Any:
+    for key in loc:
+        document = document[key]
+    return document
+
+
+def message(model: type[BaseModel], document: Any, error: ErrorDetails) -> str:
+    """What would be right, in words of the file instead of pydantic's."""
+    loc, kind = error["loc"], error["type"]
+    field = field_at(model, loc)
+    if kind == "missing":
+        return "missing: every port needs one"
+    if not loc:
+        return "holds text that is not Unicode"
+    if kind == "invalid_key":
+        return "no key: keys are strings"
+    if kind == "extra_forbidden":
+        return _unknown_key(_table_of(model, loc), str(loc[-1]))
+    value = _at(document, loc)
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    if field is not None:
+        if kind in ("less_than_equal", "greater_than_equal"):
+            side = "large" if kind == "less_than_equal" else "small"
+            return f"{shown(value)} is too {side}: {_range(field)}"
+        if kind == "literal_error":
+            choices = _choices(field.annotation)
+            listed = ", ".join(map(shown, choices))
+            return f"{shown(value)} is not one of {listed}{_did_you_mean(value, choices)}"
+    if kind == "too_long":
+        return f"{len(value)} ports are too many: at most {MAX_PORTS}"
+    return f"{_found(value)}, and this takes {_wanted(kind, loc, field, value)}"
+
+
+def _wanted(kind: str, loc: Loc, field: FieldInfo | None, value: object) -> str:
+    """The type that was wanted in place of `value`, and how to write it."""
+    match kind:
+        case "int_type" if field is not None:
+            return f"a whole number: {_range(field)}"
+        case "bool_type":
+            return "true or false"
+        case "string_type":
+            quoted = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 64
+            return f'a string: "{value}"' if quoted else "a string"
+        case "tuple_type" if loc == ("port",):
+            return "an array of tables: write [[port]]"
+        case "tuple_type":
+            return f"an array: [{shown(value)}]" if isinstance(value, str) else 'an array: ["10.77.0.1/24"]'
+        case _:
+            return f"a table: [{loc[0]}]" if len(loc) == 1 else f"a table: [[{loc[0]}]]"
+
+
+def _found(value: object) -> str:
+    match value:
+        case bool():
+            return f"{shown(value)} is a boolean"
+        case str():
+            return f"{shown(value)} is a string"
+        case int():
+            return f"{shown(value)} is a whole number"
+        case float():
+            return f"{shown(value)} is a floating-point number"
+        case _:
+            return f"here is {shown(value)}"
+
+
+def _choices(annotation: object) -> list[str]:
+    """What a Literal takes, also one in a union with None."""
+    if get_origin(annotation) is Literal:
+        return [str(choice) for choice in get_args(annotation)]
+    return [choice for part in get_args(annotation) for choice in _choices(part)]
+
+
+def _range(field: FieldInfo) -> str:
+    low = next(m.ge for m in field.metadata if hasattr(m, "ge"))
+    high = next(m.le for m in field.metadata if hasattr(m, "le"))
+    return f"{low} to {high}"
+
+
+def _unknown_key(model: type[BaseModel], key: str) -> str:
+    """Also for a key that stands in the wrong table, as one does that follows a [[port]]."""
+    homes: dict[str, type[BaseModel]] = {"at the top, above the first [table]": Config}
+    homes |= {f"in {'[[port]]' if name == 'port' else f'[{name}]'}": table for name, table in _TABLES.items()}
+    for home, table in homes.items():
+        if table is not model and key in _keys(table) and key not in _TABLES:
+            return f"not a key here: it stands {home}"
+    return f"no such key{_did_you_mean(key, _keys(model))}"
+
+
+def _did_you_mean(word: object, known: Iterable[str]) -> str:
+    if not isinstance(word, str) or len(word) > 64:
+        return ""
+    close = difflib.get_close_matches(word.lower(), known, n=1)
+    return f" (did you mean {shown(close[0])}?)" if close else ""

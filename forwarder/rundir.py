@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runtime directory: an instance's lock, socket, journal and log; which instances run.
+
+The lock is the truth: the kernel lets go of it when its owner dies, however it dies.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from forwarder.errors import AlreadyRunning, NotPermitted, NotRunning, TtfwdError
+
+
+def directory() -> Path:
+    """`/run/ttfwd` for root, else `$XDG_RUNTIME_DIR/ttfwd`; TTFWD_RUNTIME_DIR overrides both."""
+    override = os.environ.get("TTFWD_RUNTIME_DIR")
+    if override:
+        return Path(override)
+    if os.geteuid() == 0:
+        return Path("/run/ttfwd")
+    return Path(os.environ.get("XDG_RUNTIME_DIR", f"/tmp/ttfwd-{os.getuid()}")) / "ttfwd"
+
+
+def socket_path(instance: str) -> Path:
+    return directory() / f"{instance}.sock"
+
+
+def log_path(instance: str) -> Path:
+    return directory() / f"{instance}.log"
+
+
+def _lock_path(instance: str) -> Path:
+    return directory() / f"{instance}.lock"
+
+
+def _journal_path(instance: str) -> Path:
+    return directory() / f"{instance}.journal"
+
+
+@contextmanager
+def hold(instance: str) -> Iterator[None]:
+    """Own the instance's name. Raises AlreadyRunning, naming the process and its socket."""
+    try:
+        directory().mkdir(mode=0o755, parents=True, exist_ok=True)
+        fd = os.open(_lock_path(instance), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError as error:
+        raise NotPermitted(f"{error.filename}: can't be written: {error.strerror}") from None
+    except OSError as error:
+        raise TtfwdError(f"{error.filename}: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _already_running(instance, _owner(fd)) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _already_running(instance: str, pid: str) -> AlreadyRunning:
+    return AlreadyRunning(
+        f'instance "{instance}" runs already: process {pid}, control socket '
+        f"{socket_path(instance)} (ttfwd stop --name {instance} ends it)"
+    )
+
+
+def check_free(instance: str) -> None:
+    """Raises AlreadyRunning, as hold() would, if somebody owns the name."""
+    pid = owner(instance)
+    if pid is not None:
+        raise _already_running(instance, str(pid))
+
+
+def _owner(fd: int) -> str:
+    return os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+
+
+def owner(instance: str) -> int | None:
+    """The pid of the supervisor that holds the instance's lock, None if nobody does."""
+    try:
+        fd = os.open(_lock_path(instance), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = _owner(fd)
+        return int(pid) if pid.isdigit() else None
+    else:
+        return None
+    finally:
+        os.close(fd)
+
+
+def running() -> tuple[str, ...]:
+    """The instances whose supervisor lives, sorted."""
+    return tuple(sorted(p.stem for p in directory().glob("*.lock") if owner(p.stem) is not None))
+
+
+def the_instance(name: str | None, candidates: tuple[str, ...]) -> str:
+    """`name`, or the only candidate. Raises NotRunning when that isn't one."""
+    if name is not None:
+        if name not in candidates:
+            known = f" (there is: {', '.join(candidates)})" if candidates else ""
+            raise NotRunning(f'no instance "{name}" runs{known}')
+        return name
+    if not candidates:
+        raise NotRunning("no instance runs; start one with: ttfwd start -c configs/4q.toml")
+    if len(candidates) > 1:
+        raise TtfwdError(f"more than one instance runs, choose with --name: {', '.join(candidates)}")
+    return candidates[0]
+
+
+@dataclass
+class Journal:
+    """What an instance made and the kernel won't remove by itself, written before it is made."""
+
+    instance: str
+    namespaces: list[str] = field(default_factory=list)
+    links_up: list[tuple[str | None, str]] = field(default_factory=list)
+
+    def save(self) -> None:
+        path = _journal_path(self.instance)
+        scratch = path.with_suffix(".journal~")
+        scratch.write_text(json.dumps({"namespaces": self.namespaces, "links_up": self.links_up}))
+        scratch.replace(path)
+
+    @classmethod
+    def left_over(cls, instance: str) -> "Journal":
+        """What a crashed incarnation of this instance wrote; empty if nothing is left."""
+        try:
+            data = json.loads(_journal_path(instance).read_text())
+            links = [(netns, name) for netns, name in data["links_up"]]
+            return cls(instance, list(data["namespaces"]), links)
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls(instance)
+
+    def remove(self) -> None:
+        _journal_path(self.instance).unlink(missing_ok=True)

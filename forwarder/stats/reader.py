@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads an instance's counters from its shared memory without asking anyone.
+
+Reading needs no lock and stops nobody, so it works with the supervisor hung or dead.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from types import TracebackType
+from typing import Any, Self
+
+import posix_ipc
+import psutil
+
+from forwarder import offloads
+from forwarder.native import ffi, lib, string
+from forwarder.shm import SHM_DIRECTORY, stats_name
+from forwarder.stats.snapshot import (
+    SUMMED,
+    Counters,
+    DeviceCounters,
+    Instance,
+    NotPermittedError,
+    NotRunningError,
+    Port,
+    Queue,
+    Ring,
+    Snapshot,
+    StatsError,
+    Worker,
+    drop_reasons,
+    listed,
+)
+
+# A port slot is rewritten in microseconds. One that never settles was left by a supervisor that died there.
+_READ_ATTEMPTS = 5
+_READ_PAUSE_S = 0.001
+
+
+def running_instances() -> tuple[str, ...]:
+    """Names of the instances that have a stats segment, whether or not their supervisor still lives."""
+    prefix, suffix = "ttfwd.", ".stats"
+    try:
+        names = [path.name for path in SHM_DIRECTORY.iterdir()]
+    except OSError:
+        return ()
+    return tuple(
+        sorted(
+            name.removeprefix(prefix).removesuffix(suffix)
+            for name in names
+            if name.startswith(prefix) and name.endswith(suffix) and len(name) > len(prefix + suffix)
+        )
+    )
+
+
+class StatsReader:
+    """Reads one stats segment. Owns its mapping; not for use by two threads at once."""
+
+    def __init__(self, memory: mmap.mmap | bytearray, name: str) -> None:
+        """Read the segment in `memory`, which the caller closes unless it came from `attach`.
+
+        Raises StatsError if it isn't a stats segment that this version can read.
+        """
+        if len(memory) < ffi.sizeof("struct ttf_header"):
+            raise StatsError(f"{name}: {len(memory)} bytes is too small for a stats segment")
+        self._owned: mmap.mmap | None = None
+        self._base: Any = ffi.from_buffer(memory)
+        self._header: Any = ffi.cast("struct ttf_header *", self._base)
+        try:
+            self._check(len(memory), name)
+        except StatsError:
+            self.close()
+            raise
+        self._workers: int = self._header.workers
+        self._ports: int = self._header.ports
+        self._drop_reasons = drop_reasons()
+
+    def _check(self, size_bytes: int, name: str) -> None:
+        header = self._header
+        if lib.ttf_header_check(self._base, size_bytes, lib.TTF_MAGIC_STATS) == 0:
+            return
+        if header.magic == 0:
+            raise StatsError(f"{name}: the instance is still starting")
+        if header.magic != lib.TTF_MAGIC_STATS:
+            raise StatsError(f"{name}: not a stats segment (wrong magic)")
+        if header.abi_version != lib.TTF_ABI_VERSION:
+            raise StatsError(
+                f"{name}: the instance has ABI version {header.abi_version}, this ttfwd has version "
+                f"{lib.TTF_ABI_VERSION}; use the ttfwd that started it"
+            )
+        if header.total_bytes > size_bytes:
+            raise StatsError(f"{name}: too small: {size_bytes} bytes of {header.total_bytes}")
+        raise StatsError(f"{name}: its header contradicts itself; the segment was damaged")
+
+    @classmethod
+    def attach(cls, instance: str) -> Self:
+        """Map the segment of a running instance read-only.
+
+        Raises NotRunningError, NotPermittedError, or StatsError if it can't be read.
+        """
+        name = stats_name(instance)
+        if "/" in instance or "\0" in instance or not instance:
+            raise NotRunningError(f"no instance can be called {instance!r}")
+        try:
+            shared = posix_ipc.SharedMemory(name, read_only=True)
+        except posix_ipc.ExistentialError:
+            others = listed(running_instances())
+            raise NotRunningError(f"instance {instance!r} is not running; running: {others}") from None
+        except posix_ipc.PermissionsError:
+            raise NotPermittedError(f"{name}: not permitted; only its owner may read it") from None
+        except (OSError, ValueError) as error:
+            raise StatsError(f"{name}: {error}") from None
+        try:
+            memory = mmap.mmap(shared.fd, 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):  # ValueError: created, but not yet given its size
+            raise StatsError(f"{name}: too small: the instance is still starting") from None
+        finally:
+            shared.close_fd()
+        try:
+            reader = cls(memory, name)
+        except StatsError:
+            memory.close()
+            raise
+        reader._owned = memory
+        return reader
+
+    @property
+    def epoch(self) -> int:
+        """One value per start of an instance."""
+        return int(self._header.epoch)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._base is not None:
+            self._header = None
+            ffi.release(self._base)
+            self._base = None
+        if self._owned is not None:
+            self._owned.close()
+            self._owned = None
+
+    def snapshot(self) -> Snapshot:
+        """Everything at one moment, as far as one can tell without stopping the workers.
+
+        A counter is never torn. Ports that are connected or deleted meanwhile are read again: what moves
+        to `retired` with a deletion is then in one place, and a slot's name belongs to its counters.
+        """
+        for _ in range(_READ_ATTEMPTS):
+            before = self._generations()
+            snapshot = self._read()
+            if before == self._generations() and not any(generation & 1 for generation in before):
+                break
+            time.sleep(_READ_PAUSE_S)
+        return snapshot
+
+    def _generations(self) -> tuple[int, ...]:
+        return tuple(lib.ttf_stats_port(self._base, slot).generation for slot in range(self._ports))
+
+    def _read(self) -> Snapshot:
+        now_ns = time.monotonic_ns()
+        return Snapshot(
+            taken_ns=now_ns,
+            instance=self._instance(now_ns),
+            rings=tuple(self._rings()),
+            workers=tuple(self._worker(index, now_ns) for index in range(self._workers)),
+            ports=tuple(
+                self._port(slot, now_ns)
+                for slot in range(self._ports)
+                if lib.ttf_stats_port(self._base, slot).state != lib.TTF_PORT_FREE
+            ),
+        )
+
+    def _instance(self, now_ns: int) -> Instance:
+        found = lib.ttf_stats_instance(self._base)
+        states = {
+            lib.TTF_INSTANCE_BOOT: "boot",
+            lib.TTF_INSTANCE_RUNNING: "running",
+            lib.TTF_INSTANCE_DRAINING: "draining",
+            lib.TTF_INSTANCE_STOPPED: "stopped",
+        }
+        return Instance(
+            name=string(found.name),
+            mode=string(found.mode),
+            steering=string(found.steering),
+            rx_mode=string(found.rx_mode),
+            state=states.get(found.state, "unknown"),
+            supervisor_pid=found.pid,
+            supervisor_pid_exists=found.pid > 0 and psutil.pid_exists(found.pid),
+            supervisor_heartbeat_age_ns=_age_ns(found.heartbeat_ns, now_ns),
+            uptime_s=(_age_ns(found.started_ns, now_ns) or 0) / 1e9,
+            boot_ms=found.boot_ns / 1e6 if found.boot_ns else None,
+            batch=found.batch,
+            ring_slots=found.ring_slots,
+            epoch=self.epoch,
+        )
+
+    def _worker(self, index: int, now_ns: int) -> Worker:
+        found = lib.ttf_stats_worker(self._base, index)
+        states = {
+            lib.TTF_WORKER_NONE: "none",
+            lib.TTF_WORKER_STARTING: "starting",
+            lib.TTF_WORKER_READY: "ready",
+            lib.TTF_WORKER_DRAINING: "draining",
+            lib.TTF_WORKER_EXITED: "exited",
+            lib.TTF_WORKER_BACKOFF: "backoff",
+            lib.TTF_WORKER_FAILED: "failed",
+        }
+        return Worker(
+            index=index,
+            state=states.get(found.state, "unknown"),
+            pid=found.pid,
+            cpu=found.cpu,
+            restarts=found.restarts,
+            lost_in_crash_packets=found.lost_in_crash,
+            heartbeat_age_ns=_age_ns(found.heartbeat_ns, now_ns),
+            cpu_ns=found.cpu_ns,
+            busy_ns=found.busy_ns,
+            running_ns=found.running_ns,
+            rounds=found.rounds,
+            sleeps=found.sleeps,
+            doorbells=found.doorbells,
+            pool_empty_rounds=found.pool_empty_rounds,
+            pool_frames=found.pool_frames,
+            pool_free_frames=found.pool_free_frames,
+            orphans=self._counters(found.orphans),
+            retired=self._counters(found.retired),
+        )
+
+    def _port(self, slot: int, now_ns: int) -> Port:
+        found = lib.ttf_stats_port(self._base, slot)
+        device = found.device
+        states = {lib.TTF_PORT_UP: "up", lib.TTF_PORT_DELETING: "deleting"}
+        peer = found.peer
+        queues = [
+            Queue(index, self._counters(lib.ttf_stats_queue(self._base, slot, index)))
+            for index in range(self._workers)
+        ]
+        return Port(
+            slot=slot,
+            generation=found.generation,
+            state=states.get(found.state, "unknown"),
+            name=string(found.name),
+            driver=string(found.driver),
+            io=string(found.io) or None,
+            note=string(found.note),
+            offloads=offloads.names(found.offloads),
+            netns=string(found.netns),
+            mtu=found.mtu,
+            mac=bytes(found.mac)[:6].hex(":"),
+            ifindex=found.ifindex,
+            peer=string(lib.ttf_stats_port(self._base, peer).name) if 0 <= peer < self._ports else None,
+            device=None
+            if not device.updated_ns
+            else DeviceCounters(
+                age_ns=max(0, now_ns - device.updated_ns),
+                rx_packets=device.rx_packets,
+                rx_bytes=device.rx_bytes,
+                rx_dropped=device.rx_dropped,
+                rx_errors=device.rx_errors,
+                tx_packets=device.tx_packets,
+                tx_bytes=device.tx_bytes,
+                tx_dropped=device.tx_dropped,
+                tx_errors=device.tx_errors,
+            ),
+            # A worker without a queue of this port may still have dropped packets of it.
+            queues=tuple(q for q in queues if q.index < found.queues or q.counters != self._no_counters()),
+        )
+
+    def _no_counters(self) -> Counters:
+        return Counters(drops=dict.fromkeys(self._drop_reasons, 0))
+
+    def _counters(self, found: Any) -> Counters:
+        return Counters(
+            **{name: getattr(found, name) for name in SUMMED},
+            drops=dict(zip(self._drop_reasons, list(found.drops), strict=False)),
+            rx_bursts=tuple(found.rx_bursts),
+        )
+
+    def _rings(self) -> list[Ring]:
+        used = []
+        for producer in range(self._workers):
+            for consumer in range(self._workers):
+                found = lib.ttf_stats_ring(self._base, producer, consumer)
+                # Popped first: a ring that moves meanwhile never looks as if it held less than nothing.
+                popped, bad, pushed, dropped = found.popped, found.bad, found.pushed, found.dropped
+                if pushed or dropped:
+                    used.append(Ring(producer, consumer, pushed, popped, dropped, bad))
+        return used
+
+
+def _age_ns(stamp_ns: int, now_ns: int) -> int | None:
+    """Nanoseconds since a stamp, never negative: coarse clocks lag. None if there was no stamp."""
+    return max(0, now_ns - stamp_ns) if stamp_ns else None

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gso.h"
+
+#include <arpa/inet.h>
+
+#include "checksum.h"
+#include "flow_hash.h"
+
+enum {
+	TCP_FIN = 0x01,
+	TCP_PSH = 0x08,
+	TCP_CWR = 0x80,
+};
+
+uint32_t ttf_gso_packets(const struct offload_request *request, uint32_t length)
+{
+	uint32_t payload = length - request->headers;
+
+	return payload ? (payload + request->gso_size - 1) / request->gso_size : 1;
+}
+
+static void cut_ipv4(uint8_t *ip, uint32_t bytes, uint32_t header_bytes, uint32_t index)
+{
+	uint16_t sum = 0;
+
+	store_be16(ip + 2, bytes);
+	store_be16(ip + 4, load_be16(ip + 4) + index);
+	memcpy(ip + 10, &sum, sizeof(sum));
+	sum = (uint16_t)~checksum_fold(checksum_add(0, ip, header_bytes));
+	memcpy(ip + 10, &sum, sizeof(sum));
+}
+
+static void cut_tcp(uint8_t *tcp, uint32_t skipped, int first, int last)
+{
+	uint32_t sequence;
+
+	memcpy(&sequence, tcp + 4, sizeof(sequence));
+	sequence = htonl(ntohl(sequence) + skipped);
+	memcpy(tcp + 4, &sequence, sizeof(sequence));
+	if (!last)
+		tcp[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+	if (!first)
+		tcp[13] &= (uint8_t)~TCP_CWR;
+}
+
+/*
+ * The field holds the sum of the pseudo-header, the length of the whole segment in it: put the packet's
+ * length in its place. What else is in it (a routing header's final destination, say) isn't ours to know.
+ */
+static void correct_pseudo_header(uint8_t *field, uint32_t whole, uint32_t bytes)
+{
+	uint16_t sum;
+
+	memcpy(&sum, field, sizeof(sum));
+	sum = checksum_fold((uint64_t)sum + (uint32_t)~htonl(whole) + htonl(bytes));
+	memcpy(field, &sum, sizeof(sum));
+}
+
+uint32_t ttf_gso_packet(const struct offload_request *request, const uint8_t *eth, uint32_t length,
+			uint32_t index, uint8_t *packet)
+{
+	const uint32_t skipped = index * request->gso_size;
+	const uint32_t left = length - request->headers - skipped;
+	const uint32_t payload = left < request->gso_size ? left : request->gso_size;
+	const uint32_t bytes = request->headers + payload;
+	uint8_t *ip = packet + request->network, *transport = packet + request->csum_start;
+
+	memcpy(packet, eth, request->headers);
+	memcpy(packet + request->headers, eth + request->headers + skipped, payload);
+	if (request->version == 4)
+		cut_ipv4(ip, bytes - request->network, request->csum_start - request->network, index);
+	else
+		store_be16(ip + 4, bytes - request->network - 40);
+	if (request->wants & (TTF_OFFLOAD_TSO4 | TTF_OFFLOAD_TSO6))
+		cut_tcp(transport, skipped, index == 0, payload == left);
+	else
+		store_be16(transport + 4, bytes - request->csum_start);
+	correct_pseudo_header(packet + request->csum_at, length - request->csum_start,
+			      bytes - request->csum_start);
+	checksum_complete(packet, bytes, request->csum_start, request->csum_at);
+	return bytes;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Driver `turbotap` by burst messages: a system call a burst, and one message of the socket layer too, on
+ * a socket of turbotap.ko with TURBOTAP_BURST set (kmod/uapi/turbotap.h says what that means).
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "../kmod/uapi/turbotap.h"
+#include "socket_batch.h"
+
+static_assert(sizeof(((struct socket_batch *)0)->lengths) >= CMSG_SPACE(TTF_MAX_BATCH * sizeof(uint32_t)),
+	      "the lengths of the largest burst fit");
+
+/* Where the control message has the lengths of `count` frames; NULL where it has not. */
+static const unsigned char *lengths_of(const struct msghdr *message, uint32_t count)
+{
+	const struct cmsghdr *cmsg = CMSG_FIRSTHDR(message);
+
+	if (!cmsg || cmsg->cmsg_level != SOL_TURBOTAP || cmsg->cmsg_type != TURBOTAP_LENGTHS ||
+	    cmsg->cmsg_len < CMSG_LEN(count * sizeof(uint32_t)))
+		return NULL;
+	return CMSG_DATA(cmsg);
+}
+
+static int burst_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls)
+{
+	const uint32_t header = queue->header_bytes;
+	struct socket_batch *scratch = queue->scratch;
+	struct msghdr message = { .msg_iov = scratch->rx_vectors,
+				  .msg_iovlen = queue_burst_limit(queue, count),
+				  .msg_control = scratch->lengths,
+				  .msg_controllen = sizeof(scratch->lengths) };
+	const unsigned char *lengths;
+	uint32_t bytes = 0;
+	ssize_t got;
+
+	socket_fill_rx(scratch, frames, count, header);
+	++*calls;
+	got = recvmsg(queue->fd, &message, MSG_DONTWAIT);
+	if (got < 0)
+		return -errno;
+	/* A socket without TURBOTAP_BURST returns bytes: take nothing for a count that isn't one. */
+	lengths = (size_t)got <= count ? lengths_of(&message, (uint32_t)got) : NULL;
+	if (!lengths)
+		return -EPROTO;
+	for (ssize_t i = 0; i < got; i++) {
+		uint32_t length;
+
+		memcpy(&length, lengths + (size_t)i * sizeof(length), sizeof(length));
+		socket_received(&frames[i], length, header, length > scratch->rx_vectors[i].iov_len);
+		bytes += length;
+	}
+	queue_burst_received(queue, bytes, (uint32_t)got);
+	return (int)got;
+}
+
+static int burst_tx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls)
+{
+	struct socket_batch *scratch = queue->scratch;
+	struct msghdr message = { .msg_iov = scratch->tx_vectors, .msg_iovlen = count };
+	ssize_t sent;
+
+	socket_fill_tx(scratch, frames, count, queue->header_bytes);
+	++*calls;
+	sent = sendmsg(queue->fd, &message, MSG_DONTWAIT);
+	if (sent < 0)
+		return -errno;
+	return (size_t)sent <= count ? (int)sent : -EPROTO;
+}
+
+const struct ttf_driver_ops ttf_driver_turbotap_burst = { .rx = burst_rx, .tx = burst_tx };
