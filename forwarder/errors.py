@@ -1,6 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user can cause, as exceptions that carry an exit code. The CLI prints them without a traceback."""
+"""What a user can cause, as one tree of exceptions. Each carries the exit code of the command that it ends.
 
+    TtfwdError             1   anything that a user can act on
+      UsageError           2   what was asked for is wrong
+        ConfigError            a configuration file, or the parameters of `connect`
+        BadRequest             the parameters of any other control request
+        UnknownName            a port or worker to show that the instance doesn't have
+      NotRunning           3   no such instance
+      NotPermitted        77   the kernel or the instance's owner forbids it
+      AlreadyRunning       1   another process owns the instance's name
+      SegmentError         1   a shared-memory segment can't be made or read
+        SegmentMissing         there is no segment of that name
+      DeviceError          1   a network device can't be made or used as asked
+      UnknownPort          1   the instance has no port of that name
+      BootFailed           1   the instance didn't come up; what it made is removed again
+        Interrupted            a signal ended the boot
+      Refused              *   what a running instance answered; it says which exit code
+
+The CLI prints them without a traceback. What never reaches a user (a worker's malformed message, an unknown
+method of the control socket) is no TtfwdError and stays with the code that handles it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -19,22 +41,107 @@ class TtfwdError(Exception):
 
     exit_code = ExitCode.FAILED
 
+    def for_terminal(self) -> str:
+        """The lines that the CLI prints."""
+        return f"ttfwd: {self}"
 
-class NotPermitted(TtfwdError):
-    exit_code = ExitCode.NOT_PERMITTED
+
+class UsageError(TtfwdError):
+    exit_code = ExitCode.USAGE
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: where ("port[1].mtu"), and a line that says what would be right."""
+
+    key_path: str
+    message: str
+
+
+WHOLE = "(whole)"  # the key path of a problem that no key has
+
+
+class ConfigError(UsageError):
+    """A configuration that can't be used: `source` (a file, or "connect") and at least one problem."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        super().__init__(source, problems)
+        self.source = source
+        self.problems = tuple(dict.fromkeys(problems))  # two of a kind are one to mend
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{self.source}: {p.message}"
+            if p.key_path == WHOLE
+            else f"{self.source}: {p.key_path}: {p.message}"
+            for p in self.problems
+        )
+
+    def for_terminal(self) -> str:
+        """As compilers do it: each line begins with the file, so that editors find the place."""
+        return str(self)
+
+
+class BadRequest(UsageError):
+    pass
+
+
+class UnknownName(UsageError):
+    pass
 
 
 class NotRunning(TtfwdError):
+    """No instance of that name, or none at all, runs. `running` are those that do."""
+
     exit_code = ExitCode.NOT_RUNNING
+
+    def __init__(self, instance: str | None, running: Sequence[str] = ()) -> None:
+        if instance is None:
+            super().__init__("no instance is running; start one with: ttfwd start -c configs/4q.toml")
+        else:
+            super().__init__(f'instance "{instance}" is not running (running: {listed(running)})')
+
+
+class NotPermitted(TtfwdError):
+    exit_code = ExitCode.NOT_PERMITTED
 
 
 class AlreadyRunning(TtfwdError):
     pass
 
 
+class SegmentError(TtfwdError):
+    pass
+
+
+class SegmentMissing(SegmentError):
+    pass
+
+
 class DeviceError(TtfwdError):
-    """A network device can't be made or used as asked."""
+    pass
+
+
+class UnknownPort(TtfwdError):
+    pass
 
 
 class BootFailed(TtfwdError):
-    """The instance could not be brought up; everything that was made is removed again."""
+    pass
+
+
+class Interrupted(BootFailed):
+    pass
+
+
+class Refused(TtfwdError):
+    """What the instance answered instead of a result."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = ExitCode(exit_code)
+
+
+def listed(names: Sequence[object]) -> str:
+    """Names for a message: "a, b", or "none"."""
+    return ", ".join(str(name) for name in names) or "none"

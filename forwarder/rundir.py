@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forwarder.errors import AlreadyRunning, NotPermitted, NotRunning, TtfwdError
+from forwarder.errors import AlreadyRunning, NotPermitted, NotRunning, TtfwdError, listed
 
 
 def directory() -> Path:
@@ -65,7 +65,7 @@ def hold(instance: str) -> Iterator[None]:
 
 def _already_running(instance: str, pid: str) -> AlreadyRunning:
     return AlreadyRunning(
-        f'instance "{instance}" runs already: process {pid}, control socket '
+        f'instance "{instance}" is already running: process {pid}, control socket '
         f"{socket_path(instance)} (ttfwd stop --name {instance} ends it)"
     )
 
@@ -107,13 +107,12 @@ def the_instance(name: str | None, candidates: tuple[str, ...]) -> str:
     """`name`, or the only candidate. Raises NotRunning when that isn't one."""
     if name is not None:
         if name not in candidates:
-            known = f" (there is: {', '.join(candidates)})" if candidates else ""
-            raise NotRunning(f'no instance "{name}" runs{known}')
+            raise NotRunning(name, candidates)
         return name
     if not candidates:
-        raise NotRunning("no instance runs; start one with: ttfwd start -c configs/4q.toml")
+        raise NotRunning(None)
     if len(candidates) > 1:
-        raise TtfwdError(f"more than one instance runs, choose with --name: {', '.join(candidates)}")
+        raise TtfwdError(f"more than one instance is running, choose one with --name: {listed(candidates)}")
     return candidates[0]
 
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of `ttfwd`: parse, call, print; no logic. Exit codes: forwarder.errors.ExitCode."""
+"""The commands of `ttfwd`: options and arguments, and one call each. Exit codes: forwarder.errors.ExitCode.
+
+What takes long to import is imported by the command that needs it.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import select
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,8 @@ import click
 
 from forwarder import logs, rundir
 from forwarder.config.cpus import allowed_cpus
-from forwarder.control import rpc
-from forwarder.errors import ExitCode, NotRunning, TtfwdError
+from forwarder.control.client import call
+from forwarder.errors import ExitCode, TtfwdError
 
 if TYPE_CHECKING:
     from forwarder.config.model import Config
@@ -35,17 +35,17 @@ class Seconds(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         found = float(super().convert(value, param, ctx))
-        return found if math.isfinite(found) else self.fail(f"{value} is no number of seconds", param, ctx)
+        return found if math.isfinite(found) else self.fail(f"{value} is not a number of seconds", param, ctx)
 
 
 class Commands(click.Group):
-    """Turns what a user can cause into one line and a documented exit code."""
+    """Turns what a user can cause into a message and a documented exit code."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().main(*args, **kwargs)
         except TtfwdError as error:
-            click.echo(f"ttfwd: {error}", err=True)
+            click.echo(error.for_terminal(), err=True)
             sys.exit(error.exit_code)
         except OSError as error:  # out of file descriptors, processes or memory, wherever it happened
             where = f"{error.filename}: " if error.filename else ""
@@ -61,16 +61,12 @@ def main() -> None:
 def _load(path: Path, name: str | None) -> Config:
     # pydantic takes as long to import as all else together, and most commands read no configuration.
     from forwarder.config.checks import warnings
-    from forwarder.config.load import ConfigError, load, renamed
+    from forwarder.config.load import load, renamed
 
     allowed = allowed_cpus()
-    try:
-        config = load(path, allowed)
-        if name is not None:
-            config = renamed(config, name)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(ExitCode.USAGE)
+    config = load(path, allowed)
+    if name is not None:
+        config = renamed(config, name)
     for warning in warnings(config, allowed):
         click.echo(f"{path}: warning: {warning}", err=True)
     return config
@@ -100,19 +96,10 @@ def start(path: Path, name: str | None, detach: bool, ready_fd: int | None, verb
 @click.option("--timeout", type=Seconds(min=0, max=86400), help="Seconds to drain; default: the config's.")
 def stop(name: str | None, timeout: float | None) -> None:
     """Drain an instance and remove what it made."""
+    from forwarder.cli.stop import stop as stop_instance
+
     instance = rundir.the_instance(name, rundir.running())
-    params = {} if timeout is None else {"timeout_ms": round(timeout * 1000)}
-    pid = rundir.owner(instance)
-    if pid is None:
-        raise NotRunning(f'no instance "{instance}" runs')
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        raise NotRunning(f'no instance "{instance}" runs') from None
-    rpc.call(rundir.socket_path(instance), "stop", params)
-    if not select.select([pidfd], [], [], (timeout or 60) + 10)[0]:
-        raise TtfwdError(f'instance "{instance}" (process {pid}) drains still; nothing was killed')
-    os.close(pidfd)
+    stop_instance(instance, timeout)
     click.echo(f'instance "{instance}" stopped')
 
 
@@ -135,7 +122,7 @@ def connect(port: str, name: str | None, as_json: bool, address: Sequence[str], 
     params = {"name": port, **{key: value for key, value in given.items() if value is not None}}
     if address:
         params["address"] = list(address)
-    seen = rpc.call(rundir.socket_path(instance), "connect", params)
+    seen = call(instance, "connect", params)
     if as_json:
         click.echo(json.dumps(seen))
         return
@@ -154,7 +141,7 @@ def connect(port: str, name: str | None, as_json: bool, address: Sequence[str], 
 def delete(port: str, name: str | None, as_json: bool) -> None:
     """Drain PORT of a running instance and remove it."""
     instance = rundir.the_instance(name, rundir.running())
-    result = rpc.call(rundir.socket_path(instance), "delete", {"name": port})
+    result = call(instance, "delete", {"name": port})
     click.echo(json.dumps(result) if as_json else f"{port} deleted")
 
 
@@ -174,32 +161,15 @@ def stats(
     workers: tuple[int, ...],
 ) -> None:
     """Show counters and rates, read from shared memory alone."""
-    from forwarder.stats.live import LiveView
-    from forwarder.stats.reader import StatsReader, running_instances
-    from forwarder.stats.snapshot import rates
-    from forwarder.stats.tables import make_console, stats_tables
-    from forwarder.stats.to_json import stats_json
+    from forwarder.cli.stats import show
+    from forwarder.cli.stats import watch as watch_instance
+    from forwarder.stats.reader import running_instances
 
     instance = rundir.the_instance(name, running_instances())
-    # Ctrl-C is how a watch ends; anything else that it ends was cut short.
-    with suppress(KeyboardInterrupt) if watch else nullcontext():
-        if watch and not as_json:
-            with LiveView(instance, sys.stdout, interval, ports, workers) as view:
-                view.wait()
-            return
-        with StatsReader.attach(instance) as reader:
-            before = reader.snapshot()
-            while True:
-                time.sleep(interval)  # the rates are of the time between two looks
-                after = reader.snapshot()
-                found = rates(before, after)
-                if as_json:
-                    click.echo(json.dumps(stats_json(after, found, interval, ports, workers)))
-                else:
-                    make_console().print(*stats_tables(after, found, ports, workers), sep="\n")
-                if not watch or after.instance.state == "stopped":
-                    return
-                before = after
+    if watch:
+        watch_instance(instance, interval, ports, workers, as_json)
+    else:
+        show(instance, interval, ports, workers, as_json)
 
 
 @main.command()

@@ -20,16 +20,9 @@ from forwarder.config.model import (
     peers_of,
     shown,
 )
+from forwarder.errors import Problem
 
 _IPV6_MIN_MTU = 1280
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong: where ("port[1].mtu"), and a line that says what would be right."""
-
-    key_path: str
-    message: str
 
 
 @dataclass(frozen=True)

@@ -18,32 +18,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from forwarder.config.checks import Placed, Problem, Readable, check_connect, check_file
+from forwarder.config.checks import Placed, Readable, check_connect, check_file
 from forwarder.config.messages import Loc, field_at, key_path, message
 from forwarder.config.model import Config, PortConfig
+from forwarder.errors import WHOLE, ConfigError, Problem
 
-WHOLE = "(whole)"  # the key path of a problem that no key has
 MAX_FILE_BYTES = 1 << 20  # keeps /dev/zero and a mistaken core dump out of memory
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _GONE = object()
-
-
-class ConfigError(Exception):
-    """A configuration that can't be used: `source` (a file, or "connect") and at least one problem."""
-
-    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
-        super().__init__(source, problems)
-        self.source = source
-        self.problems = tuple(dict.fromkeys(problems))  # two of a kind are one to mend
-
-    def __str__(self) -> str:
-        return "\n".join(
-            f"{self.source}: {p.message}"
-            if p.key_path == WHOLE
-            else f"{self.source}: {p.key_path}: {p.message}"
-            for p in self.problems
-        )
 
 
 def load(path: Path, allowed_cpus: frozenset[int]) -> Config:

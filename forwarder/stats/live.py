@@ -20,8 +20,9 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from forwarder.errors import TtfwdError
 from forwarder.stats.reader import StatsReader
-from forwarder.stats.snapshot import Rates, Snapshot, StatsError, rates
+from forwarder.stats.snapshot import Rates, Snapshot, rates
 from forwarder.stats.tables import make_console, stats_tables
 
 STOP_TIMEOUT_S = 1.0
@@ -56,7 +57,7 @@ class LiveView:
         self._stopping = threading.Event()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self._error: StatsError | None = None
+        self._error: TtfwdError | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -68,7 +69,7 @@ class LiveView:
         self.stop()
 
     def start(self) -> None:
-        """Attach, look once, and begin to draw. Raises StatsError, UnknownNameError among them."""
+        """Attach, look once, and begin to draw. Raises TtfwdError, UnknownName among them."""
         reader = StatsReader.attach(self._instance)
         try:
             first = reader.snapshot()
@@ -85,7 +86,7 @@ class LiveView:
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the view ended by itself: the instance stopped, or the terminal went away.
 
-        Returns whether it ended. Raises StatsError if a named port no longer exists.
+        Returns whether it ended. Raises TtfwdError if a named port no longer exists.
         """
         ended = self._ended.wait(timeout_s)
         if self._error:
@@ -110,7 +111,7 @@ class LiveView:
                     self._look(reader, first, lambda picture: live.update(picture, refresh=True))
             else:
                 self._look(reader, first, console.print)
-        except StatsError as error:
+        except TtfwdError as error:
             self._error = error
         except OSError:
             pass  # the terminal or the pipe's reader is gone, and with it whoever looked
@@ -142,7 +143,7 @@ class LiveView:
         """The reader of a later start of the instance, if there is one: its name is another segment now."""
         try:
             other = StatsReader.attach(self._instance)
-        except StatsError:
+        except TtfwdError:
             return reader
         if other.epoch == last.instance.epoch:
             other.close()

@@ -6,32 +6,27 @@ Reading needs no lock and stops nobody, so it works with the supervisor hung or 
 
 from __future__ import annotations
 
-import mmap
 import time
 from types import TracebackType
 from typing import Any, Self
 
-import posix_ipc
 import psutil
 
 from forwarder import offloads
+from forwarder.errors import NotRunning, SegmentMissing
 from forwarder.native import ffi, lib, string
-from forwarder.shm import SHM_DIRECTORY, stats_name
+from forwarder.shm import SHM_DIRECTORY, Segment, stats_name
 from forwarder.stats.snapshot import (
     SUMMED,
     Counters,
     DeviceCounters,
     Instance,
-    NotPermittedError,
-    NotRunningError,
     Port,
     Queue,
     Ring,
     Snapshot,
-    StatsError,
     Worker,
     drop_reasons,
-    listed,
 )
 
 # A port slot is rewritten in microseconds. One that never settles was left by a supervisor that died there.
@@ -56,75 +51,29 @@ def running_instances() -> tuple[str, ...]:
 
 
 class StatsReader:
-    """Reads one stats segment. Owns its mapping; not for use by two threads at once."""
+    """Reads one stats segment, which it owns. Not for use by two threads at once."""
 
-    def __init__(self, memory: mmap.mmap | bytearray, name: str) -> None:
-        """Read the segment in `memory`, which the caller closes unless it came from `attach`.
-
-        Raises StatsError if it isn't a stats segment that this version can read.
-        """
-        if len(memory) < ffi.sizeof("struct ttf_header"):
-            raise StatsError(f"{name}: {len(memory)} bytes is too small for a stats segment")
-        self._owned: mmap.mmap | None = None
-        self._base: Any = ffi.from_buffer(memory)
-        self._header: Any = ffi.cast("struct ttf_header *", self._base)
-        try:
-            self._check(len(memory), name)
-        except StatsError:
-            self.close()
-            raise
+    def __init__(self, segment: Segment) -> None:
+        """Read a segment that was checked; close() closes it."""
+        self._segment = segment
+        self._base: Any = segment.base
+        self._header: Any = ffi.cast("struct ttf_header *", segment.base)
         self._workers: int = self._header.workers
         self._ports: int = self._header.ports
         self._drop_reasons = drop_reasons()
-
-    def _check(self, size_bytes: int, name: str) -> None:
-        header = self._header
-        if lib.ttf_header_check(self._base, size_bytes, lib.TTF_MAGIC_STATS) == 0:
-            return
-        if header.magic == 0:
-            raise StatsError(f"{name}: the instance is still starting")
-        if header.magic != lib.TTF_MAGIC_STATS:
-            raise StatsError(f"{name}: not a stats segment (wrong magic)")
-        if header.abi_version != lib.TTF_ABI_VERSION:
-            raise StatsError(
-                f"{name}: the instance has ABI version {header.abi_version}, this ttfwd has version "
-                f"{lib.TTF_ABI_VERSION}; use the ttfwd that started it"
-            )
-        if header.total_bytes > size_bytes:
-            raise StatsError(f"{name}: too small: {size_bytes} bytes of {header.total_bytes}")
-        raise StatsError(f"{name}: its header contradicts itself; the segment was damaged")
 
     @classmethod
     def attach(cls, instance: str) -> Self:
         """Map the segment of a running instance read-only.
 
-        Raises NotRunningError, NotPermittedError, or StatsError if it can't be read.
+        Raises NotRunning, NotPermitted, or SegmentError if it can't be read.
         """
-        name = stats_name(instance)
-        if "/" in instance or "\0" in instance or not instance:
-            raise NotRunningError(f"no instance can be called {instance!r}")
+        if not instance or "/" in instance or "\0" in instance:
+            raise NotRunning(instance, running_instances())
         try:
-            shared = posix_ipc.SharedMemory(name, read_only=True)
-        except posix_ipc.ExistentialError:
-            others = listed(running_instances())
-            raise NotRunningError(f"instance {instance!r} is not running; running: {others}") from None
-        except posix_ipc.PermissionsError:
-            raise NotPermittedError(f"{name}: not permitted; only its owner may read it") from None
-        except (OSError, ValueError) as error:
-            raise StatsError(f"{name}: {error}") from None
-        try:
-            memory = mmap.mmap(shared.fd, 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError):  # ValueError: created, but not yet given its size
-            raise StatsError(f"{name}: too small: the instance is still starting") from None
-        finally:
-            shared.close_fd()
-        try:
-            reader = cls(memory, name)
-        except StatsError:
-            memory.close()
-            raise
-        reader._owned = memory
-        return reader
+            return cls(Segment.attach(stats_name(instance), lib.TTF_MAGIC_STATS, readonly=True))
+        except SegmentMissing:
+            raise NotRunning(instance, running_instances()) from None
 
     @property
     def epoch(self) -> int:
@@ -140,13 +89,7 @@ class StatsReader:
         self.close()
 
     def close(self) -> None:
-        if self._base is not None:
-            self._header = None
-            ffi.release(self._base)
-            self._base = None
-        if self._owned is not None:
-            self._owned.close()
-            self._owned = None
+        self._segment.close()
 
     def snapshot(self) -> Snapshot:
         """Everything at one moment, as far as one can tell without stopping the workers.

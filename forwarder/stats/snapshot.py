@@ -10,33 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forwarder.errors import ExitCode, TtfwdError
+from forwarder.errors import UnknownName, listed
 from forwarder.native import ffi, lib
 
 # The supervisor beats many times a second; one that was silent for so long is hung, whatever its pid says.
 SUPERVISOR_SILENT_NS = 5_000_000_000
-
-
-class StatsError(TtfwdError):
-    """Why there are no statistics to show, in words for the user."""
-
-
-class NotRunningError(StatsError):
-    """No instance of that name has a stats segment."""
-
-    exit_code = ExitCode.NOT_RUNNING
-
-
-class NotPermittedError(StatsError):
-    """The segment belongs to another user."""
-
-    exit_code = ExitCode.NOT_PERMITTED
-
-
-class UnknownNameError(StatsError):
-    """A port or worker was asked for that the instance doesn't have."""
-
-    exit_code = ExitCode.USAGE
 
 
 # ---------------------------------------------------------------------------------------------- counters
@@ -284,25 +262,21 @@ class Snapshot:
 
 
 def select_ports(snapshot: Snapshot, names: Sequence[str]) -> tuple[Port, ...]:
-    """The ports of these names, all of them without any. Raises UnknownNameError."""
+    """The ports of these names, all of them without any. Raises UnknownName."""
     known = {port.name for port in snapshot.ports}
     for name in names:
         if name not in known:
-            raise UnknownNameError(f"no port is called {name!r}; ports: {listed(sorted(known))}")
+            raise UnknownName(f"no port is called {name!r}; ports: {listed(sorted(known))}")
     return tuple(port for port in snapshot.ports if not names or port.name in names)
 
 
 def select_workers(snapshot: Snapshot, indices: Sequence[int]) -> tuple[Worker, ...]:
-    """The workers of these numbers, all of them without any. Raises UnknownNameError."""
+    """The workers of these numbers, all of them without any. Raises UnknownName."""
     known = {worker.index for worker in snapshot.workers}
     for index in indices:
         if index not in known:
-            raise UnknownNameError(f"there is no worker {index}; workers: {listed(sorted(known))}")
+            raise UnknownName(f"there is no worker {index}; workers: {listed(sorted(known))}")
     return tuple(worker for worker in snapshot.workers if not indices or worker.index in indices)
-
-
-def listed(known: Sequence[object]) -> str:
-    return ", ".join(str(one) for one in known) or "none"
 
 
 # ------------------------------------------------------------------------------------------------- rates

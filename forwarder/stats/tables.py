@@ -174,7 +174,7 @@ def stats_tables(
     """The tables of `ttfwd stats`; sections with nothing to say are left out.
 
     `ports` and `workers` (names and numbers) restrict the tables to these; the whole instance's sections
-    go with them. A live display leaves out what doesn't change. Raises UnknownNameError.
+    go with them. A live display leaves out what doesn't change. Raises UnknownName.
     """
     shown_ports = select_ports(snapshot, ports)
     shown_workers = select_workers(snapshot, workers)

@@ -38,7 +38,7 @@ def stats_json(
     """One snapshot and its rates as plain JSON types. `interval_s` is what was asked for.
 
     `ports` and `workers` restrict those lists (a worker's queues and rings with it); totals and accounting
-    are always the whole instance's. Raises UnknownNameError.
+    are always the whole instance's. Raises UnknownName.
     """
     shown_ports = select_ports(snapshot, ports)
     shown_workers = select_workers(snapshot, workers)

@@ -26,13 +26,14 @@ from typing import Any
 from forwarder import rundir, shm
 from forwarder.config.cpus import allowed_cpus, assign
 from forwarder.config.model import Config, peers_of
-from forwarder.control.rpc import ControlServer, MethodNotFound
+from forwarder.control.rpc import MethodNotFound
+from forwarder.control.server import ControlServer
 from forwarder.devices.port import Devices, Port
 from forwarder.devices.port import sweep as sweep_devices
-from forwarder.errors import TtfwdError
+from forwarder.errors import BadRequest, Interrupted
 from forwarder.native import lib
 from forwarder.rundir import Journal
-from forwarder.supervisor.port_table import BadRequest, Ports
+from forwarder.supervisor.port_table import Ports
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.worker_pool import Workers
 
@@ -41,10 +42,6 @@ COUNTERS_EVERY_NS = 1_000_000_000
 STOP_GRACE_NS = 3_000_000_000
 
 log = logging.getLogger("ttfwd")
-
-
-class Interrupted(TtfwdError):
-    """A signal ended the boot."""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from forwarder import offloads
-from forwarder.config.load import ConfigError, port_from_params
+from forwarder.config.load import port_from_params
 from forwarder.config.model import Config, PortConfig, TxOnlyConfig
 from forwarder.devices.port import Devices, Port
-from forwarder.errors import DeviceError, ExitCode, TtfwdError
+from forwarder.errors import BadRequest, ConfigError, DeviceError, TtfwdError, UnknownPort
 from forwarder.native import lib
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.worker_pool import Workers
@@ -24,14 +24,6 @@ from forwarder.supervisor.worker_pool import Workers
 log = logging.getLogger("ttfwd")
 
 NO_PEER = -1
-
-
-class BadRequest(TtfwdError):
-    exit_code = ExitCode.USAGE
-
-
-class UnknownPort(TtfwdError):
-    pass
 
 
 @dataclass

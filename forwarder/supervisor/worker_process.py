@@ -13,7 +13,6 @@ STARTING -> FAILED           too many starts in a row never got READY: its queue
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -104,9 +103,3 @@ def describe_exit(code: int) -> str:
 
 def doorbell() -> int:
     return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-
-
-def unix_credentials(sock: socket.socket) -> tuple[int, int]:
-    """(pid, uid) of the process at the other end, as the kernel knows them (SO_PEERCRED, unix(7))."""
-    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    return int.from_bytes(data[0:4], sys.byteorder), int.from_bytes(data[4:8], sys.byteorder)

@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from forwarder.errors import TtfwdError
 from forwarder.stats.reader import StatsReader
-from forwarder.stats.snapshot import Snapshot, StatsError, accounting
+from forwarder.stats.snapshot import Snapshot, accounting
 from tests.bench.lab import Devices, Lab
 from tests.bench.programs import ProgramError, Programs
 
@@ -130,7 +131,7 @@ def wait_until_running(instance: str, process: subprocess.Popen[bytes]) -> Snaps
     while time.monotonic() < deadline and process.poll() is None:
         try:
             snapshot = snapshot_of(instance)
-        except StatsError:
+        except TtfwdError:
             time.sleep(0.01)
             continue
         if snapshot.instance.state == "running":

@@ -275,7 +275,7 @@ def test_a_second_start_says_that_it_runs_already_and_disturbs_nothing(pair: Pai
         for words in more:
             done = run(TTFWD, "start", "-c", config, "--name", it.name, *words, code=1, env=it.environment)
             assert done.stderr.count("\n") == 1
-            assert f'instance "{it.name}" runs already' in done.stderr
+            assert f'instance "{it.name}" is already running' in done.stderr
             assert f"process {it.process.pid}," in done.stderr
             assert f"{it.directory}/{it.name}.sock" in done.stderr
         after = it.stats()

@@ -34,7 +34,7 @@ def test_two_instances_side_by_side(pair: Pair) -> None:
         # Without a name a command can't know which is meant: it says so, and names both.
         for words in (["stop"], ["connect", "x0"], ["delete", "t0"], ["stats"]):
             done = run(TTFWD, *words, code=1, env=one.environment)
-            assert "choose with --name" in done.stderr
+            assert "choose one with --name" in done.stderr
             assert one.name in done.stderr
             assert other in done.stderr
             assert done.stderr.count("\n") == 1
@@ -61,7 +61,7 @@ def test_commands_for_nothing_say_that_nothing_runs(pair: Pair) -> None:
         empty = it.directory / "empty"
         for words in (["stop"], ["delete", "t0"], ["connect", "t9"]):
             done = run(TTFWD, *words, code=3, env={**it.environment, "TTFWD_RUNTIME_DIR": str(empty)})
-            assert "no instance runs" in done.stderr
+            assert "no instance is running" in done.stderr
 
 
 def test_statistics_of_ports_and_workers_that_are_not_there(pair: Pair) -> None:

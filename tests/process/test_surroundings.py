@@ -116,7 +116,7 @@ def test_a_second_detached_start_leaves_the_log_alone(it: Instance, tmp_path: Pa
     log = it.directory / f"{it.name}.log"
     log.write_text("what happened so far\n")
     refused = run(*(TTFWD, "start", "--detach", "-c", config, "--name", it.name), code=1, env=it.environment)
-    assert "runs already" in refused.stderr
+    assert "is already running" in refused.stderr
     assert log.read_text() == "what happened so far\n"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from forwarder.native import ffi, lib
+from forwarder.shm import Segment
 from forwarder.stats.reader import StatsReader
 
 
@@ -30,7 +31,7 @@ class FakeSegment:
             self.worker(index, state=lib.TTF_WORKER_READY, pid=4000 + index, cpu=index + 2)
 
     def reader(self) -> StatsReader:
-        return StatsReader(self.memory, "/ttfwd.lab.stats")
+        return StatsReader(Segment("/ttfwd.lab.stats", self.memory))
 
     def instance(self, **values: object) -> None:
         _set(lib.ttf_stats_instance(self.base), values)

@@ -21,14 +21,13 @@ from forwarder.config import model
 from forwarder.config.checks import warnings
 from forwarder.config.load import (
     MAX_FILE_BYTES,
-    WHOLE,
-    ConfigError,
     json_schema,
     load,
     parse,
     port_from_params,
 )
 from forwarder.config.model import BridgeConfig, Config, PortConfig, TxOnlyConfig, peers_of
+from forwarder.errors import WHOLE, ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))

@@ -14,8 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forwarder.config.checks import warnings
-from forwarder.config.load import ConfigError, load, parse, port_from_params
+from forwarder.config.load import load, parse, port_from_params
 from forwarder.config.model import Config, PortConfig
+from forwarder.errors import ConfigError
 
 CPUS = frozenset({0, 1, 2, 3})
 ROOT = Path(__file__).resolve().parents[2]

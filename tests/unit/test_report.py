@@ -18,10 +18,11 @@ import posix_ipc
 import pytest
 from rich.console import Console
 
+from forwarder.errors import NotRunning, UnknownName
 from forwarder.native import lib
 from forwarder.shm import stats_name
 from forwarder.stats.live import LiveView
-from forwarder.stats.snapshot import NotRunningError, Rates, Snapshot, UnknownNameError, drop_reasons, rates
+from forwarder.stats.snapshot import Rates, Snapshot, drop_reasons, rates
 from forwarder.stats.tables import (
     DROP_MEANINGS,
     accounting_table,
@@ -129,7 +130,7 @@ def test_filters_restrict_the_tables_and_name_what_is_known(snapshot: Snapshot) 
     assert "turbotap1" in traffic
     assert "turbotap0" not in traffic
     assert "Accounting" not in text, "the whole instance's"
-    with pytest.raises(UnknownNameError, match="turbotap0, turbotap1"):
+    with pytest.raises(UnknownName, match="turbotap0, turbotap1"):
         stats_tables(snapshot, ports=["eth9"])
 
 
@@ -331,7 +332,7 @@ def test_the_view_follows_an_instance_that_was_started_again(
 
 def test_the_view_says_what_is_wrong_before_it_draws(shared: tuple[str, int], tmp_path: Path) -> None:
     with open(tmp_path / "out", "w", encoding="utf-8") as output:
-        with pytest.raises(NotRunningError):
+        with pytest.raises(NotRunning):
             LiveView("no-such-instance", output).start()
-        with pytest.raises(UnknownNameError):
+        with pytest.raises(UnknownName):
             LiveView(shared[0], output, ports=["eth9"]).start()

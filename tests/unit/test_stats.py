@@ -14,15 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forwarder.errors import NotRunning, SegmentError, UnknownName
 from forwarder.native import ffi, lib
-from forwarder.shm import stats_name
+from forwarder.shm import Segment, stats_name
 from forwarder.stats.reader import StatsReader, running_instances
 from forwarder.stats.snapshot import (
     Counters,
-    NotRunningError,
     Snapshot,
-    StatsError,
-    UnknownNameError,
     accounting,
     drop_reasons,
     rates,
@@ -263,9 +261,9 @@ def test_an_unknown_port_or_worker_is_told_the_known_ones(segment: FakeSegment) 
     snapshot = segment.reader().snapshot()
     assert [port.name for port in select_ports(snapshot, ["tap1"])] == ["tap1"]
     assert [worker.index for worker in select_workers(snapshot, ())] == [0, 1]
-    with pytest.raises(UnknownNameError, match=r"'tap9'.*tap0, tap1"):
+    with pytest.raises(UnknownName, match=r"'tap9'.*tap0, tap1"):
         select_ports(snapshot, ["tap1", "tap9"])
-    with pytest.raises(UnknownNameError, match=r"worker 2.*0, 1"):
+    with pytest.raises(UnknownName, match=r"worker 2.*0, 1"):
         select_workers(snapshot, [2])
 
 
@@ -291,7 +289,7 @@ def damaged(change: str) -> bytearray:
     ("change", "told"),
     [
         ("starting", "still starting"),
-        ("other", "not a stats segment"),
+        ("other", "not a segment of this kind"),
         ("version", f"ABI version 99, this ttfwd has version {lib.TTF_ABI_VERSION}"),
         ("short", "too small"),
         ("tiny", "too small"),
@@ -299,8 +297,8 @@ def damaged(change: str) -> bytearray:
     ],
 )
 def test_a_segment_that_cannot_be_read_says_why(change: str, told: str) -> None:
-    with pytest.raises(StatsError, match=told):
-        StatsReader(damaged(change), "/ttfwd.lab.stats")
+    with pytest.raises(SegmentError, match=told):
+        Segment("/ttfwd.lab.stats", damaged(change)).check(lib.TTF_MAGIC_STATS)
 
 
 @pytest.fixture
@@ -320,7 +318,7 @@ def test_attaching_follows_the_segment_and_needs_no_one_else(
 ) -> None:
     name, fd = shared
     assert name in running_instances()
-    with pytest.raises(StatsError, match="still starting"):
+    with pytest.raises(SegmentError, match="still starting"):
         StatsReader.attach(name)
     os.write(fd, bytes(segment.memory))
     with StatsReader.attach(name) as reader:
@@ -332,7 +330,7 @@ def test_attaching_follows_the_segment_and_needs_no_one_else(
 
 @pytest.mark.parametrize("name", ["no-such-instance", "", "../etc", "a\0b"])
 def test_an_instance_that_is_not_there_is_not_running(name: str) -> None:
-    with pytest.raises(NotRunningError):
+    with pytest.raises(NotRunning):
         StatsReader.attach(name)
 
 

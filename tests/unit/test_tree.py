@@ -92,3 +92,23 @@ def test_setup_py_holds_nothing_but_the_extension() -> None:
         "from setuptools import setup",
         "setup(cffi_modules=['native/build_ffi.py:ffibuilder'])",
     ]
+
+
+def test_one_module_alone_imports_the_extension() -> None:
+    importers = {
+        str(path)
+        for path in tracked()
+        if path.suffix == ".py"
+        and path.parts[0] == "forwarder"
+        and re.search(
+            r"^\s*(from|import) .*\b_native\b", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+    assert importers == {"forwarder/native.py"}
+
+
+def test_packages_are_named_and_nothing_more() -> None:
+    """Code in an __init__ would run with every import of the package: a worker's start would pay for it."""
+    filled = [path for path in tracked() if path.name == "__init__.py" and path.parts[0] == "forwarder"]
+    assert filled
+    assert [str(path) for path in filled if (ROOT / path).stat().st_size] == []

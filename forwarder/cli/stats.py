@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ttfwd stats`: an instance's counters and rates, once or until Ctrl-C, as tables or as JSON lines."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from forwarder.stats.live import LiveView
+from forwarder.stats.reader import StatsReader
+from forwarder.stats.snapshot import Rates, Snapshot, rates
+from forwarder.stats.tables import make_console, stats_tables
+from forwarder.stats.to_json import stats_json
+
+
+def show(
+    instance: str, interval_s: float, ports: Sequence[str], workers: Sequence[int], as_json: bool
+) -> None:
+    """Print one look, with the rates of `interval_s`. Raises TtfwdError."""
+    with StatsReader.attach(instance) as reader:
+        before = reader.snapshot()
+        time.sleep(interval_s)  # a rate is of the time between two looks
+        after = reader.snapshot()
+    found = rates(before, after)
+    if as_json:
+        _print_json(after, found, interval_s, ports, workers)
+    else:
+        make_console().print(*stats_tables(after, found, ports, workers), sep="\n")
+
+
+def watch(
+    instance: str, interval_s: float, ports: Sequence[str], workers: Sequence[int], as_json: bool
+) -> None:
+    """Look again every `interval_s` until Ctrl-C, or until the instance stops. Raises TtfwdError."""
+    with suppress(KeyboardInterrupt):  # how a watch ends
+        if as_json:
+            _watch_json(instance, interval_s, ports, workers)
+        else:
+            with LiveView(instance, sys.stdout, interval_s, ports, workers) as view:
+                view.wait()
+
+
+def _watch_json(instance: str, interval_s: float, ports: Sequence[str], workers: Sequence[int]) -> None:
+    with StatsReader.attach(instance) as reader:
+        before = reader.snapshot()
+        while True:
+            time.sleep(interval_s)
+            after = reader.snapshot()
+            _print_json(after, rates(before, after), interval_s, ports, workers)
+            if after.instance.state == "stopped":
+                return
+            before = after
+
+
+def _print_json(
+    snapshot: Snapshot, found: Rates, interval_s: float, ports: Sequence[str], workers: Sequence[int]
+) -> None:
+    print(json.dumps(stats_json(snapshot, found, interval_s, ports, workers)), flush=True)
