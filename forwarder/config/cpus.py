@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which CPU each worker is pinned to.
 
-Guarantees that every CPU it hands out is one that this process is allowed to run on. Kept free of heavy
-imports, because whatever a worker imports delays its restart.
+Guarantees that this process may run on every CPU that it hands out.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 AUTO = "auto"
-CPU_LIMIT = 8192  # the largest NR_CPUS that a kernel can be built with; bounds what a range may expand to
+CPU_LIMIT = 8192  # the largest NR_CPUS of any kernel; it bounds the size of a range
 
 _ITEM = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _SYSFS = Path("/sys/devices/system")
@@ -65,14 +64,14 @@ def allowed_cpus() -> frozenset[int]:
 
 @dataclass(frozen=True)
 class Topology:
-    """What the kernel says of CPUs. One that is in neither table is a core of its own on node 0."""
+    """Cores and NUMA nodes. A CPU that is in neither table counts as a core of its own on node 0."""
 
     siblings: Mapping[int, frozenset[int]]  # the threads of a CPU's core, itself included
     nodes: Mapping[int, int]  # the NUMA node of a CPU
 
 
 def read_topology(cpus: Iterable[int], sysfs: Path = _SYSFS) -> Topology:
-    """The topology of `cpus`; what sysfs doesn't tell (in some containers it is not mounted) is left out."""
+    """The topology of `cpus`, as far as sysfs tells it (some containers don't mount it)."""
     siblings: dict[int, frozenset[int]] = {}
     nodes: dict[int, int] = {}
     for cpu in cpus:
@@ -108,7 +107,7 @@ def assign(
 
 
 def not_allowed(cpus: Collection[int], allowed: Iterable[int]) -> str:
-    """The message for CPUs that a list names and this process can't have."""
+    """The message for CPUs that a list names although this process may not use them."""
     which = (
         f"CPU {format_cpu_list(cpus)} doesn't exist or is"
         if len(cpus) == 1
@@ -120,9 +119,9 @@ def not_allowed(cpus: Collection[int], allowed: Iterable[int]) -> str:
 def _preferred(queues: int, allowed: list[int], topology: Topology) -> tuple[int, ...]:
     """All of `allowed`, the best first.
 
-    CPU 0 comes last, because timers, RCU callbacks and most interrupts of a kernel that was told nothing
-    else land there. Then a thread alone on its core beats a shared core, which costs far more than a remote
-    NUMA node does; and one node beats two, because rings and frames cross between workers.
+    CPU 0 comes last: by default timers, RCU callbacks and most interrupts run there. A core of one's own comes
+    before a shared core, because sharing costs far more than a remote NUMA node. One node comes before two,
+    because rings and frames cross between workers.
     """
     others = [cpu for cpu in allowed if cpu != 0]
     node = {cpu: topology.nodes.get(cpu, 0) for cpu in allowed}
@@ -139,7 +138,7 @@ def _preferred(queues: int, allowed: list[int], topology: Topology) -> tuple[int
             not enough,
             0 if enough else -cores_here,
             node[cpu],
-            0 in core[cpu],  # the other thread of CPU 0's core hears its interrupts too
+            0 in core[cpu],  # its core is slowed by CPU 0's interrupts
             cpu,
         )
 

@@ -40,7 +40,9 @@ def load(path: Path, allowed_cpus: frozenset[int]) -> Config:
     except ValueError as error:  # a NUL in the path
         raise ConfigError(source, [Problem(WHOLE, f"can't be read: {error}")]) from None
     if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(source, [Problem(WHOLE, f"larger than {MAX_FILE_BYTES} bytes: no configuration")])
+        raise ConfigError(
+            source, [Problem(WHOLE, f"larger than {MAX_FILE_BYTES} bytes: not a configuration")]
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -110,7 +112,7 @@ class _TomlSchema(GenerateJsonSchema):
 
 
 def _document(text: str, source: str) -> dict[str, Any]:
-    """The TOML of a text. tomllib tells where in the message, and lets some other errors through."""
+    """Parse TOML. tomllib says the place within its message, and raises other errors for some inputs."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -123,12 +125,12 @@ def _document(text: str, source: str) -> dict[str, Any]:
             WHOLE, "nested too deeply: the deepest key of a configuration is port[0].address[0]"
         )
     except ValueError as error:  # a number of more digits than Python converts
-        problem = Problem(WHOLE, f"no TOML: {str(error).partition(';')[0]}")
+        problem = Problem(WHOLE, f"not TOML: {str(error).partition(';')[0]}")
     raise ConfigError(source, [problem])
 
 
 def _validate(model: type[_Model], document: Any) -> tuple[_Model | None, list[Problem], list[Loc]]:
-    """The model, or else its problems and what has to be left out to read the rest."""
+    """The model; or None, its problems, and the places to leave out so that the rest can be read."""
     try:
         return model.model_validate(document, by_alias=True, by_name=False), [], []
     except ValidationError as error:
@@ -139,19 +141,19 @@ def _validate(model: type[_Model], document: Any) -> tuple[_Model | None, list[P
 
 
 def _unreadable(model: type[BaseModel], loc: Loc) -> Loc:
-    """A table without a key that it must have can't be read either."""
+    """The place to leave out. A table that lacks a required key is left out as a whole."""
     field = field_at(model, loc)
     return loc[:-1] if field is not None and field.is_required() else loc
 
 
 def _read_rest(model: type[_Model], document: Any, lost: Iterable[Loc]) -> _Model | None:
-    """What the document says besides the parts that are lost, so that the rest can be checked too."""
+    """The document without the places in `lost`, so that the rest can be checked too."""
     rest = _without(document, lost)
     return None if rest is _GONE else _validate(model, rest)[0]
 
 
 def _without(node: Any, lost: Iterable[Loc]) -> Any:
-    """A copy without what stands at these places, or _GONE if that is all of it."""
+    """A copy without these places; _GONE if nothing remains."""
     below: dict[int | str, list[Loc]] = {}
     for loc in lost:
         if not loc:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pydantic found wrong in a file, in words of the file: what is there, and what would be right.
+"""Pydantic's errors in words of the configuration file: what is there, and what would be right.
 
 Guarantees one line of bounded length for each error, whatever the value.
 """
@@ -61,7 +61,7 @@ def _at(document: Any, loc: Loc) -> Any:
 
 
 def message(model: type[BaseModel], document: Any, error: ErrorDetails) -> str:
-    """What would be right, in words of the file instead of pydantic's."""
+    """One line for one error."""
     loc, kind = error["loc"], error["type"]
     field = field_at(model, loc)
     if kind == "missing":
@@ -69,7 +69,7 @@ def message(model: type[BaseModel], document: Any, error: ErrorDetails) -> str:
     if not loc:
         return "holds text that is not Unicode"
     if kind == "invalid_key":
-        return "no key: keys are strings"
+        return "not a key: keys are strings"
     if kind == "extra_forbidden":
         return _unknown_key(_table_of(model, loc), str(loc[-1]))
     value = _at(document, loc)
@@ -85,7 +85,7 @@ def message(model: type[BaseModel], document: Any, error: ErrorDetails) -> str:
             return f"{shown(value)} is not one of {listed}{_did_you_mean(value, choices)}"
     if kind == "too_long":
         return f"{len(value)} ports are too many: at most {MAX_PORTS}"
-    return f"{_found(value)}, and this takes {_wanted(kind, loc, field, value)}"
+    return f"{_found(value)}; this key takes {_wanted(kind, loc, field, value)}"
 
 
 def _wanted(kind: str, loc: Loc, field: FieldInfo | None, value: object) -> str:
@@ -117,11 +117,11 @@ def _found(value: object) -> str:
         case float():
             return f"{shown(value)} is a floating-point number"
         case _:
-            return f"here is {shown(value)}"
+            return f"found {shown(value)}"
 
 
 def _choices(annotation: object) -> list[str]:
-    """What a Literal takes, also one in a union with None."""
+    """The values of a Literal, which may be part of a union with None."""
     if get_origin(annotation) is Literal:
         return [str(choice) for choice in get_args(annotation)]
     return [choice for part in get_args(annotation) for choice in _choices(part)]
@@ -134,12 +134,12 @@ def _range(field: FieldInfo) -> str:
 
 
 def _unknown_key(model: type[BaseModel], key: str) -> str:
-    """Also for a key that stands in the wrong table, as one does that follows a [[port]]."""
+    """Says where the key belongs if it stands in the wrong table, as a key after a [[port]] does."""
     homes: dict[str, type[BaseModel]] = {"at the top, above the first [table]": Config}
     homes |= {f"in {'[[port]]' if name == 'port' else f'[{name}]'}": table for name, table in _TABLES.items()}
     for home, table in homes.items():
         if table is not model and key in _keys(table) and key not in _TABLES:
-            return f"not a key here: it stands {home}"
+            return f"not a key of this table: write it {home}"
     return f"no such key{_did_you_mean(key, _keys(model))}"
 
 

@@ -187,7 +187,7 @@ def test_room_for_packets_but_not_for_rings_of_segments_is_warned_of(tmp_path: P
         "unshare", "-m", "sh", "-c", script, TTFWD, config, name, code=124, env=private_environment(tmp_path)
     )
     assert re.search(
-        r"/dev/shm has \d+ MiB free; with its rings full of 64 KiB segments the instance needs \d+ MiB",
+        r"/dev/shm has \d+ MiB free; the instance needs \d+ MiB when its rings are full of 64 KiB GSO frames",
         done.stderr,
     )
 

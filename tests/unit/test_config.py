@@ -265,14 +265,14 @@ def test_limits_are_those_of_the_datapath() -> None:
         ("batch = 0", "batch", "0 is too small: 1 to 256"),
         ("queues = 129", "queues", "129 is too large: 1 to 128"),
         ("queues = -1", "queues", "-1 is too small: 1 to 128"),
-        ('queues = "4"', "queues", '"4" is a string, and this takes a whole number: 1 to 128'),
-        ("queues = 4.0", "queues", "4.0 is a floating-point number, and this takes a whole number: 1 to 128"),
-        ("queues = true", "queues", "true is a boolean, and this takes a whole number: 1 to 128"),
-        ("queues = [4]", "queues", "here is an array, and this takes a whole number: 1 to 128"),
-        ("queues = 2020-01-01", "queues", "here is a date, and this takes a whole number: 1 to 128"),
+        ('queues = "4"', "queues", '"4" is a string; this key takes a whole number: 1 to 128'),
+        ("queues = 4.0", "queues", "4.0 is a floating-point number; this key takes a whole number: 1 to 128"),
+        ("queues = true", "queues", "true is a boolean; this key takes a whole number: 1 to 128"),
+        ("queues = [4]", "queues", "found an array; this key takes a whole number: 1 to 128"),
+        ("queues = 2020-01-01", "queues", "found a date; this key takes a whole number: 1 to 128"),
         ("batch = 0x" + "f" * 5000, "batch", "a number of 20000 bits is too large: 1 to 256"),
         ("batch = -9223372036854775808", "batch", "-9223372036854775808 is too small: 1 to 256"),
-        ("cpus = 2", "cpus", '2 is a whole number, and this takes a string: "2"'),
+        ("cpus = 2", "cpus", '2 is a whole number; this key takes a string: "2"'),
         (
             'cpus = "2-"',
             "cpus",
@@ -295,10 +295,10 @@ def test_limits_are_those_of_the_datapath() -> None:
         ("mode = 1", "mode", '1 is not one of "xconnect", "bridge", "macswap", "rxonly", "txonly"'),
         ('steering = "flows"', "steering", '"flows" is not one of "queue", "flow" (did you mean "flow"?)'),
         ('rx_mode = ""', "rx_mode", '"" is not one of "polling", "interrupt", "adaptive"'),
-        ("bridge = 3", "bridge", "3 is a whole number, and this takes a table: [bridge]"),
-        ("port = 3", "port", "3 is a whole number, and this takes an array of tables: write [[port]]"),
-        ('[port]\nname = "a"', "port", "here is a table, and this takes an array of tables: write [[port]]"),
-        ("port = [3]", "port[0]", "3 is a whole number, and this takes a table: [[port]]"),
+        ("bridge = 3", "bridge", "3 is a whole number; this key takes a table: [bridge]"),
+        ("port = 3", "port", "3 is a whole number; this key takes an array of tables: write [[port]]"),
+        ('[port]\nname = "a"', "port", "found a table; this key takes an array of tables: write [[port]]"),
+        ("port = [3]", "port[0]", "3 is a whole number; this key takes a table: [[port]]"),
         ("quues = 2", "quues", 'no such key (did you mean "queues"?)'),
         ("Queues = 2", "Queues", 'no such key (did you mean "queues"?)'),
         ("ports = []", "ports", 'no such key (did you mean "port"?)'),
@@ -306,8 +306,8 @@ def test_limits_are_those_of_the_datapath() -> None:
         ('"a b" = 2', '"a b"', "no such key"),
         ('"" = 2', '""', "no such key"),
         ('"\\n" = 2', '"\\n"', "no such key"),
-        ("mtu = 1500", "mtu", "not a key here: it stands in [[port]]"),
-        ("rate = 5", "rate", "not a key here: it stands in [txonly]"),
+        ("mtu = 1500", "mtu", "not a key of this table: write it in [[port]]"),
+        ("rate = 5", "rate", "not a key of this table: write it in [txonly]"),
     ],
 )
 def test_a_wrong_value_is_told_what_would_be_right(text: str, path: str, message: str) -> None:
@@ -337,16 +337,16 @@ PORT_CASES = [
     ('name = "."', "name", "the kernel reserves it"),
     ('name = ".."', "name", "the kernel reserves it"),
     ('name = "all"', "name", "the kernel reserves it"),
-    ("name = 7", "name", '7 is a whole number, and this takes a string: "7"'),
+    ("name = 7", "name", '7 is a whole number; this key takes a string: "7"'),
     ("mtu = 1500", "name", "missing: every port needs one"),
     ('name = "a"\nmtu = 1500000', "mtu", "1500000 is too large: 68 to 9000"),
     ('name = "a"\nmtu = 67', "mtu", "67 is too small: 68 to 9000"),
     (
         'name = "a"\noffload = "yes"',
         "offload",
-        '"yes" is a string, and this takes true or false',
+        '"yes" is a string; this key takes true or false',
     ),
-    ('name = "a"\nmtu = "1500"', "mtu", '"1500" is a string, and this takes a whole number: 68 to 9000'),
+    ('name = "a"\nmtu = "1500"', "mtu", '"1500" is a string; this key takes a whole number: 68 to 9000'),
     ('name = "a"\nqueues = 300', "queues", "300 is too large: 1 to 128"),
     ('name = "a"\nqueues = 2', "queues", "2 is more than the instance has workers: at most its queues, 1"),
     (
@@ -388,7 +388,11 @@ PORT_CASES = [
     ('name = "a"\nmac = "01:00:5e:00:00:01"', "mac", "is a group address"),
     ('name = "a"\nmac = "00:00:00:00:00:00"', "mac", "is nobody's address"),
     ('name = "a"\nadress = []', "adress", 'no such key (did you mean "address"?)'),
-    ('name = "a"\nmode = "bridge"', "mode", "not a key here: it stands at the top, above the first [table]"),
+    (
+        'name = "a"\nmode = "bridge"',
+        "mode",
+        "not a key of this table: write it at the top, above the first [table]",
+    ),
     (
         'name = "a"\naddress = ["fd00::1/64"]\nmtu = 1279',
         "mtu",
@@ -433,7 +437,7 @@ def test_connect_refuses_what_a_file_refuses(text: str, key: str, message: str) 
         ('src_mac = "ff:ff:ff:ff:ff:ff"', "src_mac", "is a group address"),
         ('dst_mac = "nobody"', "dst_mac", '"nobody" is no MAC address'),
         ("sise = 60", "sise", 'no such key (did you mean "size"?)'),
-        ("queues = 2", "queues", "not a key here: it stands at the top"),
+        ("queues = 2", "queues", "not a key of this table: write it at the top"),
     ],
 )
 def test_a_wrong_generator_is_told_what_would_be_right(text: str, key: str, message: str) -> None:
@@ -604,7 +608,7 @@ def test_long_and_unprintable_values_stay_on_a_line() -> None:
         ('name = "lab', "line 1, end of file", "Unterminated string"),
         ("[[port]]\n[port]\n", "line 2, column 6", "Cannot declare"),
         ("a = " + "[" * 5000, WHOLE, "nested too deeply"),
-        ("a = " + "9" * 5000, WHOLE, "no TOML: Exceeds the limit"),
+        ("a = " + "9" * 5000, WHOLE, "not TOML: Exceeds the limit"),
         ("[" + "k" * 5000 + "]\n[" + "k" * 5000 + "]", "line 2, column 5002", "Cannot declare"),
     ],
     ids=["value", "twice", "string", "table", "deep", "digits", "long"],
@@ -640,7 +644,9 @@ def test_a_file_that_is_not_utf_8_is_told_the_line(tmp_path: Path) -> None:
 
 
 def test_a_device_that_never_ends_is_refused() -> None:
-    assert unreadable(Path("/dev/zero")) == f"/dev/zero: larger than {MAX_FILE_BYTES} bytes: no configuration"
+    assert (
+        unreadable(Path("/dev/zero")) == f"/dev/zero: larger than {MAX_FILE_BYTES} bytes: not a configuration"
+    )
 
 
 def test_a_pipe_is_read_like_a_file() -> None:
