@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The runtime directory: an instance's lock, socket, journal and log; which instances run.
 
-The lock is the truth: the kernel lets go of it when its owner dies, however it dies.
+An instance runs exactly while its lock is held. The kernel releases the lock when the supervisor
+dies, however it dies.
 """
 
 import fcntl
@@ -118,7 +119,10 @@ def the_instance(name: str | None, candidates: tuple[str, ...]) -> str:
 
 @dataclass
 class Journal:
-    """What an instance made and the kernel won't remove by itself, written before it is made."""
+    """What an instance made and the kernel doesn't remove by itself.
+
+    An entry is written before its thing is made.
+    """
 
     instance: str
     namespaces: list[str] = field(default_factory=list)
@@ -132,7 +136,7 @@ class Journal:
 
     @classmethod
     def left_over(cls, instance: str) -> "Journal":
-        """What a crashed incarnation of this instance wrote; empty if nothing is left."""
+        """The journal of a start of this instance that crashed; empty if there is none."""
         try:
             data = json.loads(_journal_path(instance).read_text())
             links = [(netns, name) for netns, name in data["links_up"]]

@@ -36,8 +36,9 @@ from typing import Any
 
 import psutil
 
+from forwarder.stats.accounting import accounting
 from forwarder.stats.reader import StatsReader
-from forwarder.stats.snapshot import Port, Snapshot, accounting
+from forwarder.stats.snapshot import Port, Snapshot
 
 TTFWD = Path(sysconfig.get_path("scripts"), "ttfwd")
 # How much slower than any machine this one may be: an emulated one takes 20 times as long for Python.

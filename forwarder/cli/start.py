@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ttfwd start`: run a supervisor in this process and show it, or start one in the background.
+"""`ttfwd start`: run a supervisor in this process and show it, or start one in the background (--detach).
 
-Data (plan, live view, final accounting) goes to stdout, log lines to stderr; while a live view owns the
-terminal, log lines are shown in it.
+Data (summary, live view, final accounting) goes to stdout, log lines to stderr. While a live view owns the
+terminal, it shows the log lines.
 """
 
 import errno
@@ -22,8 +22,9 @@ from forwarder.config.model import Config
 from forwarder.errors import ExitCode, TtfwdError
 from forwarder.stats.live import LiveView
 from forwarder.stats.reader import StatsReader
+from forwarder.stats.section import make_console
 from forwarder.stats.snapshot import Snapshot
-from forwarder.stats.tables import accounting_table, headline, make_console
+from forwarder.stats.tables import accounting_table, headline
 from forwarder.supervisor.main_loop import Running, Supervisor
 
 _BOOT_TIMEOUT_S = 60.0
@@ -44,7 +45,7 @@ def _tell_service_manager(state: str) -> None:
 
 
 class _Foreground:
-    """What is shown while one supervisor runs."""
+    """Shows one supervisor: the summary, the live view, and the last look at its counters."""
 
     def __init__(self, config: Config, ready_fd: int | None, handler: logging.Handler) -> None:
         self._name = config.name
@@ -85,7 +86,7 @@ class _Foreground:
 
 def run(config: Config, began_ns: int, ready_fd: int | None, handler: logging.Handler) -> None:
     """Run the instance until it is told to stop, then print the final accounting. Raises TtfwdError."""
-    # Between the supervisor's handling of signals and our exit: an impatient second Ctrl-C changes nothing.
+    # The supervisor handles signals while it runs. Before and after, a second Ctrl-C changes nothing.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     shown = _Foreground(config, ready_fd, handler)
     try:
@@ -104,17 +105,17 @@ def _print_final(final: Snapshot) -> None:
     except OSError as error:
         if error.errno not in (errno.EIO, errno.EPIPE):
             raise
-        # The terminal was closed: the instance ended well, and nobody is there to be told. What is still
-        # buffered goes nowhere, or Python's own flush at exit would fail in its turn.
+        # The terminal was closed; the instance ended well. Buffered output is thrown away, because Python's
+        # flush at exit would fail, too.
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def detach(config: Config, path: Path, arguments: list[str]) -> None:
-    """Start the instance in a session of its own and return once it runs. Raises TtfwdError."""
+    """Start the instance in a session of its own, and return once it runs. Raises TtfwdError."""
     if not path.is_file():
-        raise TtfwdError(f"{path}: no regular file: the process in the background reads it once more")
-    rundir.check_free(config.name)  # its log is the running instance's
+        raise TtfwdError(f"{path}: not a regular file; with --detach the background process reads it again")
+    rundir.check_free(config.name)  # or its log would be overwritten
     rundir.directory().mkdir(mode=0o755, parents=True, exist_ok=True)
     log_path = rundir.log_path(config.name)
     command = [sys.executable, "-P", "-m", "forwarder", "start", "-c", str(path), *arguments]

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from forwarder.stats.live import LiveView
+from forwarder.stats.rates import Rates, rates
 from forwarder.stats.reader import StatsReader
-from forwarder.stats.snapshot import Rates, Snapshot, rates
-from forwarder.stats.tables import make_console, stats_tables
+from forwarder.stats.section import make_console
+from forwarder.stats.snapshot import Snapshot
+from forwarder.stats.tables import stats_tables
 from forwarder.stats.to_json import stats_json
 
 

@@ -119,9 +119,9 @@ def not_allowed(cpus: Collection[int], allowed: Iterable[int]) -> str:
 def _preferred(queues: int, allowed: list[int], topology: Topology) -> tuple[int, ...]:
     """All of `allowed`, the best first.
 
-    CPU 0 comes last: by default timers, RCU callbacks and most interrupts run there. A core of one's own comes
-    before a shared core, because sharing costs far more than a remote NUMA node. One node comes before two,
-    because rings and frames cross between workers.
+    CPU 0 comes last: by default timers, RCU callbacks and most interrupts run there. A core of its
+    own comes before a shared core, because sharing costs far more than a remote NUMA node. One node comes
+    before two, because rings and frames cross between workers.
     """
     others = [cpu for cpu in allowed if cpu != 0]
     node = {cpu: topology.nodes.get(cpu, 0) for cpu in allowed}

@@ -21,9 +21,11 @@ from rich.live import Live
 from rich.text import Text
 
 from forwarder.errors import TtfwdError
+from forwarder.stats.rates import Rates, rates
 from forwarder.stats.reader import StatsReader
-from forwarder.stats.snapshot import Rates, Snapshot, rates
-from forwarder.stats.tables import make_console, stats_tables
+from forwarder.stats.section import make_console
+from forwarder.stats.snapshot import Snapshot
+from forwarder.stats.tables import stats_tables
 
 STOP_TIMEOUT_S = 1.0
 

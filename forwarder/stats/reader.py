@@ -16,20 +16,10 @@ from forwarder import offloads
 from forwarder.errors import NotRunning, SegmentMissing
 from forwarder.native import ffi, lib, string
 from forwarder.shm import SHM_DIRECTORY, Segment, stats_name
-from forwarder.stats.snapshot import (
-    SUMMED,
-    Counters,
-    DeviceCounters,
-    Instance,
-    Port,
-    Queue,
-    Ring,
-    Snapshot,
-    Worker,
-    drop_reasons,
-)
+from forwarder.stats.counters import SUMMED, Counters, drop_reasons
+from forwarder.stats.snapshot import DeviceCounters, Instance, Port, Queue, Ring, Snapshot, Worker
 
-# A port slot is rewritten in microseconds. One that never settles was left by a supervisor that died there.
+# A port's block is written in microseconds. One that never settles was left by a supervisor that died there.
 _READ_ATTEMPTS = 5
 _READ_PAUSE_S = 0.001
 
@@ -92,10 +82,10 @@ class StatsReader:
         self._segment.close()
 
     def snapshot(self) -> Snapshot:
-        """Everything at one moment, as far as one can tell without stopping the workers.
+        """Everything at one moment, as far as is possible while the workers run.
 
-        A counter is never torn. Ports that are connected or deleted meanwhile are read again: what moves
-        to `retired` with a deletion is then in one place, and a slot's name belongs to its counters.
+        A counter is never torn. If a port was connected or deleted during the reading, everything is read
+        again: so a deleted port's counters are found once, and a name belongs to the counters beside it.
         """
         for _ in range(_READ_ATTEMPTS):
             before = self._generations()
@@ -106,7 +96,7 @@ class StatsReader:
         return snapshot
 
     def _generations(self) -> tuple[int, ...]:
-        return tuple(lib.ttf_stats_port(self._base, slot).generation for slot in range(self._ports))
+        return tuple(lib.ttf_stats_port(self._base, port_id).generation for port_id in range(self._ports))
 
     def _read(self) -> Snapshot:
         now_ns = time.monotonic_ns()
@@ -116,9 +106,9 @@ class StatsReader:
             rings=tuple(self._rings()),
             workers=tuple(self._worker(index, now_ns) for index in range(self._workers)),
             ports=tuple(
-                self._port(slot, now_ns)
-                for slot in range(self._ports)
-                if lib.ttf_stats_port(self._base, slot).state != lib.TTF_PORT_FREE
+                self._port(port_id, now_ns)
+                for port_id in range(self._ports)
+                if lib.ttf_stats_port(self._base, port_id).state != lib.TTF_PORT_FREE
             ),
         )
 
@@ -178,17 +168,17 @@ class StatsReader:
             retired=self._counters(found.retired),
         )
 
-    def _port(self, slot: int, now_ns: int) -> Port:
-        found = lib.ttf_stats_port(self._base, slot)
+    def _port(self, port_id: int, now_ns: int) -> Port:
+        found = lib.ttf_stats_port(self._base, port_id)
         device = found.device
         states = {lib.TTF_PORT_UP: "up", lib.TTF_PORT_DELETING: "deleting"}
         peer = found.peer
         queues = [
-            Queue(index, self._counters(lib.ttf_stats_queue(self._base, slot, index)))
+            Queue(index, self._counters(lib.ttf_stats_queue(self._base, port_id, index)))
             for index in range(self._workers)
         ]
         return Port(
-            slot=slot,
+            port_id=port_id,
             generation=found.generation,
             state=states.get(found.state, "unknown"),
             name=string(found.name),

@@ -1,37 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Statistics as tables for people: `ttfwd stats`, the live view and the final accounting.
 
-Everything here turns a Snapshot and its Rates into rich renderables; nothing reads or prints. Names that
-came from a user or a kernel are shown as they are: never as markup, never as terminal control. A table
-that is wider than its console gives up its least important columns before it wraps a number.
+Pure: a snapshot and its rates become rich renderables.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import IO
 
-from rich import box
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.measure import Measurement
-from rich.table import Table
+from rich.console import RenderableType
 from rich.text import Text
 
-from forwarder.stats.snapshot import (
-    CounterRates,
-    Counters,
-    Port,
-    Rates,
-    Snapshot,
-    Worker,
-    accounting,
-    select_ports,
-    select_workers,
-)
-
-PLAIN_WIDTH = 120  # a file or a pipe has no width of its own
+from forwarder.stats.accounting import accounting
+from forwarder.stats.counters import Counters
+from forwarder.stats.figures import age, bursts, count, duration, figure, percent, scaled
+from forwarder.stats.rates import CounterRates, Rates
+from forwarder.stats.section import Column, Section, printable
+from forwarder.stats.snapshot import Port, Snapshot, Worker, select_ports, select_workers
 
 DROP_MEANINGS = {
     "tx_full": "the output device took no more",
@@ -48,119 +33,6 @@ DROP_MEANINGS = {
     "shutdown": "nobody was left to forward it",
     "bad_desc": "a ring descriptor with wrong bounds",
 }
-
-
-def make_console(file: IO[str] | None = None, *, stderr: bool = False) -> Console:
-    """A console for data (or logs): colours and boxes on a terminal, plain text elsewhere."""
-    console = Console(file=file, stderr=stderr, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = PLAIN_WIDTH
-    return console
-
-
-# ----------------------------------------------------------------------------------------------- numbers
-
-
-def count(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
-
-
-def scaled(value: float | None, unit: str) -> str:
-    """Three or four figures with an SI prefix: 1.23 Mpps."""
-    if value is None:
-        return "-"
-    for prefix, factor in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(value) >= factor * 0.9995:
-            figure = value / factor
-            return f"{figure:.2f} {prefix}{unit}" if abs(figure) < 99.995 else f"{figure:.0f} {prefix}{unit}"
-    return f"{value:.0f} {unit}"
-
-
-def figure(value: float | None, digits: int = 1, suffix: str = "") -> str:
-    return "-" if value is None else f"{value:,.{digits}f}{suffix}"
-
-
-def percent(value: float | None) -> str:
-    return figure(value, 1, " %")
-
-
-def age(ns: int | None) -> str:
-    if ns is None:
-        return "-"
-    return f"{ns / 1e6:.0f} ms" if ns < 1_000_000_000 else f"{ns / 1e9:.1f} s"
-
-
-def duration(seconds: float) -> str:
-    """1:02:03, and days before it where there are any."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    return (f"{days} d " if days else "") + f"{hour}:{minute:02}:{second:02}"
-
-
-def burst_label(bucket: int, batch: int) -> str:
-    """The sizes that a bucket counts: 1, 2-3, 4-7, ...; the last one ends at the batch."""
-    low, high = 1 << bucket, min((2 << bucket) - 1, max(batch, 1 << bucket))
-    return str(low) if low == high else f"{low}-{high}"
-
-
-def bursts(rx_bursts: Sequence[int], batch: int) -> str:
-    """The two commonest burst sizes and their shares: "64 93%, 1 5%"."""
-    everything = sum(rx_bursts)
-    if not everything:
-        return "-"
-    ranked = sorted(range(len(rx_bursts)), key=lambda bucket: -rx_bursts[bucket])[:2]
-    shares = [(bucket, round(100 * rx_bursts[bucket] / everything)) for bucket in ranked]
-    return ", ".join(f"{burst_label(bucket, batch)} {share}%" for bucket, share in shares if share)
-
-
-# ------------------------------------------------------------------------------------------------ tables
-
-
-@dataclass(frozen=True)
-class Column:
-    header: str
-    left: bool = False
-    spare: int = 0  # what is dropped first where room is short; 0 is never dropped
-
-
-@dataclass(frozen=True)
-class Section:
-    """A titled table that fits its console."""
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str | Text, ...], ...]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        kept = list(range(len(self.columns)))
-        table = self._table(kept)
-        while Measurement.get(console, options.update(width=10_000), table).maximum > options.max_width:
-            most_spare = max(kept, key=lambda index: self.columns[index].spare)
-            if not self.columns[most_spare].spare:
-                break
-            kept.remove(most_spare)
-            table = self._table(kept)
-        yield Text(f"\n{self.title}", style="bold cyan")
-        yield table
-
-    def _table(self, kept: Sequence[int]) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-        for index in kept:
-            column = self.columns[index]
-            table.add_column(Text(column.header), justify="left" if column.left else "right", overflow="fold")
-        for row in self.rows:
-            table.add_row(*(_cell(row[index]) for index in kept))
-        return table
-
-
-def _cell(value: str | Text) -> Text:
-    return value if isinstance(value, Text) else Text(printable(value))
-
-
-def printable(text: str) -> str:
-    """Text that can't move the cursor or change colours, whoever named the device."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def stats_tables(
@@ -210,7 +82,7 @@ def headline(snapshot: Snapshot) -> Text:
         text.append(f"  boot {it.boot_ms:.0f} ms")
     if it.state != "stopped" and not it.supervisor_alive:
         silent = age(it.supervisor_heartbeat_age_ns)
-        found = f"is silent for {silent}" if it.supervisor_pid_exists else "is dead"
+        found = f"has not responded for {silent}" if it.supervisor_pid_exists else "is dead"
         text.append(f"\nThe supervisor {found}: nobody restarts workers.", style="bold red")
     return text
 
@@ -286,10 +158,10 @@ def _traffic(
         queues = [queue for queue in port.queues if queue.index in workers]
         name = port.name
         if len(workers) == len(snapshot.workers) and len(queues) != 1:
-            add(name, "all", port.counters, rates.ports.get(port.slot) if rates else None)
+            add(name, "all", port.counters, rates.ports.get(port.port_id) if rates else None)
             name = ""
         for queue in queues:
-            rate = rates.queues.get((port.slot, queue.index)) if rates else None
+            rate = rates.queues.get((port.port_id, queue.index)) if rates else None
             add(name, str(queue.index), queue.counters, rate)
             name = ""
     deleted = any(worker.retired.rx_packets or worker.retired.tx_packets for worker in snapshot.workers)

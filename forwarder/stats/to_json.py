@@ -2,26 +2,18 @@
 """Statistics for programs: the object that `ttfwd stats --json` prints.
 
 Every key with a dimension ends in its unit. Keys are only ever added within a schema version; docs/stats.md
-describes each. A rate that doesn't exist (no interval, a slot reused, nothing to divide by) is null.
+describes each. A rate that doesn't exist (no interval, a port id used again, nothing to divide by)
+is null.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forwarder.stats.snapshot import (
-    CounterRates,
-    Counters,
-    Port,
-    Rates,
-    Ring,
-    Snapshot,
-    Worker,
-    WorkerRates,
-    accounting,
-    select_ports,
-    select_workers,
-)
+from forwarder.stats.accounting import accounting
+from forwarder.stats.counters import Counters
+from forwarder.stats.rates import CounterRates, Rates, WorkerRates
+from forwarder.stats.snapshot import Port, Ring, Snapshot, Worker, select_ports, select_workers
 
 SCHEMA_VERSION = 1
 
@@ -111,7 +103,7 @@ def _port(port: Port, rates: Rates | None, workers: frozenset[int]) -> JsonObjec
     device = port.device
     return {
         "name": port.name,
-        "slot": port.slot,
+        "slot": port.port_id,
         "state": port.state,
         "driver": port.driver,
         "io": port.io,
@@ -122,7 +114,7 @@ def _port(port: Port, rates: Rates | None, workers: frozenset[int]) -> JsonObjec
         "mac": port.mac,
         "mtu_bytes": port.mtu,
         "peer": port.peer,
-        **_counters(port.counters, rates.ports.get(port.slot) if rates else None),
+        **_counters(port.counters, rates.ports.get(port.port_id) if rates else None),
         "kernel_dropped_before_packets": port.dropped_before_packets,
         "kernel_dropped_after_packets": port.dropped_after_packets,
         "device": device
@@ -140,7 +132,7 @@ def _port(port: Port, rates: Rates | None, workers: frozenset[int]) -> JsonObjec
         "queues": [
             {
                 "queue": queue.index,
-                **_counters(queue.counters, rates.queues.get((port.slot, queue.index)) if rates else None),
+                **_counters(queue.counters, rates.queues.get((port.port_id, queue.index)) if rates else None),
             }
             for queue in port.queues
             if queue.index in workers

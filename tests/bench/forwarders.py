@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forwarder.errors import TtfwdError
+from forwarder.stats.accounting import accounting
 from forwarder.stats.reader import StatsReader
-from forwarder.stats.snapshot import Snapshot, accounting
+from forwarder.stats.snapshot import Snapshot
 from tests.bench.lab import Devices, Lab
 from tests.bench.programs import ProgramError, Programs
 

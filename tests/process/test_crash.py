@@ -14,7 +14,8 @@ from itertools import product
 
 import pytest
 
-from forwarder.stats.snapshot import Snapshot, accounting
+from forwarder.stats.accounting import accounting
+from forwarder.stats.snapshot import Snapshot
 from tests.drivers import TURBOTAP, URING
 from tests.instance import Instance, instance
 from tests.process.conftest import Recorder

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from forwarder.stats.snapshot import accounting
+from forwarder.stats.accounting import accounting
 from tests.drivers import TURBOTAP, URING
 from tests.instance import instance, run
 from tests.process.topology import Pair

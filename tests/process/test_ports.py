@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from forwarder.stats.snapshot import accounting
+from forwarder.stats.accounting import accounting
 from tests.drivers import BATCHED, port_keys
 from tests.instance import Instance, device_exists, instance, ip, unique
 from tests.process.conftest import Recorder
@@ -134,14 +134,14 @@ def leaves_nothing(it: Instance) -> Iterator[None]:
     before = (
         descriptors(it),
         namespaces(),
-        [(port.slot, port.name, port.peer) for port in it.stats().ports],
+        [(port.port_id, port.name, port.peer) for port in it.stats().ports],
         {psutil.Process(pid).create_time() for pid in it.worker_pids()},
     )
     yield
     after = (
         descriptors(it),
         namespaces(),
-        [(port.slot, port.name, port.peer) for port in it.stats().ports],
+        [(port.port_id, port.name, port.peer) for port in it.stats().ports],
         {psutil.Process(pid).create_time() for pid in it.worker_pids()},
     )
     assert after[2:] == before[2:]

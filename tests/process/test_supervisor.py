@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from forwarder.stats.snapshot import accounting
+from forwarder.stats.accounting import accounting
 from tests.instance import TTFWD, Instance, device_exists, instance, ip, run, unique
 from tests.process.topology import Pair, link, queue_rx, quiet_namespace
 from tests.process.traffic import Sink, Source, assert_in_order

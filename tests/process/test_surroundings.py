@@ -124,4 +124,4 @@ def test_a_configuration_that_can_be_read_once_only_is_refused(it: Instance) -> 
     refused = run(
         "sh", "-c", f"echo queues = 2 | {TTFWD} start --detach -c /dev/stdin", code=1, env=it.environment
     )
-    assert "no regular file" in refused.stderr
+    assert "not a regular file" in refused.stderr

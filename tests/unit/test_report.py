@@ -21,17 +21,13 @@ from rich.console import Console
 from forwarder.errors import NotRunning, UnknownName
 from forwarder.native import lib
 from forwarder.shm import stats_name
+from forwarder.stats.counters import drop_reasons
+from forwarder.stats.figures import bursts, duration, scaled
 from forwarder.stats.live import LiveView
-from forwarder.stats.snapshot import Rates, Snapshot, drop_reasons, rates
-from forwarder.stats.tables import (
-    DROP_MEANINGS,
-    accounting_table,
-    bursts,
-    duration,
-    make_console,
-    scaled,
-    stats_tables,
-)
+from forwarder.stats.rates import Rates, rates
+from forwarder.stats.section import make_console
+from forwarder.stats.snapshot import Snapshot
+from forwarder.stats.tables import DROP_MEANINGS, accounting_table, stats_tables
 from forwarder.stats.to_json import stats_json
 from tests.unit.stats_segment import FakeSegment
 

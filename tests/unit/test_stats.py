@@ -17,16 +17,11 @@ from hypothesis import strategies as st
 from forwarder.errors import NotRunning, SegmentError, UnknownName
 from forwarder.native import ffi, lib
 from forwarder.shm import Segment, stats_name
+from forwarder.stats.accounting import accounting
+from forwarder.stats.counters import Counters, drop_reasons
+from forwarder.stats.rates import rates
 from forwarder.stats.reader import StatsReader, running_instances
-from forwarder.stats.snapshot import (
-    Counters,
-    Snapshot,
-    accounting,
-    drop_reasons,
-    rates,
-    select_ports,
-    select_workers,
-)
+from forwarder.stats.snapshot import Snapshot, select_ports, select_workers
 from tests.unit.stats_segment import FakeSegment
 
 

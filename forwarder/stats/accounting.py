@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether every packet is accounted for: pure, from a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forwarder.stats.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """Where every packet went: received + generated + copied = sent + dropped + waiting + lost in a crash."""
+
+    received_packets: int
+    generated_packets: int
+    copied_packets: int
+    sent_packets: int
+    dropped_packets: Mapping[str, int]  # by reason
+    waiting_packets: int  # in rings
+    lost_in_crash_packets: int
+
+    @property
+    def taken_in_packets(self) -> int:
+        return self.received_packets + self.generated_packets + self.copied_packets
+
+    @property
+    def explained_packets(self) -> int:
+        return (
+            self.sent_packets
+            + sum(self.dropped_packets.values())
+            + self.waiting_packets
+            + self.lost_in_crash_packets
+        )
+
+    @property
+    def difference_packets(self) -> int:
+        """Packets without an explanation: bursts in flight, and what moved while the counters were read."""
+        return self.taken_in_packets - self.explained_packets
+
+    @property
+    def closes(self) -> bool:
+        return self.difference_packets == 0
+
+
+def accounting(snapshot: Snapshot) -> Accounting:
+    counters = snapshot.counters
+    return Accounting(
+        received_packets=counters.rx_packets,
+        generated_packets=counters.generated_packets,
+        copied_packets=counters.copied_packets,
+        sent_packets=counters.tx_packets,
+        dropped_packets=counters.drops,
+        waiting_packets=sum(ring.depth_packets for ring in snapshot.rings),
+        lost_in_crash_packets=sum(worker.lost_in_crash_packets for worker in snapshot.workers),
+    )
