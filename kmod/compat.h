@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What differs between kernels; Kbuild finds out which way it is. */
+/* Differences between kernels. Kbuild looks for them and defines TT_HAVE_*. */
 #ifndef TURBOTAP_COMPAT_H
 #define TURBOTAP_COMPAT_H
 
@@ -10,8 +10,8 @@
 #include <net/xdp.h>
 
 /*
- * What TUN_MSG_PTR reads at the start of a buffer: buffer length and header,
- * and on later kernels the header alone.
+ * Prepare the start of a TUN_MSG_PTR buffer, and return the place of its
+ * virtio_net_hdr. Older kernels also read the buffer's length there.
  */
 #ifdef TT_HAVE_TUN_XDP_HDR
 static inline struct virtio_net_hdr *tt_buffer_init(void *buffer, int bytes)
@@ -24,12 +24,12 @@ static inline struct virtio_net_hdr *tt_buffer_init(void *buffer, int bytes)
 #else
 static inline struct virtio_net_hdr *tt_buffer_init(void *buffer, int bytes)
 {
-	/* Space for the longest virtio_net_hdr that tun may look for. */
+	/* Room for the longest virtio_net_hdr that tun may read. */
 	return memset(buffer, 0, 32);
 }
 #endif
 
-/* With IFF_BACKPRESSURE the device stops when the ring is full. */
+/* With IFF_BACKPRESSURE a full ring stops the device: wake it after reading. */
 #ifdef TT_HAVE_TUN_WAKE_QUEUE
 #define tt_wake_queue(file, frames) tun_wake_queue(file, frames)
 #else
@@ -38,14 +38,14 @@ static inline void tt_wake_queue(struct file *file, int frames)
 }
 #endif
 
-/* The iovec of an iterator that is no single buffer. */
+/* The iovecs of an iterator for which iter_is_iovec() is true. */
 #ifdef TT_HAVE_ITER_IOV
-#define tt_iovec(iter) iter_iov(iter)
+#define tt_iovecs(iter) iter_iov(iter)
 #else
-#define tt_iovec(iter) ((iter)->iov)
+#define tt_iovecs(iter) ((iter)->iov)
 #endif
 
-/* What is told when the pages of a zero-copy frame are done with. */
+/* The completion callback of a zero-copy frame, called when its pages are free. */
 #ifdef TT_HAVE_UBUF_OPS
 #define TT_UBUF_INFO(name, done)						\
 	static const struct ubuf_info_ops name##_ops = { .complete = done };	\
@@ -55,7 +55,7 @@ static inline void tt_wake_queue(struct file *file, int frames)
 	static struct ubuf_info name = { .callback = done }
 #endif
 
-/* Sockets had a sendpage operation of their own until 6.5. */
+/* Until 6.5 sockets had a sendpage operation. */
 #ifdef TT_HAVE_SENDPAGE
 #define TT_PROTO_OPS_SENDPAGE .sendpage = sock_no_sendpage,
 #else

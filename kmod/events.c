@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Where the tracepoints' code goes. */
+/* The definitions of the tracepoints that events.h declares. */
 #define CREATE_TRACE_POINTS
 #include "events.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Tracepoints; a socket is named by its inode, as in /proc/PID/fd. */
+/* Tracepoints. They name a socket by its inode, as /proc/PID/fd does. */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM turbotap
 
@@ -26,13 +26,13 @@ DEFINE_EVENT(turbotap_batch, turbotap_flush,
 	     TP_ARGS(sk, frames)
 );
 
-/* The timer, or the socket's release, finds a batch that no call came for. */
+/* The timer, or the socket's release, injects a batch that was left waiting. */
 DEFINE_EVENT(turbotap_batch, turbotap_late_flush,
 	     TP_PROTO(const struct sock *sk, unsigned int frames),
 	     TP_ARGS(sk, frames)
 );
 
-/* Frames that had been taken were lost: their device is gone, or down. */
+/* Accepted frames were dropped: their device is gone, or down. */
 TRACE_EVENT(turbotap_drop,
 	    TP_PROTO(const struct sock *sk, unsigned int frames, int error),
 	    TP_ARGS(sk, frames, error),

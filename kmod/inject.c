@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Frames that wait to be injected together by tun's TUN_MSG_PTR, the entry that
- * vhost-net uses: one call for up to TT_MAX_BATCH frames.
+ * The batch: up to TT_MAX_BATCH frames that one call injects, by tun's
+ * TUN_MSG_PTR, which vhost-net uses too.
  *
- * That entry reports no errors of single frames, doesn't look whether the
- * device is up, and charges nobody's send buffer. So it gets only what would
- * pass those checks; the rest goes through tun's ordinary sendmsg, frame by
- * frame, and fails there with the right error.
+ * TUN_MSG_PTR checks less than tun's ordinary sendmsg. It reports no error of a
+ * single frame, doesn't check that the device is up, and charges no send
+ * buffer. So a batch takes only frames that would pass those checks. The others
+ * are sent one by one, and tun reports their errors.
  *
- * No frame stays here for long: what no later call injects, a timer does, after
- * one to two jiffies.
+ * Frames wait for one to two jiffies at most: a timer injects a batch that no
+ * call has injected by then.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_tun.h>
@@ -24,7 +24,7 @@
 
 #define TT_LATE_JIFFIES	1
 
-/* What a frame takes besides its bytes, at least. */
+/* The least memory that a frame needs besides its bytes. */
 #define TT_OVERHEAD	(SKB_DATA_ALIGN(sizeof(struct skb_shared_info)) + \
 			 NET_SKB_PAD + NET_IP_ALIGN)
 
@@ -34,10 +34,13 @@ static bool device_takes_frames(const struct turbotap_sock *ts)
 }
 
 /*
- * A header that tun could refuse must be refused by its ordinary entry, which
- * tells. Sure to pass are one that asks for nothing, and a checksum behind an
- * Ethernet and an IPv4 header's length, in the byte order that a queue has here
- * whatever TUNSETVNETLE says.
+ * Is tun sure to accept this header? One that it might refuse must take the
+ * ordinary sendmsg, which reports the error. Two kinds are safe:
+ *
+ *	no offload
+ *	a checksum within the frame that starts behind an Ethernet and an IPv4
+ *	header, if this machine's headers are little-endian whatever
+ *	TUNSETVNETLE says
  */
 static bool header_is_safe(const struct virtio_net_hdr *header, size_t length)
 {
@@ -57,15 +60,15 @@ static bool header_is_safe(const struct virtio_net_hdr *header, size_t length)
 }
 
 /*
- * What holds for a whole batch. A send buffer with a limit is tun's to charge,
- * and so is the error of a device that is down.
+ * Begin a batch. -EOPNOTSUPP if frames must go one by one: tun charges a send
+ * buffer that has a limit, and reports a device that is down.
  */
 static int batch_begin(struct turbotap_sock *ts)
 {
 	const struct sock *tun_sk = ts->tun_sock->sk;
 	struct tt_batch *batch = &ts->batch;
 
-	if (!ts->batches || READ_ONCE(tun_sk->sk_sndbuf) != INT_MAX ||
+	if (!ts->framing_declared || READ_ONCE(tun_sk->sk_sndbuf) != INT_MAX ||
 	    !device_takes_frames(ts))
 		return -EOPNOTSUPP;
 	batch->pad = NET_SKB_PAD + NET_IP_ALIGN;
@@ -77,7 +80,7 @@ static int batch_begin(struct turbotap_sock *ts)
 	return 0;
 }
 
-/* The header in front of a frame, which isn't part of it here. */
+/* Copy the header in front of a frame, and move `from` on to the frame. */
 static int copy_header(const struct turbotap_sock *ts,
 		       struct virtio_net_hdr *header, size_t length,
 		       struct iov_iter *from)
@@ -96,6 +99,7 @@ static int copy_header(const struct turbotap_sock *ts,
 	return 0;
 }
 
+/* A chunk with room for a frame. Injects the batch if it fills all chunks. */
 static struct tt_chunk *chunk_for(struct turbotap_sock *ts, unsigned int bytes)
 {
 	struct tt_chunk *chunk = tt_chunk_get(&ts->batch.pool, bytes);
@@ -139,7 +143,7 @@ int tt_batch_add(struct turbotap_sock *ts, struct iov_iter *from)
 			  from);
 	if (err)
 		return err;
-	/* As copy_page_from_iter(): no slab object to check the bounds of. */
+	/* As copy_page_from_iter() does: pages need no usercopy check. */
 	if (_copy_from_iter(buffer + batch->pad, length, from) != length)
 		return -EFAULT;
 
@@ -164,7 +168,7 @@ static int batch_inject(struct turbotap_sock *ts)
 	};
 	int err;
 
-	/* Success leaves every reference to the stack, an error none. */
+	/* On success the stack owns all references, on error none. */
 	tt_chunks_hold(&ts->batch.pool);
 	err = ts->tun_sock->ops->sendmsg(ts->tun_sock, &msg, 0);
 	if (err < 0)
@@ -209,7 +213,7 @@ int tt_batch_flush_own(struct turbotap_sock *ts, unsigned int own)
 	return err;
 }
 
-/* What no call came for. The device may have gone down since it was taken. */
+/* Inject a batch that was left waiting, unless the device has gone down. */
 static void flush_late(struct turbotap_sock *ts)
 {
 	if (!ts->batch.count)
@@ -225,9 +229,9 @@ static void late_work(struct work_struct *work)
 						struct turbotap_sock, late);
 
 	/*
-	 * Don't wait for the lock: its holder may sleep for as long as user
-	 * space likes, in a page fault. Nor for the batch of a call that is
-	 * still under way, which is a young one.
+	 * Don't wait for the lock: a page fault of its holder may last as long
+	 * as user space likes. Leave a batch younger than one jiffy: its call
+	 * may still be under way.
 	 */
 	if (mutex_trylock(&ts->tx_lock)) {
 		if (time_after(jiffies, ts->batch.since))
@@ -247,7 +251,7 @@ void tt_batch_init(struct turbotap_sock *ts)
 	INIT_DELAYED_WORK(&ts->late, late_work);
 }
 
-/* The last reference to the socket's file is gone: nobody sends any more. */
+/* For tt_release(): the last fd is closed, so no call is under way. */
 void tt_batch_exit(struct turbotap_sock *ts)
 {
 	cancel_delayed_work_sync(&ts->late);

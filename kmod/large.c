@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Frames too long for a batch: TCP segments that are still to be cut, jumbo
- * frames.
+ * Frames too long for a batch: GSO frames and jumbo frames.
  *
- * For each of them tun would allocate pages, which a kernel that zeroes what it
- * allocates (init_on_alloc) pays for as for a second copy. It needn't when it
- * is given pages instead, as vhost-net gives it a guest's, by TUN_MSG_UBUF.
- * Ours hold a copy of the frame, and are used again (pages.c). That is tun's
- * ordinary entry otherwise, with all of its checks and errors.
+ * tun allocates pages for each of them. On a kernel that zeroes new pages
+ * (init_on_alloc) that costs as much as a second copy. So copy the frame into
+ * pages of the socket, which are reused (pages.c), and pass these to tun by
+ * TUN_MSG_UBUF, as vhost-net passes the pages of a guest. tun checks such a
+ * frame, and reports its errors, as usual.
  */
 #include <linux/if_tun.h>
 #include <linux/sizes.h>
@@ -17,22 +16,23 @@
 #include "internal.h"
 
 /*
- * Frames hold page references as any others do, so nobody need be told when
- * one is freed: without a flag the stack takes it for an ordinary frame, which
- * it may keep for as long as it likes, and looks at this no more.
+ * Pages are reference-counted, so no completion callback is needed. With no
+ * zero-copy flag in this ubuf_info, the stack treats the frame as an ordinary
+ * one: it may keep it, and doesn't call this.
  */
-static void nobody_waits(struct sk_buff *skb, struct ubuf_info *ubuf,
-			 bool success)
+static void ignore_completion(struct sk_buff *skb, struct ubuf_info *ubuf,
+			      bool success)
 {
 }
 
-TT_UBUF_INFO(no_ubuf, nobody_waits);
+TT_UBUF_INFO(no_ubuf, ignore_completion);
 
 /*
- * A send buffer with a limit is tun's to charge with all that a frame takes,
- * and an XDP program wants a frame in one piece.
+ * Can tun be given pages for a frame of this length? Not if it must charge a
+ * limited send buffer with the frame's memory, and not with an XDP program,
+ * which needs the frame in one piece.
  */
-static bool is_ours(const struct turbotap_sock *ts, size_t length)
+static bool pages_allowed(const struct turbotap_sock *ts, size_t length)
 {
 	const struct sock *tun_sk = ts->tun_sock->sk;
 
@@ -43,10 +43,11 @@ static bool is_ours(const struct turbotap_sock *ts, size_t length)
 }
 
 /*
- * With IFF_NAPI_FRAGS tun makes a frame's fragments of the caller's iovecs, and
- * gets that wrong when it is given pages. More segments than a frame may have
- * fragments it refuses then, before it looks at one. Hence the empty ones here,
- * which nobody else gets to. -EMSGSIZE isn't used for anything else.
+ * With IFF_NAPI_FRAGS tun makes each vector of the message a fragment of the
+ * frame, which goes wrong with pages. But it first refuses a message with more
+ * vectors than a frame can have fragments, with -EMSGSIZE, which it uses for
+ * nothing else. So append empty vectors beyond that limit; without
+ * IFF_NAPI_FRAGS tun never reaches them.
  */
 static int send_chunk(struct turbotap_sock *ts, const struct tt_chunk *chunk,
 		      size_t length, int flags)
@@ -77,7 +78,7 @@ static int send_chunk(struct turbotap_sock *ts, const struct tt_chunk *chunk,
 	return min(ret, 0);
 }
 
-/* Bad memory is left to tun, which counts the frame as dropped. */
+/* On a fault tun copies the frame itself: it fails too, and counts the drop. */
 int tt_send_large(struct turbotap_sock *ts, struct iov_iter *from, int flags)
 {
 	size_t length = iov_iter_count(from);
@@ -85,12 +86,12 @@ int tt_send_large(struct turbotap_sock *ts, struct iov_iter *from, int flags)
 	struct tt_chunk *chunk;
 	int err;
 
-	if (!is_ours(ts, length))
+	if (!pages_allowed(ts, length))
 		return -EOPNOTSUPP;
 	chunk = tt_chunk_get(&ts->large.pool, length);
 	if (!chunk)
 		return -EOPNOTSUPP;
-	/* As copy_page_from_iter(): no slab object to check the bounds of. */
+	/* As copy_page_from_iter() does: pages need no usercopy check. */
 	if (_copy_from_iter(page_address(chunk->page) + chunk->used, length,
 			    &iter) != length)
 		return -EOPNOTSUPP;

@@ -12,7 +12,7 @@
 
 #include "internal.h"
 
-/* The sizes of the first version: whoever knows less knows nothing. */
+/* The first version's sizes: no caller can have a smaller structure. */
 #define TT_INFO_SIZE_MIN	offsetofend(struct turbotap_info, abi_version)
 #define TT_ATTACH_SIZE_MIN	offsetofend(struct turbotap_attach, vnet_hdr_size)
 
@@ -20,7 +20,7 @@
 				 TURBOTAP_ATTACH_NONBLOCK | \
 				 TURBOTAP_ATTACH_BATCH)
 
-/* Both structures begin with their size. */
+/* Both structures begin with their size. Returns it, or -errno. */
 static int size_of_argument(void __user *argument, size_t least)
 {
 	u32 size;

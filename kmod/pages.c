@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The memory of frames on their way into the stack: pools of a few chunks, used
- * in turn, and again once the stack is done with all that lay in them.
+ * The memory of sent frames: pools of a few chunks, which are used in turn.
  *
- * Each frame has a page reference. Those of a batch are added when it is
- * injected, one atomic operation a chunk; the chunk keeps one of its own. A
- * chunk whose references have come back to that one is free for new frames,
- * which saves the allocator and its zeroing of pages. One that is still in use
- * when its turn comes is left to the stack, and replaced.
+ * Each frame in the stack holds a reference to its chunk's page, and the chunk
+ * holds one itself. The references of a batch are added when it is injected, by
+ * one atomic operation a chunk.
+ *
+ * When only the chunk's own reference is left, the stack has freed all frames
+ * of the chunk, and its memory is reused. That saves allocating and zeroing
+ * pages. A chunk that is still in use when its turn comes is left to the stack
+ * and replaced by a new one.
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
@@ -39,9 +41,9 @@ static bool chunk_renew(struct tt_chunk *chunk, unsigned int order,
 }
 
 /*
- * A chunk with room for bytes, no more than the pool's chunks have. NULL when
- * there is no memory, or when the batch must be injected first: it has frames
- * everywhere.
+ * A chunk with room for `bytes`, at most the size of the pool's chunks. NULL if
+ * there is no memory, or if all chunks hold frames of the batch, which must be
+ * injected first.
  */
 struct tt_chunk *tt_chunk_get(struct tt_pool *pool, unsigned int bytes)
 {
@@ -65,7 +67,7 @@ struct tt_chunk *tt_chunk_get(struct tt_pool *pool, unsigned int bytes)
 	return chunk;
 }
 
-/* Before the injection: a reference for each frame. */
+/* Before the batch is injected: take a reference for each frame. */
 void tt_chunks_hold(struct tt_pool *pool)
 {
 	unsigned int i;
@@ -76,7 +78,7 @@ void tt_chunks_hold(struct tt_pool *pool)
 				     pool->chunks[i].frames);
 }
 
-/* The injection failed: the references are ours again. */
+/* The injection failed: drop those references. */
 void tt_chunks_unhold(struct tt_pool *pool)
 {
 	unsigned int i;
@@ -87,7 +89,7 @@ void tt_chunks_unhold(struct tt_pool *pool)
 				     pool->chunks[i].frames);
 }
 
-/* The batch is over, whatever became of it. */
+/* The batch was injected or dropped: no chunk holds frames of it. */
 void tt_chunks_settle(struct tt_pool *pool)
 {
 	unsigned int i;

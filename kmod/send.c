@@ -2,8 +2,9 @@
 /*
  * sendmsg: one frame, or, with TURBOTAP_BURST, one frame from each iovec.
  *
- * Nothing of the caller's message reaches tun but its data: tun takes control
- * data for a pointer of the kernel's.
+ * Frames are injected in the order of the calls. Only the data of the caller's
+ * message reaches tun, never its control data, which tun would take for a
+ * kernel pointer.
  */
 #include <linux/if_ether.h>
 #include <linux/socket.h>
@@ -18,7 +19,7 @@ static int send_check(const struct msghdr *m)
 {
 	if (m->msg_flags & ~TT_SEND_FLAGS)
 		return -EOPNOTSUPP;
-	/* Fixed buffers, pages of a pipe: tun reads iovecs. */
+	/* tun reads iovecs: no fixed buffers, no pages of a pipe. */
 	if (!user_backed_iter(&m->msg_iter) || m->msg_ubuf)
 		return -EOPNOTSUPP;
 	if (m->msg_controllen)
@@ -28,7 +29,7 @@ static int send_check(const struct msghdr *m)
 	return 0;
 }
 
-/* MSG_MORE isn't passed on: tun would keep the frame until the next one. */
+/* MSG_MORE isn't passed on: with it, tun would hold the frame back. */
 static int send_alone(struct turbotap_sock *ts, struct iov_iter *from,
 		      int flags)
 {
@@ -48,8 +49,8 @@ static int send_alone(struct turbotap_sock *ts, struct iov_iter *from,
 }
 
 /*
- * Take one frame. A frame without company isn't worth a batch; with `more` to
- * come it is.
+ * Send one frame. It is batched if `more` frames of the call follow, or if a
+ * batch is waiting: a batch of one frame saves nothing.
  */
 static int send_frame(struct turbotap_sock *ts, struct iov_iter *from,
 		      int flags, bool more)
@@ -80,31 +81,35 @@ static int send_message(struct turbotap_sock *ts, struct msghdr *m, size_t size)
 	return err ?: size;
 }
 
-/* What is taken is injected before the call returns, and then counted. */
+/*
+ * Send one frame from each iovec: how many were sent, or -errno if none was. No
+ * frame is left waiting when this returns.
+ */
 static int send_burst(struct turbotap_sock *ts, struct msghdr *m)
 {
-	unsigned int segments = tt_segments(&m->msg_iter);
-	unsigned int i, frames = min_t(unsigned int, segments, TT_MAX_BURST);
+	unsigned int iovecs = tt_iovec_count(&m->msg_iter);
+	unsigned int i, frames = min_t(unsigned int, iovecs, TT_MAX_BURST);
 	struct tt_tx_counters before;
-	unsigned int taken;
+	unsigned int sent;
 	int flush_err, err = 0;
 
-	tt_batch_flush(ts);	/* what sendmmsg() left before */
+	tt_batch_flush(ts);	/* of an earlier sendmmsg() */
 	before = ts->tx;
 	for (i = 0; i < frames && !err; i++) {
-		struct iovec from = tt_segment(&m->msg_iter, i);
+		struct iovec from = tt_iovec(&m->msg_iter, i);
 		struct iov_iter frame;
 
 		iov_iter_ubuf(&frame, ITER_SOURCE, from.iov_base, from.iov_len);
 		err = send_frame(ts, &frame, m->msg_flags, frames > 1);
 	}
 	flush_err = tt_batch_flush(ts);
-	taken = ts->tx.frames - before.frames;
-	ts->tx.dropped = before.dropped;	/* of this call: not taken */
-	/* sendmmsg() goes on to the next message if this one has no rest. */
-	if (taken == segments)
+	sent = ts->tx.frames - before.frames;
+	/* This call's frames that were dropped are reported as not sent. */
+	ts->tx.dropped = before.dropped;
+	/* sendmmsg() stops at a message with data left over. */
+	if (sent == iovecs)
 		iov_iter_truncate(&m->msg_iter, 0);
-	return taken ?: err ?: flush_err;
+	return sent ?: err ?: flush_err;
 }
 
 int tt_sendmsg(struct socket *sock, struct msghdr *m, size_t size)

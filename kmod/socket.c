@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A socket's life: made in front of a tun queue, released with its last fd.
+ * A socket's life: attached to a tun queue, released with its last fd.
  *
- * It holds the queue's file, so tun's socket and ring live as long as it does,
- * whichever fd is closed first. It holds the module twice, by its operations
- * and by its protocol, and the network namespace as every socket of user space
- * does. It holds no net device: tun does, for the time of a call.
+ * It holds a reference to:
+ *
+ *	the queue's file	so tun's socket and ring outlive it, whichever
+ *				fd is closed first
+ *	the module, twice	for its operations and for its protocol
+ *	the network namespace	as every socket of user space does
+ *
+ * It holds no net device. tun does that, for the duration of a call.
  */
 #include <linux/errno.h>
 #include <linux/file.h>
@@ -34,7 +38,7 @@ static int tt_release(struct socket *sock)
 {
 	struct turbotap_sock *ts;
 
-	/* accept() releases the socket that sock_no_accept() gave no sock. */
+	/* A failed accept() releases a socket that has no sock. */
 	if (!sock->sk)
 		return 0;
 	ts = tt_sk(sock);
@@ -46,7 +50,7 @@ static int tt_release(struct socket *sock)
 	return 0;
 }
 
-/* tun's wait queue is the only one: whoever waits here waits there. */
+/* All waiting happens on tun's wait queue; the socket has none of its own. */
 static __poll_t tt_poll(struct file *file, struct socket *sock,
 			struct poll_table_struct *wait)
 {
@@ -109,7 +113,7 @@ static void tt_show_fdinfo(struct seq_file *m, struct socket *sock)
 #undef TT_SHOW
 }
 
-/* The core calls most of these without a look whether they are there. */
+/* The core calls most of these unconditionally, so none may be missing. */
 static const struct proto_ops tt_ops = {
 	.family = PF_UNSPEC,
 	.owner = THIS_MODULE,
@@ -133,9 +137,12 @@ static const struct proto_ops tt_ops = {
 };
 
 /*
- * tun has no function that tells other modules what a queue is. TUNGETFILTER
- * is for IFF_TAP alone: with no place to put the answer it says EBADFD of a
- * queue without a device, EINVAL of an IFF_TUN, and EFAULT of an IFF_TAP.
+ * The kind of a queue, as an errno. tun exports no function for this, so call
+ * its ioctl TUNGETFILTER without a buffer:
+ *
+ *	-EBADFD		the queue has no device
+ *	-EINVAL		the device is IFF_TUN
+ *	-EFAULT		the device is IFF_TAP
  */
 static int queue_kind(struct file *tun_file)
 {
@@ -143,10 +150,11 @@ static int queue_kind(struct file *tun_file)
 }
 
 /*
- * A header that the queue doesn't have would let its holder ask for offloads
- * that the tun fd doesn't give him. tun refuses to copy a frame out when there
- * is no room for the queue's header, and before it counts the frame: offer it
- * a frame, and a byte too few.
+ * 0 if the queue has a virtio_net_hdr of at least `size` bytes. A header that it
+ * doesn't have would let the caller request offloads that the tun fd doesn't
+ * offer. The check hands tun a frame to copy out, with room for size - 1 bytes:
+ * tun refuses with -EINVAL, before it counts the frame, if its header is longer
+ * than that.
  */
 static int check_vnet_hdr(struct socket *tun_sock, unsigned int size)
 {
@@ -163,7 +171,7 @@ static int check_vnet_hdr(struct socket *tun_sock, unsigned int size)
 		return -ENOMEM;
 	skb_put_zero(skb, ETH_HLEN);
 	iov_iter_kvec(&msg.msg_iter, ITER_DEST, &vec, 1, vec.iov_len);
-	msg.msg_control = skb;	/* tun's from here on */
+	msg.msg_control = skb;	/* tun frees it */
 	ret = tun_sock->ops->recvmsg(tun_sock, &msg, vec.iov_len, MSG_DONTWAIT);
 	if (ret == -EINVAL)
 		return 0;
@@ -205,7 +213,7 @@ static struct turbotap_sock *sock_make(struct socket *sock,
 	return ts;
 }
 
-/* A socket, with the reference to tun_file that it was given, or an error. */
+/* A new socket's file, or an error. Takes its own reference to tun_file. */
 static struct file *socket_file(struct file *tun_file, struct socket *tun_sock,
 				u32 flags, u32 vnet_hdr_size)
 {
@@ -225,12 +233,12 @@ static struct file *socket_file(struct file *tun_file, struct socket *tun_sock,
 	ts->tun_file = get_file(tun_file);
 	ts->tun_sock = tun_sock;
 	ts->ring = tun_get_tx_ring(tun_file);
-	ts->batches = flags & TURBOTAP_ATTACH_BATCH;
+	ts->framing_declared = flags & TURBOTAP_ATTACH_BATCH;
 	ts->vnet_hdr_size = vnet_hdr_size;
 	ts->max_message = TT_MAX_FRAME +
-		(ts->batches ? vnet_hdr_size : TT_MAX_HEADERS);
+		(ts->framing_declared ? vnet_hdr_size : TT_MAX_HEADERS);
 
-	/* sock_release() puts what the operations hold. */
+	/* For the operations; sock_release() puts it. */
 	__module_get(THIS_MODULE);
 	sock->ops = &tt_ops;
 	return sock_alloc_file(sock,

@@ -2,13 +2,14 @@
 /*
  * turbotap: a socket for every queue of a tap device.
  *
- * Open TURBOTAP_DEVICE, hand it the fd of an attached tun/tap queue with
- * TURBOTAP_ATTACH, and get a socket in return. What is sent on it is received
- * by the device, what the device transmits is received from it, framed as the
- * tun fd frames it. The socket is a datagram socket: one message is one frame,
- * so that recvmmsg() and sendmmsg() move a burst with one system call.
+ * Open TURBOTAP_DEVICE and call TURBOTAP_ATTACH with the fd of an attached
+ * tun/tap queue: it returns a socket. The device receives the frames that are
+ * sent on the socket, and the socket receives the frames that the device
+ * transmits. Their framing is that of the tun fd. The socket is a datagram
+ * socket: one message is one frame, so recvmmsg() and sendmmsg() move a burst
+ * with one system call.
  *
- * With the socket option TURBOTAP_BURST one message is a burst: see below.
+ * With the socket option TURBOTAP_BURST, below, one message is a burst.
  * Lifetimes, errors and limits: kmod/README.md.
  */
 #ifndef _UAPI_LINUX_TURBOTAP_H
@@ -22,8 +23,8 @@
 
 /*
  * The call of the turbotap module of 2016: takes a pointer to a tun fd,
- * returns a socket. On a tun fd the same number is TUNSETSTEERINGEBPF, so
- * mind which fd it goes to. New programs use TURBOTAP_ATTACH.
+ * returns a socket. On a tun fd the same number is TUNSETSTEERINGEBPF, so call
+ * it on TURBOTAP_DEVICE only. New programs use TURBOTAP_ATTACH.
  */
 #define TUNGETSOCKFD		_IOR('T', 224, int)
 
@@ -34,15 +35,17 @@
 #define TURBOTAP_FEATURE_BURST	0x2	/* SOL_TURBOTAP, TURBOTAP_BURST */
 
 /**
- * struct turbotap_info - what this module is
- * @size: in: bytes that the caller has room for, at least 8;
- *	out: bytes that this module knows. What it doesn't know is zeroed.
+ * struct turbotap_info - version, features and limits of the module
+ * @size: in: size of the caller's buffer in bytes, at least 8;
+ *	out: size of this structure in the module. The module zeroes the rest
+ *	of a longer buffer.
  * @abi_version: TURBOTAP_ABI_VERSION; grows when a structure does
  * @features: TURBOTAP_FEATURE_*
- * @max_burst: most frames of a burst message
- * @max_batch: most frames of one injection into the network stack
- * @max_frame: longest frame that can be sent, headers of the queue's framing
- *	(virtio_net_hdr, tun_pi) not counted
+ * @max_burst: maximum number of frames in a burst message
+ * @max_batch: maximum number of frames that are injected into the network
+ *	stack together
+ * @max_frame: maximum length of a sent frame in bytes, without the header of
+ *	the queue's framing (virtio_net_hdr, tun_pi)
  * @reserved: 0
  */
 struct turbotap_info {
@@ -59,19 +62,19 @@ struct turbotap_info {
 #define TURBOTAP_ATTACH_CLOEXEC		0x1
 #define TURBOTAP_ATTACH_NONBLOCK	0x2
 /*
- * The queue is IFF_TAP | IFF_NO_PI and its frames begin with a virtio_net_hdr
- * of vnet_hdr_size bytes (0: IFF_VNET_HDR is off). With this declared, frames
- * are injected a batch at a time; without, one by one.
+ * Declares the queue's framing: IFF_TAP | IFF_NO_PI, and a virtio_net_hdr of
+ * vnet_hdr_size bytes in front of each frame (0: IFF_VNET_HDR is off). With this
+ * flag frames are injected in batches, without it one by one.
  */
 #define TURBOTAP_ATTACH_BATCH		0x4
 
 /**
  * struct turbotap_attach - make a socket for a tun queue; returned as an fd
- * @size: bytes of this structure as the caller knows it
+ * @size: size of the caller's structure in bytes
  * @tun_fd: an attached queue of a tun/tap device, open for reading and writing
  * @flags: TURBOTAP_ATTACH_*
- * @vnet_hdr_size: with TURBOTAP_ATTACH_BATCH: what TUNGETVNETHDRSZ says if
- *	the queue has IFF_VNET_HDR, else 0
+ * @vnet_hdr_size: with TURBOTAP_ATTACH_BATCH and IFF_VNET_HDR: the value of
+ *	TUNGETVNETHDRSZ; else 0
  */
 struct turbotap_attach {
 	__u32 size;
@@ -84,17 +87,18 @@ struct turbotap_attach {
 #define TURBOTAP_ATTACH		_IOW(TURBOTAP_IOC_MAGIC, 1, struct turbotap_attach)
 
 /*
- * Socket option TURBOTAP_BURST, an int, 0 or 1: with 1,
+ * Socket option TURBOTAP_BURST, an int, 0 or 1. With 1 a message is a burst:
  *
- *   sendmsg()	takes one frame from each iovec, in order, and returns how many
- *		frames it took: all, or those before the first that failed. An
- *		error is returned if the first one failed.
- *   recvmsg()	puts one frame into each iovec, in order, and returns how many
- *		it put there. It waits for the first one only. msg_control must
- *		have room for CMSG_SPACE(n * sizeof(__u32)) bytes: one control
- *		message (SOL_TURBOTAP, TURBOTAP_LENGTHS) gives the frames'
- *		lengths. A length beyond its iovec's tells a frame that was cut
- *		there, and sets MSG_TRUNC in msg_flags.
+ *   sendmsg()	sends one frame from each iovec, in order. It stops at the first
+ *		frame that fails, and returns the number of frames before it, or
+ *		the error if there are none.
+ *   recvmsg()	receives one frame into each iovec, in order, and returns the
+ *		number of frames. It waits for the first one only. One control
+ *		message (SOL_TURBOTAP, TURBOTAP_LENGTHS) holds the lengths of
+ *		the frames; for n frames, msg_control needs
+ *		CMSG_SPACE(n * sizeof(__u32)) bytes. A frame longer than its
+ *		iovec is truncated: its length is that of the whole frame, and
+ *		MSG_TRUNC is set in msg_flags.
  *
  * At most max_burst iovecs of a message are used.
  */

@@ -1,16 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# What happens in a guest that guests.py starts, after boot. Environment: MODULE, turbotap.ko for this kernel;
-# PROGRAMS, the folder of the C programs; RESULTS, a folder on the host; PYTHON; TESTS, "module", or "ttfwd" for
-# its own tests that use the module; FILES, where these are. Leaves in RESULTS: $TESTS.xml, and udev of the module's.
-# Tests that fail are the host's to report.
+# Runs tests in a guest, after boot. Environment:
+#   MODULE    turbotap.ko for this kernel
+#   PROGRAMS  the folder of the C programs
+#   PYTHON    the interpreter that has pytest
+#   TESTS     "module": the module's own tests; "ttfwd": tests of ttfwd that use the module
+#   FILES     the files or folders of these tests
+#   RESULTS   a folder of the host, for the report $TESTS.xml; with "module" also for the file udev
+# It succeeds even if tests fail: the report has the results.
 set -eu
 
-# As `make install` would have it: the rule, and a group, which is the administrator's part.
+# Install the udev rule and make the group turbotap, then write the node's type, group and mode to RESULTS/udev.
 try_udev() {
 	[ -d /sys/module/turbotap ] || insmod "$MODULE"
 	groupadd --system turbotap
-	# Where this runs is a chroot, in which udevadm would do nothing.
+	# udevadm does nothing in a chroot, and this is one.
 	export SYSTEMD_IGNORE_CHROOT=1
 	cp kmod/60-turbotap.rules /etc/udev/rules.d/
 	udevadm control --reload || /usr/lib/systemd/systemd-udevd --daemon
@@ -18,7 +22,7 @@ try_udev() {
 	stat -c '%F %G %a' /dev/net/turbotap >"$RESULTS/udev"
 }
 
-# The installed ttfwd is meant, as everywhere in the tests: not the tree that they are started in.
+# Import the installed ttfwd, not the source tree in the current folder.
 export PYTHONSAFEPATH=1
 export TTFWD_GUEST=1 TTFWD_TIME_FACTOR=10 TTFWD_KMOD_PROGRAMS="$PROGRAMS" TTFWD_KMOD_MODULE="$MODULE"
 
@@ -26,8 +30,8 @@ modprobe tun
 insmod "$MODULE"
 only=
 [ "$TESTS" = module ] || only=turbotap
-# A test may take 20 times as long as on the host, which is what an emulated CPU costs Python. Nothing here uses
-# Hypothesis, which takes longer to import than all else.
+# On an emulated CPU Python takes 20 times as long as on the host, hence the timeout. No test here uses Hypothesis,
+# and importing it would take longer than everything else.
 # shellcheck disable=SC2086 # several files
 "$PYTHON" -m pytest -p no:cacheprovider -p no:hypothesispytest -o timeout=600 --durations=10 \
 	--junit-xml="$RESULTS/$TESTS.xml" -k "$only" $FILES || true

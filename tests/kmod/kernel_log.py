@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which lines of a kernel log say that something is wrong. For the log of every guest started here."""
+"""Finds the lines of a kernel log that report a fault of the kernel."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module builds for the kernels it is promised for, without a warning, and installs as users do it."""
+"""The module builds for each supported kernel without a warning, and installs by make and by DKMS."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ _SOURCES = sorted(MODULE.rglob("*.[ch]"))
 
 @dataclass(frozen=True)
 class Build:
-    """A build with W=1 and C=2 (sparse) of a copy of kmod/, and what it printed."""
+    """A build of a copy of kmod/, with W=1 and C=2 (sparse), and its output."""
 
     kernel: Kernel
     copy: Path
@@ -42,7 +43,7 @@ def built(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 
 def _run(*command: str | Path) -> str:
-    """What a command printed, on either stream; one that isn't there is a capability missing here."""
+    """Run a command that must succeed: its stdout and stderr. Skips the test if it isn't installed."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     except FileNotFoundError:
@@ -52,12 +53,26 @@ def _run(*command: str | Path) -> str:
 
 
 def test_neither_compiler_nor_sparse_complains(built: Build) -> None:
-    # The kernel's own headers have something to say as well; what is about us begins with a file of ours.
-    about_us = re.compile(rf"{re.escape(str(built.copy))}/\S+?:\d+:|\S*turbotap\S*: warning:")
-    assert [line for line in built.printed.splitlines() if about_us.match(line)] == []
+    # The kernel's headers cause warnings, too. A warning about the module begins with one of its files.
+    about_the_module = re.compile(rf"{re.escape(str(built.copy))}/\S+?:\d+:|\S*turbotap\S*: warning:")
+    assert [line for line in built.printed.splitlines() if about_the_module.match(line)] == []
     for source in built.copy.glob("*.c"):
         if not source.name.endswith(".mod.c"):
             assert f"CHECK   {source}" in built.printed
+
+
+def test_object_files_depend_on_each_other_without_a_cycle(built: Build) -> None:
+    """So that each file can be read with only those that it uses."""
+    defined: dict[str, str] = {}
+    used: dict[str, set[str]] = {}
+    for name in (f"{source.stem}.o" for source in MODULE.glob("*.c")):
+        printed = _run("nm", "--extern-only", "--format=posix", built.copy / name)
+        symbols = [line.split()[:2] for line in printed.splitlines()]
+        defined |= {symbol: name for symbol, kind in symbols if kind != "U"}
+        used[name] = {symbol for symbol, kind in symbols if kind == "U"}
+    graph = {name: {defined[symbol] for symbol in used[name] & defined.keys()} for name in used}
+    assert graph["main.o"] == {"socket.o"}
+    TopologicalSorter(graph).prepare()  # raises CycleError
 
 
 def test_make_install_puts_everything_where_it_is_looked_for(built: Build, tmp_path: Path) -> None:
@@ -77,10 +92,10 @@ def test_make_install_puts_everything_where_it_is_looked_for(built: Build, tmp_p
 
 
 def test_dkms_builds_and_installs_it(kernel: Kernel, tmp_path: Path) -> None:
-    """Debian's dkms, from a source tree named as kmod/README.md says, to a module that it would load."""
+    """Debian's dkms builds a source tree with the name of kmod/README.md, and installs a loadable module."""
     sources = tmp_path / "src"
     shutil.copytree(MODULE, sources / "turbotap-1", ignore=BUILT)
-    # A machine of its own, as far as dkms can see: it keeps trees and a signing key in /var/lib/dkms, and
+    # Empty folders hide those of the machine: dkms keeps trees and a signing key in /var/lib/dkms, and
     # installs into /lib/modules.
     script = """
         mount -t tmpfs none /var/lib/dkms

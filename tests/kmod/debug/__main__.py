@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make test-kmod-debug`: the module's C programs on a kernel that checks itself, and a summary.
+"""`make test-kmod-debug`: runs the module's C programs on a kernel with debug checks, and prints a summary.
 
     qemu, two emulated CPUs
       the debug kernel (kernel.py)
         an initramfs: init.sh, busybox, turbotap.ko, the programs of tests/kmod/guest, static
           load; cases; fuzz; failslab; kmemleak; unload; kmemleak; load and unload again
 
-There is no file system but the initramfs, and no Python: Debian's user space is too slow on such a kernel.
-Exit status: 0 if each step succeeded and the kernel reported nothing, 1 if not, 2 if it could not be run.
+The initramfs is the only file system and has no Python: Debian's user space is too slow on such a kernel.
+Exit status: 0 if each step succeeded and the kernel reported no fault, 1 if not, 2 if it could not be run.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _STEPS = ("cases", "fuzz", "failslab")
 _ALWAYS = ("load", "leaks-loaded", "unload", "leaks-unloaded", "reload", "unload-again")
 _PROGRAMS = ROOT / "tests" / "kmod" / "guest"
 _BUSYBOX = Path("/bin/busybox")
-# One that is busy with other things may stop an emulated CPU for a while, which is no lockup.
+# A busy host may stop an emulated CPU for a while. The kernel must not take that for a lockup.
 _PATIENT = "watchdog_thresh=60 rcupdate.rcu_cpu_stall_suppress=1"
 
 
 def _initramfs(module: Path, programs: list[Path], into: Path) -> Path:
-    """The archive, made by the kernel tree's own tool, which makes device nodes without being root."""
+    """Make the initramfs: its path. The kernel tree's tool can make device nodes without root."""
     content = ["dir /dev 755 0 0", "nod /dev/console 600 0 0 c 5 1", "dir /bin 755 0 0"]
     content += [f"file /bin/busybox {_BUSYBOX} 755 0 0", f"file /turbotap.ko {module} 644 0 0"]
     content += [f"file /init {Path(__file__).with_name('init.sh')} 755 0 0"]
@@ -48,7 +48,7 @@ def _initramfs(module: Path, programs: list[Path], into: Path) -> Path:
 
 
 def _boot(archive: Path, steps: list[str], calls: int, timeout_s: float) -> str:
-    """Everything that the console showed until the machine ended, or was ended; shown here as it comes."""
+    """Run the machine, until it ends or the timeout, and print its console: the text of the console."""
     environment = f'steps="{" ".join(steps)}" calls={calls}'
     # -1: a kernel that panics reboots at once, which ends qemu.
     arguments = f"console=ttyS0 panic=-1 {_PATIENT} {environment}"
@@ -83,7 +83,7 @@ def _boot(archive: Path, steps: list[str], calls: int, timeout_s: float) -> str:
 
 
 def _summary(console: str, steps: list[str], seconds: float) -> bool:
-    """Print what happened; whether all of it is well."""
+    """Print the results of all steps. True if all succeeded and the kernel reported no fault."""
     ended = dict(re.findall(r"^step ([\w-]+) (\d+)$", console, re.MULTILINE))
     wanted = [*_ALWAYS, *steps] + (["tracing"] if "fuzz" in steps else [])
     reports = faults(console)
@@ -94,7 +94,7 @@ def _summary(console: str, steps: list[str], seconds: float) -> bool:
         print(f"  {step:15} {verdict}")
     for line in re.findall(r"^\d+ ran, .*$", console, re.MULTILINE):
         print(f"  cases: {line}")
-    print(f"  reports of the kernel: {len(reports)}")
+    print(f"  faults in the kernel log: {len(reports)}")
     for line in reports:
         print(f"    {line}")
     return not reports and "all steps done" in console and all(ended.get(step) == "0" for step in wanted)
@@ -102,12 +102,15 @@ def _summary(console: str, steps: list[str], seconds: float) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="test-kmod-debug", description="Try the module on a kernel with KASAN & co."
+        prog="test-kmod-debug",
+        description="Test the module on a kernel with KASAN, lockdep and other checks.",
     )
-    parser.add_argument("steps", nargs="*", choices=[*_STEPS, []], help="only these")
-    parser.add_argument("--calls", type=int, default=100_000, help="that the fuzzer makes (%(default)s)")
+    parser.add_argument("steps", nargs="*", choices=[*_STEPS, []], help="run only these (all)")
     parser.add_argument(
-        "--timeout", type=float, default=7200, metavar="S", help="for the machine (%(default)s)"
+        "--calls", type=int, default=100_000, help="number of calls of the fuzzer (%(default)s)"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=7200, metavar="S", help="time for the whole run (%(default)s)"
     )
     given = parser.parse_args()
     steps = given.steps or list(_STEPS)

@@ -1,8 +1,9 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: Apache-2.0
-# The only process that the debug kernel starts (tests/kmod/debug). Each step ends with a line "step NAME STATUS",
-# the whole with "all steps done"; whoever reads the console counts them. From the kernel's command line, which
-# hands on what it doesn't know as environment: steps, and calls, how many the fuzzer makes.
+# The init process of the debug kernel: runs the steps and reboots. It prints a line "step NAME STATUS" after each
+# step, and "all steps done" at the end; __main__.py counts these lines. Environment, from the kernel's command line:
+#   steps  names of the steps to run, of cases, fuzz, failslab
+#   calls  number of calls of the fuzzer
 
 /bin/busybox mkdir -p /proc /sys /dev /tmp
 /bin/busybox --install -s /bin
@@ -26,8 +27,8 @@ step() {
 	echo "step $name $?"
 }
 
-# kmemleak: what is new since `clear`, and still nowhere referenced in two scans. It looks at nothing younger
-# than five seconds.
+# Print memory that kmemleak reports since its `clear`, and fail if there is any. It needs two scans, and ignores
+# memory younger than five seconds.
 leaks() {
 	sleep 6
 	echo scan >/sys/kernel/debug/kmemleak
@@ -53,10 +54,10 @@ load() {
 
 echo clear >/sys/kernel/debug/kmemleak
 step load load
-# shellcheck disable=SC2154 # steps and calls: see above
+# shellcheck disable=SC2154 # steps and calls come from the environment
 for name in $steps; do
 	case $name in
-	# Tracepoints evaluate their arguments only when they are on; off and on are both to be right.
+	# Tracepoints evaluate their arguments only when they are enabled. Test them in both states.
 	cases) step cases /bin/cases all ;;
 	fuzz) step tracing tracing && step fuzz /bin/fuzz 1 "$calls" 4 ;;
 	failslab) step failslab /bin/failslab ;;

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The debug kernel: Debian's source with the options of kernel.config, built once below build/kmod-debug.
+"""Builds the debug kernel below build/kmod-debug: Debian's source with the options of kernel.config.
 
-Used by `make test-kmod-debug` alone. What Debian ships has none of these checks, as they cost a factor of
-several in speed. The build takes some 25 minutes of CPU time; it happens again when kernel.config or the
-package of the source changes.
+Debian's own kernels have none of these checks, as they make a kernel several times slower. A build takes
+about 25 minutes of CPU time. It is repeated only when kernel.config or the source package changes.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ _MADE_OF = FOLDER / "made-of"
 
 
 class DebugKernelError(Exception):
-    """The debug kernel can't be made here; the text says why."""
+    """The debug kernel can't be built; the text says why."""
 
 
 def _make(*arguments: str) -> None:
-    # For half an hour every CPU is busy with this: let others go first.
+    # This keeps every CPU busy for half an hour, so give it the lowest priority.
     command = ["nice", "-n", "19", "make", "-s", "-C", str(TREE), "ARCH=x86_64", f"-j{os.cpu_count()}"]
     if subprocess.run([*command, *arguments]).returncode:
         raise DebugKernelError(f"make {' '.join(arguments)} failed in {TREE}")
@@ -41,7 +40,7 @@ def _options(path: Path) -> set[str]:
 
 
 def build() -> Path:
-    """Make the kernel, if what is there isn't of this configuration and source; the tree it was built in."""
+    """Build the kernel, unless it is built from this configuration and source: the tree of the build."""
     if not SOURCE.is_file():
         raise DebugKernelError(f"missing: {SOURCE}, of Debian's linux-source-6.12")
     made_of = f"{SOURCE.stat().st_mtime_ns} {SOURCE.stat().st_size}\n{CONFIG.read_text()}"
@@ -52,7 +51,7 @@ def build() -> Path:
         TREE.mkdir(parents=True)
         subprocess.run(["tar", "-xJf", SOURCE, "-C", TREE, "--strip-components=1"], check=True)
     _make(f"KCONFIG_ALLCONFIG={CONFIG}", "allnoconfig")
-    # kconfig drops what depends on something that is off, and says nothing.
+    # kconfig silently drops an option that depends on one that is off.
     if dropped := _options(CONFIG) - _options(TREE / ".config"):
         raise DebugKernelError(f"not in this kernel's .config: {', '.join(sorted(dropped))}")
     _make("bzImage", "modules")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames that wait for the rest of their batch: never stranded, never overtaken, never lost uncounted,
- * whether the rest comes or not.
+ * Frames that wait for the rest of their batch, whether it comes or not: they are all injected, in order, or
+ * counted as dropped.
  */
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -13,8 +13,8 @@
 #define LENGTH 60
 
 /*
- * What went in batches. Where the machine is so slow that a call outlasts the timer, that may have injected a
- * part of the call's batch, and left a single frame for the rest.
+ * Check the counters of batches. On a slow machine a call may take longer than the timer. Then the timer may
+ * have injected a part of the call's batch, and the rest may be a single frame, which isn't batched.
  */
 static void check_counts(const struct tap *tap, unsigned long frames, unsigned long batched,
 			 unsigned long batches)
@@ -29,7 +29,7 @@ static void check_counts(const struct tap *tap, unsigned long frames, unsigned l
 	CHECK(counter(tap->sock, "tx-batches") >= batches);
 }
 
-/* What a sendmmsg of each size does, seen in the counters: that batches happen at all. */
+/* The counters show that sendmmsg of each size is batched. */
 CASE(batch_sendmmsg)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -57,7 +57,7 @@ CASE(batch_burst)
 	struct buffers *b = buffers_new(tap.framing, 256, LENGTH);
 	int wire = wire_open(tap.index);
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	buffers_fill(b, LENGTH, 0);
 	CHECK_EQ(DO(move_out(BURST, tap.sock, b, 0, 1, 0)), 1);
 	check_counts(&tap, 1, 0, 0);
@@ -67,7 +67,7 @@ CASE(batch_burst)
 	wire_expect_many(wire, LENGTH, 0, 256);
 }
 
-/* More iovecs than max_burst: as many as that are taken, and said so. */
+/* Of more iovecs than max_burst, max_burst frames are sent, and that number is returned. */
 CASE(batch_burst_of_1024)
 {
 	enum {
@@ -80,7 +80,7 @@ CASE(batch_burst_of_1024)
 	struct msghdr message = { .msg_iov = iov };
 	unsigned int done = 0;
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	for (unsigned int i = 0; i < IOVECS; i++) {
 		frame_fill(frames + i * LENGTH, LENGTH, i);
 		iov[i] = (struct iovec){ frames + i * LENGTH, LENGTH };
@@ -96,11 +96,11 @@ CASE(batch_burst_of_1024)
 	}
 	message.msg_iov = iov;
 	message.msg_iovlen = IOVECS + 1;
-	CHECK_ERRNO(sendmsg(tap.sock, &message, 0), EMSGSIZE); /* the kernel's own limit */
+	CHECK_ERRNO(sendmsg(tap.sock, &message, 0), EMSGSIZE); /* a limit of the kernel */
 	wire_expect_nothing(wire);
 }
 
-/* sendmmsg of burst messages: a message that was not taken whole ends the call. */
+/* sendmmsg of burst messages: a message of which not all frames are sent ends the call. */
 CASE(batch_sendmmsg_of_bursts)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -108,7 +108,7 @@ CASE(batch_sendmmsg_of_bursts)
 	int wire = wire_open(tap.index);
 	struct mmsghdr messages[4] = { 0 };
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	buffers_fill(b, LENGTH, 0);
 	for (unsigned int i = 0; i < 4; i++) {
 		messages[i].msg_hdr.msg_iov = b->iov + i * 16;
@@ -126,7 +126,7 @@ CASE(batch_sendmmsg_of_bursts)
 	wire_expect_nothing(wire);
 }
 
-/* The last message's header is nowhere: sendmmsg ends without another word to the socket. */
+/* sendmmsg can't read the last message's header, so the batch never gets its last message. */
 CASE(batch_last_message_never_comes)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -140,7 +140,7 @@ CASE(batch_last_message_never_comes)
 			messages[i].msg_hdr = (struct msghdr){ .msg_iov = &b->iov[i], .msg_iovlen = 1 };
 		messages[9].msg_hdr.msg_iov = (void *)8;
 		CHECK_EQ(DO(sendmmsg(tap.sock, messages, 10, 0)), 9);
-		wire_expect_many(wire, LENGTH, round * 9, 9); /* with no further call */
+		wire_expect_many(wire, LENGTH, round * 9, 9); /* without another call */
 		WAIT_FOR(counter(tap.sock, "tx-frames") == (round + 1) * 9);
 		CHECK(counter(tap.sock, "tx-late-batches") > round);
 		CHECK_EQ(counter(tap.sock, "tx-batched"), (round + 1) * 9);
@@ -161,7 +161,7 @@ CASE(batch_set_by_hand)
 	wire_expect_nothing(wire);
 }
 
-/* The next call finds what the last left, and doesn't overtake it, whichever way its own frame goes. */
+/* Frames of the next call don't overtake those that wait, whether they are batched or not. */
 CASE(batch_is_not_overtaken)
 {
 	static const size_t lengths[] = { LENGTH, 9014 /* too long for a batch */, 14 };
@@ -171,7 +171,7 @@ CASE(batch_is_not_overtaken)
 	unsigned int number = 0;
 
 	for (unsigned int i = 0; i < 3; i++) {
-		set_burst(tap.sock, 0);
+		set_burst(tap.sock, false);
 		CHECK_EQ(DO(try_tap_send(&tap, LENGTH, number, MSG_BATCH)), LENGTH);
 		CHECK_EQ(DO(try_tap_send(&tap, lengths[i], number + 1, 0)), lengths[i]);
 		wire_expect(wire, LENGTH, number);
@@ -180,7 +180,7 @@ CASE(batch_is_not_overtaken)
 		number += 2;
 
 		CHECK_EQ(DO(try_tap_send(&tap, LENGTH, number, MSG_BATCH)), LENGTH);
-		set_burst(tap.sock, 1);
+		set_burst(tap.sock, true);
 		buffers_fill(b, LENGTH, number + 1);
 		CHECK_EQ(DO(move_out(BURST, tap.sock, b, 0, i ? 8 : 1, 0)), i ? 8 : 1);
 		wire_expect_many(wire, LENGTH, number, 1 + (i ? 8 : 1));
@@ -189,7 +189,7 @@ CASE(batch_is_not_overtaken)
 	CHECK_EQ(counter(tap.sock, "tx-frames"), number);
 }
 
-/* An error of a later message doesn't take the earlier ones with it. */
+/* An error of a later message leaves the earlier ones unharmed. */
 CASE(batch_survives_an_error)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -228,7 +228,7 @@ CASE(batch_is_injected_at_close)
 	wire_expect_nothing(wire);
 }
 
-/* One send too many for a batch: the first 64 go at once. */
+/* A full batch of 64 frames is injected at once. */
 CASE(batch_is_injected_when_full)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -241,7 +241,7 @@ CASE(batch_is_injected_when_full)
 	CHECK_EQ(counter(tap.sock, "tx-dropped"), 0);
 }
 
-/* What asks for an offload, or for anything, goes by itself, in its place, and its header is looked at. */
+/* A frame whose header requests an offload keeps its place in the order, and tun checks its header. */
 CASE(batch_with_offload_headers)
 {
 	enum {
@@ -273,7 +273,7 @@ CASE(batch_with_offload_headers)
 	wire_expect_nothing(wire);
 }
 
-/* A limit of the tun fd's sender holds for the socket as well. */
+/* The send buffer's limit of the tun fd holds for the socket as well. */
 CASE(batch_respects_the_send_buffer)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -292,14 +292,14 @@ CASE(batch_respects_the_send_buffer)
 	check_counts(&tap, 128, 64, 1);
 }
 
-/* The stack may keep frames for long: a buffer isn't used again before it lets go of them. */
+/* The stack may keep frames for long: their memory isn't reused before it has freed them. */
 CASE(batch_memory_is_not_reused_early)
 {
 	struct tap tap = tap_open(PLAIN);
 	struct buffers *b = buffers_new(tap.framing, 64, 1514);
 	int wire = wire_open(tap.index);
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	for (unsigned int round = 0; round < 20; round++) {
 		buffers_fill(b, 1514, round * 64);
 		CHECK_EQ(DO(move_out(BURST, tap.sock, b, 0, 64, 0)), 64);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a burst tells of a frame in its virtio_net_hdr is, to the bit, what tun tells of it. */
+/* The virtio_net_hdr of a frame received in a burst is the same, bit for bit, as tun's. */
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
 #include <net/ethernet.h>
@@ -14,7 +14,7 @@
 #define FRAMES 8
 #define CSUM_START 34
 
-/* The network stack's side: a frame with what its sender left to the device. */
+/* A wire whose frames have a virtio_net_hdr: its offload requests are left to the device. */
 static int offload_wire_open(int index)
 {
 	int wire = wire_open(index), on = 1;
@@ -34,14 +34,14 @@ static void offload_wire_send(int wire, const struct virtio_net_hdr *header, uns
 
 static void send_all(int wire)
 {
-	static const struct virtio_net_hdr asks[] = {
+	static const struct virtio_net_hdr requests[] = {
 		{ 0 },
 		{ .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = CSUM_START, .csum_offset = 6 },
 		{ .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = CSUM_START, .csum_offset = 16 },
 	};
 
 	for (unsigned int i = 0; i < FRAMES; i++)
-		offload_wire_send(wire, &asks[i % 3], i);
+		offload_wire_send(wire, &requests[i % 3], i);
 }
 
 static void check_headers(unsigned int framing)
@@ -53,7 +53,7 @@ static void check_headers(unsigned int framing)
 	char by_tun[sizeof(struct virtio_net_hdr_mrg_rxbuf) + LENGTH];
 
 	DO(ioctl(tap.tun, TUNSETOFFLOAD, TUN_F_CSUM));
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	send_all(wire);
 	CHECK_EQ(DO(move_in(BURST, tap.sock, b, 0, FRAMES, 0)), FRAMES);
 	send_all(wire);
@@ -78,14 +78,14 @@ CASE(headers_of_a_burst_12)
 	check_headers(VNET12);
 }
 
-/* Of a frame that is cut the header is whole, and the length that of all of it. */
-CASE(headers_of_cut_frames)
+/* A truncated frame has a whole header, and the length of the whole frame. */
+CASE(headers_of_truncated_frames)
 {
 	struct tap tap = tap_open(VNET12);
 	struct buffers *b = buffers_new(tap.framing, 2, LENGTH / 2);
 	int wire = wire_open(tap.index);
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	wire_send_many(wire, LENGTH, 0, 2);
 	CHECK_EQ(DO(move_in(BURST, tap.sock, b, 0, 2, 0)), 2);
 	for (unsigned int i = 0; i < 2; i++) {

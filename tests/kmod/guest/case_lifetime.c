@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may go first. A socket, its tun fd, its device, its namespace and the module end in any order, with
- * somebody waiting, or frames on their way; kmod/README.md says what becomes of the rest.
+ * Lifetimes. A socket, its tun fd, its device, its namespace and the module end in any order, while a reader
+ * waits or frames are queued. kmod/README.md has the table of what happens then.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -93,7 +93,7 @@ CASE(lifetime_fork)
 		close(until[1]);
 		sleep_ms(20);
 		tap_send(&tap, LENGTH, 4);
-		/* A wire whose device is gone tells that before the frames that it has. */
+		/* A wire reports a deleted device before it gives its frames: wait until they are read. */
 		CHECK_EQ(DO(read(until[0], &byte, 1)), 0);
 		exit(0);
 	}
@@ -105,7 +105,7 @@ CASE(lifetime_fork)
 	WAIT_FOR(!device_exists(&tap));
 }
 
-/* In flight between processes a socket has no descriptor at all. */
+/* A socket in flight between processes has no descriptor. */
 CASE(lifetime_in_flight)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -127,7 +127,7 @@ CASE(lifetime_in_flight)
 	WAIT_FOR(!device_exists(&tap));
 }
 
-/* Start a reader that must be waiting when `device goes`, and must then be told so. */
+/* Start a reader and return when it waits. When the device is deleted, it must get EBADFD. */
 static pid_t blocked_reader(int sock, bool burst)
 {
 	const struct framing *framing = &framings[PLAIN];
@@ -149,7 +149,7 @@ static pid_t blocked_reader(int sock, bool burst)
 		fclose(file);
 		sleep_ms(1);
 	}
-	sleep_ms(20); /* it may have slept elsewhere; too early is no failure, but a weaker test */
+	sleep_ms(20); /* it may sleep elsewhere; returning too early only weakens the test */
 	return child;
 }
 
@@ -160,7 +160,7 @@ CASE(lifetime_device_deleted_under_readers)
 	int other = attach(tap.tun, 0, 0);
 	pid_t readers[3];
 
-	set_burst(other, 1);
+	set_burst(other, true);
 	set_nonblocking(tap.sock, false);
 	readers[0] = blocked_reader(tap.sock, false);
 	readers[1] = blocked_reader(tap.sock, false);
@@ -176,7 +176,7 @@ CASE(lifetime_device_deleted_under_readers)
 	CHECK_ERRNO(try_tap_send(&tap, LENGTH, 1, MSG_BATCH), EBADFD);
 }
 
-/* A poll that began before the device went ends with it. */
+/* A poll that waits when the device is deleted returns. */
 CASE(lifetime_device_deleted_under_poll)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -206,7 +206,7 @@ CASE(lifetime_device_deleted_with_a_batch)
 	CHECK_EQ(counter(tap.sock, "tx-frames") + counter(tap.sock, "tx-dropped"), 3);
 }
 
-/* The tun fd gets another device: the socket is that one's. */
+/* If the tun fd gets another device, the socket belongs to that one. */
 CASE(lifetime_next_device)
 {
 	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI };
@@ -234,12 +234,12 @@ CASE(lifetime_device_moved)
 	link_up(tap.name);
 	wire = wire_open(tap.index);
 	tap_check(&tap, wire, 1);
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	CHECK_EQ(DO(try_tap_send(&tap, LENGTH, 3, 0)), 1);
 	wire_expect(wire, LENGTH, 3);
 }
 
-/* The namespace ends, with the device in it, while the socket lives. */
+/* The device's namespace ends, and the device with it, while the socket is open. */
 CASE(lifetime_namespace_ends)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -266,7 +266,7 @@ CASE(lifetime_detached_queue)
 	wire = wire_open(tap.index);
 	wire_send(wire, LENGTH, 1);
 	queue_detach(tap.tun);
-	tap_expect_nothing(&tap); /* tun drops what the queue held */
+	tap_expect_nothing(&tap); /* tun drops the frames in the queue */
 	CHECK_EQ(DO(try_tap_send(&tap, LENGTH, 2, 0)), LENGTH);
 	CHECK_EQ(DO(try_tap_send(&tap, LENGTH, 3, MSG_BATCH)), LENGTH);
 	wire_expect_many(wire, LENGTH, 2, 2);
@@ -280,7 +280,7 @@ CASE(lifetime_detached_queue)
 	CHECK_EQ(counter(tap.sock, "tx-dropped"), 0);
 }
 
-/* Each frame goes to one of them; what they send all arrives. */
+/* Each frame goes to one of the two sockets. All frames that they send arrive. */
 CASE(lifetime_two_sockets_on_a_queue)
 {
 	struct tap one = tap_open(PLAIN), two = one;
@@ -289,7 +289,7 @@ CASE(lifetime_two_sockets_on_a_queue)
 	unsigned int next = 0;
 
 	two.sock = attach(one.tun, TURBOTAP_ATTACH_NONBLOCK, 0);
-	set_burst(two.sock, 1);
+	set_burst(two.sock, true);
 	wire_send_many(wire, LENGTH, 0, 20);
 	while (next < 20) {
 		tap_expect(&one, LENGTH, next);
@@ -322,9 +322,8 @@ CASE(lifetime_persistent_device)
 	CHECK(device_exists(&tap));
 	tap.tun = tun_open(tap.name, IFF_TAP | IFF_NO_PI);
 	tap.sock = attach(tap.tun, TURBOTAP_ATTACH_BATCH | TURBOTAP_ATTACH_NONBLOCK, 0);
-	/* Its carrier is back, but when the kernel acts upon that is the kernel's affair; on this, at once.
-	 */
-	DO(try_link_set_up(tap.name, 0));
+	/* The kernel acts on the returned carrier some time later, but on this at once. */
+	DO(try_link_set_up(tap.name, false));
 	link_up(tap.name);
 	wire = wire_open(tap.index);
 	tap_check(&tap, wire, 3);
@@ -334,7 +333,7 @@ CASE(lifetime_persistent_device)
 	WAIT_FOR(!device_exists(&tap));
 }
 
-/* A process that is killed with everything open, a batch waiting, and a reader asleep. */
+/* A process is killed with everything open, a batch waiting, and a read waiting. */
 CASE(lifetime_killed)
 {
 	struct tap tap;
@@ -357,7 +356,7 @@ CASE(lifetime_killed)
 	WAIT_FOR(!device_exists(&tap));
 }
 
-/* The module stays for as long as somebody needs it: refused, not waited for. */
+/* Unloading is refused, without waiting, while a socket or the node is open. */
 CASE(lifetime_module)
 {
 	int references = module_references(), control, tun;
@@ -380,8 +379,7 @@ CASE(lifetime_module)
 	close(control);
 }
 
-/* A hundred times up and down: whatever is leaked each time is found by the runner, and by the kernel's
- * tools. */
+/* Open and close a hundred times, so that the runner and the kernel's checks find any leak. */
 CASE(lifetime_many)
 {
 	for (unsigned int i = 0; i < 100; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Receiving: how long a call waits, what ends it, how much it takes, and what becomes of a frame that doesn't
- * fit or can't be given to the caller.
+ * Receiving: how long a call waits, what ends it, and how many frames it takes; frames that don't fit, and
+ * frames whose copy fails.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -40,7 +40,7 @@ CASE(receive_truncated)
 		CHECK_EQ(DO(recvmsg(tap.sock, &message, i ? MSG_TRUNC : 0)), LENGTH);
 		CHECK_EQ(message.msg_flags & MSG_TRUNC, 0);
 	}
-	tap_expect_nothing(&tap); /* the rest of a cut frame is gone */
+	tap_expect_nothing(&tap); /* the rest of a truncated frame is gone */
 }
 
 CASE(receive_truncated_in_a_burst)
@@ -50,13 +50,13 @@ CASE(receive_truncated_in_a_burst)
 	int wire = wire_open(tap.index);
 	char whole[LENGTH];
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	frame_fill(whole, LENGTH, 2);
 	wire_send_many(wire, LENGTH, 1, 4);
 	b->iov[1].iov_len = 10 + 40;
 	memset(b->iov[1].iov_base, 0xaa, b->room);
 	CHECK_EQ(DO(move_in(BURST, tap.sock, b, 0, 4, 0)), 4);
-	CHECK_EQ(b->lengths[1], 10 + LENGTH); /* beyond its iovec's: the user's sign */
+	CHECK_EQ(b->lengths[1], 10 + LENGTH); /* longer than its iovec: truncated */
 	CHECK(!memcmp((char *)b->iov[1].iov_base + 10, whole, 40));
 	CHECK_EQ(((unsigned char *)b->iov[1].iov_base)[50], 0xaa);
 	for (unsigned int i = 0; i < 4; i++)
@@ -73,7 +73,7 @@ CASE(receive_msg_trunc_of_a_burst)
 	char control[CMSG_SPACE(4)];
 	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control };
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	for (unsigned int i = 0; i < 2; i++) {
 		message.msg_controllen = sizeof(control);
 		iov.iov_len = i ? LENGTH : 40;
@@ -88,18 +88,18 @@ CASE(receive_nothing)
 	struct tap tap = tap_open(PLAIN);
 	struct buffers *b = buffers_new(tap.framing, 4, LENGTH);
 
-	for (unsigned int io = 0; io < IOS; io++) {
-		set_burst(tap.sock, io == BURST);
+	for (unsigned int way = 0; way < WAYS; way++) {
+		set_burst(tap.sock, way == BURST);
 		set_nonblocking(tap.sock, true);
-		CHECK_ERRNO(move_in(io, tap.sock, b, 0, 4, 0), EAGAIN);
+		CHECK_ERRNO(move_in(way, tap.sock, b, 0, 4, 0), EAGAIN);
 		set_nonblocking(tap.sock, false);
-		CHECK_ERRNO(move_in(io, tap.sock, b, 0, 4, MSG_DONTWAIT), EAGAIN);
+		CHECK_ERRNO(move_in(way, tap.sock, b, 0, 4, MSG_DONTWAIT), EAGAIN);
 	}
 	CHECK_EQ(counter(tap.sock, "rx-frames"), 0);
 	CHECK_EQ(counter(tap.sock, "rx-faulted"), 0);
 }
 
-/* A process that sends after a while; too late or too early changes nothing but what is tested. */
+/* A process that sends after a while. At another time, the test passes too, but tests less. */
 static pid_t send_later(int wire, unsigned int first, unsigned int count)
 {
 	pid_t child = spawn();
@@ -118,12 +118,12 @@ CASE(receive_waits)
 	int wire = wire_open(tap.index);
 
 	set_nonblocking(tap.sock, false);
-	for (unsigned int io = 0; io < IOS; io++) {
-		pid_t child = send_later(wire, io, 1);
+	for (unsigned int way = 0; way < WAYS; way++) {
+		pid_t child = send_later(wire, way, 1);
 
-		set_burst(tap.sock, io == BURST);
-		CHECK_EQ(DO(move_in(io, tap.sock, b, 0, 1, 0)), 1);
-		buffer_check(b, 0, LENGTH, io);
+		set_burst(tap.sock, way == BURST);
+		CHECK_EQ(DO(move_in(way, tap.sock, b, 0, 1, 0)), 1);
+		buffer_check(b, 0, LENGTH, way);
 		join(child);
 	}
 }
@@ -142,21 +142,21 @@ CASE(receive_timeout)
 	int wire = wire_open(tap.index);
 
 	set_nonblocking(tap.sock, false);
-	for (unsigned int io = 0; io < IOS; io++) {
+	for (unsigned int way = 0; way < WAYS; way++) {
 		uint64_t began = now_ms();
 
-		set_burst(tap.sock, io == BURST);
+		set_burst(tap.sock, way == BURST);
 		set_timeout(tap.sock, 40);
-		CHECK_ERRNO(move_in(io, tap.sock, b, 0, 4, 0), EAGAIN);
-		CHECK(now_ms() - began >=
-		      30); /* less a jiffy or two; how late it is depends on the machine */
-		wire_send(wire, LENGTH, io);
-		CHECK_EQ(DO(move_in(io, tap.sock, b, 0, 1, 0)), 1);
-		buffer_check(b, 0, LENGTH, io);
+		CHECK_ERRNO(move_in(way, tap.sock, b, 0, 4, 0), EAGAIN);
+		/* Two jiffies early at most. How late it is depends on the machine. */
+		CHECK(now_ms() - began >= 30);
+		wire_send(wire, LENGTH, way);
+		CHECK_EQ(DO(move_in(way, tap.sock, b, 0, 1, 0)), 1);
+		buffer_check(b, 0, LENGTH, way);
 	}
 }
 
-/* recvmmsg waits for each message: the timeout ends it with what there is. */
+/* recvmmsg waits for each message. After the timeout it returns the messages so far. */
 CASE(receive_timeout_with_some)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -168,7 +168,7 @@ CASE(receive_timeout_with_some)
 	wire_send_many(wire, LENGTH, 0, 3);
 	CHECK_EQ(DO(move_in(MMSG, tap.sock, b, 0, 8, 0)), 3);
 	wire_send_many(wire, LENGTH, 3, 3);
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	CHECK_EQ(DO(move_in(BURST, tap.sock, b, 0, 8, 0)), 3);
 	buffer_check(b, 2, LENGTH, 5);
 }
@@ -178,7 +178,7 @@ static void on_signal(int number)
 	(void)number;
 }
 
-/* Keep a signal coming until the call has ended, so that none can come too early. */
+/* Send signals until this process is killed, so that one comes while the call waits. */
 static pid_t interrupt_parent(void)
 {
 	pid_t child = spawn();
@@ -203,14 +203,14 @@ CASE(receive_interrupted)
 	set_nonblocking(tap.sock, false);
 	DO(sigaction(SIGUSR1, &action, NULL));
 	child = interrupt_parent();
-	for (unsigned int io = 0; io < IOS; io++) {
-		set_burst(tap.sock, io == BURST);
+	for (unsigned int way = 0; way < WAYS; way++) {
+		set_burst(tap.sock, way == BURST);
 		set_timeout(tap.sock, 0);
-		CHECK_ERRNO(move_in(io, tap.sock, b, 0, 1, 0), EINTR);
+		CHECK_ERRNO(move_in(way, tap.sock, b, 0, 1, 0), EINTR);
 		set_timeout(tap.sock, 900);
-		CHECK_ERRNO(move_in(io, tap.sock, b, 0, 1, 0), EINTR);
+		CHECK_ERRNO(move_in(way, tap.sock, b, 0, 1, 0), EINTR);
 	}
-	/* SA_RESTART: goes on waiting, where there is no timeout to start anew. */
+	/* With SA_RESTART, and without a timeout, the call goes on waiting. */
 	set_timeout(tap.sock, 0);
 	sender = send_later(wire, 7, 1);
 	action.sa_flags = SA_RESTART;
@@ -297,7 +297,7 @@ CASE(receive_epoll_edge)
 	wire_send(wire, LENGTH, 1);
 	CHECK_EQ(events_of(epoll, 0), 1);
 	CHECK_EQ(events_of(epoll, 0), 0);
-	wire_send(wire, LENGTH, 2); /* a new frame is an edge, whether or not the first was read */
+	wire_send(wire, LENGTH, 2); /* each new frame is an edge, whether the first was read or not */
 	CHECK_EQ(events_of(epoll, 0), 1);
 	tap_expect(&tap, LENGTH, 1);
 	tap_expect(&tap, LENGTH, 2);
@@ -329,7 +329,7 @@ CASE(receive_wait_for_one)
 	join(child);
 }
 
-/* A datagram socket's MSG_WAITALL: one message is one frame, or one burst of what there is. */
+/* MSG_WAITALL on a datagram socket doesn't wait for more than one frame, or one burst of those that wait. */
 CASE(receive_wait_all)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -340,7 +340,7 @@ CASE(receive_wait_all)
 	set_nonblocking(tap.sock, false);
 	wire_send_many(wire, LENGTH, 0, 4);
 	CHECK_EQ(DO(recv(tap.sock, frame, sizeof(frame), MSG_WAITALL)), LENGTH);
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	CHECK_EQ(DO(move_in(BURST, tap.sock, b, 0, 8, MSG_WAITALL)), 3);
 	buffer_check(b, 2, LENGTH, 3);
 }
@@ -351,20 +351,19 @@ CASE(receive_more_than_there_is)
 	struct buffers *b = buffers_new(tap.framing, 256, LENGTH);
 	int wire = wire_open(tap.index);
 
-	for (unsigned int io = 0; io < IOS; io++) {
-		set_burst(tap.sock, io == BURST);
+	for (unsigned int way = 0; way < WAYS; way++) {
+		set_burst(tap.sock, way == BURST);
 		for (unsigned int count = 1; count < 200; count += 31) {
 			wire_send_many(wire, LENGTH, 0, count);
-			CHECK_EQ(DO(move_in(io, tap.sock, b, 0, 256, 0)), count);
+			CHECK_EQ(DO(move_in(way, tap.sock, b, 0, 256, 0)), count);
 			for (unsigned int i = 0; i < count; i++)
 				buffer_check(b, i, LENGTH, i);
-			CHECK_ERRNO(move_in(io, tap.sock, b, 0, 256, 0), EAGAIN);
+			CHECK_ERRNO(move_in(way, tap.sock, b, 0, 256, 0), EAGAIN);
 		}
 	}
 }
 
-/* A burst takes what it has room for and no more: the rest is there for poll, for the tun fd, for the next.
- */
+/* A burst takes as many frames as it has room for. poll, the tun fd and the next call find the others. */
 CASE(receive_less_than_there_is)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -372,7 +371,7 @@ CASE(receive_less_than_there_is)
 	int wire = wire_open(tap.index);
 	char frame[LENGTH];
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	wire_send_many(wire, LENGTH, 0, 200);
 	CHECK_EQ(DO(move_in(BURST, tap.sock, b, 0, 1, 0)), 1);
 	CHECK_EQ(DO(move_in(BURST, tap.sock, b, 1, 70, 0)), 70);
@@ -398,7 +397,7 @@ static ssize_t receive_burst(int sock, struct iovec *iov, unsigned int count, vo
 	return recvmsg(sock, &message, 0);
 }
 
-/* Room for k lengths: at most k frames, and none of the others is lost. */
+/* With room for k lengths, a call takes at most k frames, and none of the others is lost. */
 CASE(receive_fewer_lengths)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -407,7 +406,7 @@ CASE(receive_fewer_lengths)
 	unsigned int next = 0;
 	char control[256];
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	wire_send_many(wire, LENGTH, 0, 1 + 2 + 3 + 5);
 	CHECK_ERRNO(receive_burst(tap.sock, b->iov, 16, control, 0), EINVAL);
 	CHECK_ERRNO(receive_burst(tap.sock, b->iov, 16, control, CMSG_LEN(0)), EINVAL);
@@ -423,7 +422,7 @@ CASE(receive_fewer_lengths)
 	CHECK_ERRNO(receive_burst(tap.sock, b->iov, 16, control, sizeof(control)), EAGAIN);
 }
 
-/* No iovec, no frame; an iovec of no bytes takes a frame, of which nothing is given. */
+/* A call without an iovec takes no frame. An empty iovec takes a frame, and gets its length but no bytes. */
 CASE(receive_empty_iovecs)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -431,7 +430,7 @@ CASE(receive_empty_iovecs)
 	int wire = wire_open(tap.index);
 	char control[256];
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	wire_send_many(wire, LENGTH, 0, 4);
 	CHECK_ERRNO(receive_burst(tap.sock, b->iov, 0, control, sizeof(control)), EINVAL);
 	b->iov[1].iov_len = 0;
@@ -452,7 +451,7 @@ CASE(receive_into_1024_iovecs)
 	char *memory = calloc(IOVECS, LENGTH), control[CMSG_SPACE(IOVECS * 4)];
 	struct iovec iov[IOVECS];
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	for (unsigned int i = 0; i < IOVECS; i++)
 		iov[i] = (struct iovec){ memory + i * LENGTH, LENGTH };
 	wire_send_many(wire, LENGTH, 0, 300);
@@ -463,8 +462,8 @@ CASE(receive_into_1024_iovecs)
 }
 
 /*
- * The frame that met bad memory is lost, and counted. Those before it are given; those behind it stay, first
- * in the queue, in order; and the next call says what was wrong.
+ * A frame for which the memory is bad is lost, and counted. The call returns the frames before it. The frames
+ * behind it go back to the front of the queue, in order. The next call returns the error.
  */
 CASE(receive_burst_into_bad_memory)
 {
@@ -476,9 +475,9 @@ CASE(receive_burst_into_bad_memory)
 	unsigned long faulted = 0;
 
 	DO(munmap(memory + page, page));
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	for (unsigned int bad = 0; bad < 16; bad++) {
-		unsigned int half = bad % 2 ? LENGTH / 2 : 0; /* wholly bad, or from its middle on */
+		unsigned int half = bad % 2 ? LENGTH / 2 : 0; /* of the iovec's bytes are mapped */
 
 		wire_send_many(wire, LENGTH, bad * 100, 20);
 		buffers_reset(b);
@@ -513,7 +512,7 @@ CASE(receive_mmsg_into_bad_memory)
 	for (unsigned int i = 0; i < 3; i++)
 		buffer_check(b, i, LENGTH, i);
 	buffers_reset(b);
-	CHECK_ERRNO(move_in(MMSG, tap.sock, b, 0, 8, 0), EFAULT); /* what the last call kept to itself */
+	CHECK_ERRNO(move_in(MMSG, tap.sock, b, 0, 8, 0), EFAULT); /* of the last call, which returned 3 */
 	CHECK_EQ(DO(move_in(MMSG, tap.sock, b, 0, 8, 0)), 4);
 	for (unsigned int i = 0; i < 4; i++)
 		buffer_check(b, i, LENGTH, 4 + i);
@@ -521,14 +520,14 @@ CASE(receive_mmsg_into_bad_memory)
 	CHECK_EQ(counter(tap.sock, "rx-frames"), 7);
 }
 
-/* Nowhere to write the lengths: the frames that were taken are lost, and counted; no other is touched. */
+/* If the lengths can't be written, the frames of the call are lost, and counted. The others stay. */
 CASE(receive_bad_control_buffer)
 {
 	struct tap tap = tap_open(PLAIN);
 	struct buffers *b = buffers_new(tap.framing, 8, LENGTH);
 	int wire = wire_open(tap.index);
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	wire_send_many(wire, LENGTH, 0, 12);
 	CHECK_ERRNO(receive_burst(tap.sock, b->iov, 8, (void *)8, CMSG_SPACE(8 * 4)), EFAULT);
 	CHECK_EQ(counter(tap.sock, "rx-faulted"), 8);
@@ -537,7 +536,7 @@ CASE(receive_bad_control_buffer)
 	CHECK_EQ(counter(tap.sock, "rx-frames"), 4);
 }
 
-/* Two readers of one socket: each frame goes to one of them, and a burst is in order within. */
+/* One of two readers of a socket. It gets its frames in order, and none that the other gets. */
 static void *read_bursts(void *argument)
 {
 	struct tap *tap = argument;
@@ -570,7 +569,7 @@ CASE(receive_by_two_threads)
 	pthread_t threads[2];
 	uintptr_t total = 0;
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	set_nonblocking(tap.sock, false);
 	for (unsigned int i = 0; i < 2; i++)
 		CHECK_EQ(pthread_create(&threads[i], NULL, read_bursts, &tap), 0);

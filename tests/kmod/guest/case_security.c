@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hostile calls. tun takes control data for a pointer of the kernel's: whoever got some through would own the
- * machine. Each refusal is checked twice: the errno, and that nothing was injected or consumed.
+ * Hostile calls. tun takes control data for a kernel pointer, so a caller whose control data reached tun
+ * could take over the machine. Each case checks the errno, and that no frame was injected or consumed.
  */
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -18,7 +18,7 @@
 
 #define LENGTH 60
 
-/* What tun's own struct tun_msg_ctl looks like, which never may come from a user. */
+/* The layout of tun's struct tun_msg_ctl, which must never come from a user. */
 struct tun_control {
 	unsigned short type;
 	unsigned short count;
@@ -90,7 +90,7 @@ CASE(security_control_data)
 	struct prepared *p = prepare(PLAIN);
 
 	control_data(p);
-	set_burst(p->tap.sock, 1);
+	set_burst(p->tap.sock, true);
 	control_data(p);
 	CHECK_EQ(counter(p->tap.sock, "tx-frames"), 0);
 }
@@ -104,7 +104,7 @@ CASE(security_control_data_one_by_one)
 	control_data(prepare(PI));
 }
 
-/* Control data without a length, or a length without data. */
+/* A pointer to control data without a length, and a length without a pointer. */
 CASE(security_half_control_data)
 {
 	struct tun_control fake = { TUN_MSG_PTR, 64, NULL };
@@ -115,11 +115,11 @@ CASE(security_half_control_data)
 	wire_expect(p->wire, LENGTH, 1);
 	p->header.msg_control = NULL;
 	p->header.msg_controllen = sizeof(fake);
-	CHECK_ERRNO(sendmsg(p->tap.sock, &p->header, 0), EFAULT); /* the kernel's own reading of it */
+	CHECK_ERRNO(sendmsg(p->tap.sock, &p->header, 0), EFAULT); /* from the socket layer */
 	wire_expect_nothing(p->wire);
 }
 
-/* On a receive, control data is room. What was in it must not matter. */
+/* A receive only writes to the control buffer. Its old content must have no effect. */
 CASE(security_control_room)
 {
 	struct tun_control fake = { TUN_MSG_PTR, 64, (void *)0xffff888000000000 };
@@ -145,12 +145,12 @@ CASE(security_destinations)
 	p->header.msg_name = &inet;
 	p->header.msg_namelen = sizeof(inet);
 	CHECK_ERRNO(sendmsg(p->tap.sock, &p->header, 0), EISCONN);
-	set_burst(p->tap.sock, 1);
+	set_burst(p->tap.sock, true);
 	CHECK_ERRNO(sendmsg(p->tap.sock, &p->header, 0), EISCONN);
 	wire_expect_nothing(p->wire);
 }
 
-/* A receive leaves the name's length at nothing, not at what the kernel's memory held. */
+/* A receive returns no source address: its length is 0, and no kernel memory leaks into it. */
 CASE(security_source)
 {
 	struct sockaddr_storage name;
@@ -165,8 +165,7 @@ CASE(security_source)
 }
 
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_MORE | MSG_NOSIGNAL | MSG_EOR | MSG_BATCH)
-/* Bits that the kernel takes out of a user's flags, as they are its own: not one of them may have an effect.
- */
+/* Flags that only the kernel uses. It removes them from a user's flags: they must have no effect. */
 #define KERNEL_FLAGS (0x8000000u | 0x10000u | 0x80000u | 0x100000u)
 
 static void one_send_flag(struct prepared *p, unsigned int flag, bool by_message)
@@ -192,7 +191,7 @@ CASE(security_send_flags)
 	for (unsigned int burst = 0; burst < 2; burst++) {
 		struct prepared *p = prepare(PLAIN);
 
-		set_burst(p->tap.sock, (int)burst);
+		set_burst(p->tap.sock, burst);
 		for (unsigned int bit = 0; bit < 32; bit++) {
 			one_send_flag(p, 1u << bit, false);
 			one_send_flag(p, 1u << bit, true);
@@ -202,32 +201,32 @@ CASE(security_send_flags)
 
 #define RECV_FLAGS (MSG_DONTWAIT | MSG_TRUNC | MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC | MSG_WAITFORONE)
 
-/* What a refused receive found in the queue is still there. */
+/* A refused receive leaves the frame in the queue. */
 CASE(security_recv_flags)
 {
 	struct prepared *p = prepare(PLAIN);
 	struct buffers *b = buffers_new(p->tap.framing, 1, LENGTH);
 
-	for (unsigned int io = 0; io < IOS; io++) {
-		set_burst(p->tap.sock, io == BURST);
+	for (unsigned int way = 0; way < WAYS; way++) {
+		set_burst(p->tap.sock, way == BURST);
 		for (unsigned int bit = 0; bit < 31; bit++) {
 			unsigned int flag = 1u << bit;
 
 			wire_send(p->wire, LENGTH, bit);
 			if (!(flag & RECV_FLAGS)) {
-				CHECK_ERRNO(move_in(io, p->tap.sock, b, 0, 1, (int)flag), EOPNOTSUPP);
+				CHECK_ERRNO(move_in(way, p->tap.sock, b, 0, 1, (int)flag), EOPNOTSUPP);
 				flag = 0;
 			}
-			CHECK_EQ(DO(move_in(io, p->tap.sock, b, 0, 1, (int)flag)), 1);
+			CHECK_EQ(DO(move_in(way, p->tap.sock, b, 0, 1, (int)flag)), 1);
 			buffer_check(b, 0, LENGTH, bit);
-			CHECK_ERRNO(move_in(io, p->tap.sock, b, 0, 1, MSG_DONTWAIT), EAGAIN);
+			CHECK_ERRNO(move_in(way, p->tap.sock, b, 0, 1, MSG_DONTWAIT), EAGAIN);
 		}
-		CHECK_ERRNO(move_in(io, p->tap.sock, b, 0, 1, (int)(1u << 31)),
-			    EINVAL); /* the kernel's own */
+		/* MSG_CMSG_COMPAT, which the socket layer refuses. */
+		CHECK_ERRNO(move_in(way, p->tap.sock, b, 0, 1, (int)(1u << 31)), EINVAL);
 	}
 }
 
-/* Pages of a pipe or of a file are no iovecs: refused in, and out. */
+/* splice and sendfile pass pages, not iovecs, and are refused in both directions. */
 CASE(security_splice)
 {
 	struct prepared *p = prepare(PLAIN);
@@ -265,7 +264,7 @@ CASE(security_zero_copy)
 	CHECK_ERRNO(recv(p->tap.sock, p->message, LENGTH, MSG_ERRQUEUE), EOPNOTSUPP);
 }
 
-/* read() and write() are messages too. */
+/* read() and write() move one message. */
 CASE(security_read_and_write)
 {
 	struct prepared *p = prepare(PLAIN);
@@ -286,7 +285,7 @@ CASE(security_read_and_write)
 	CHECK_ERRNO(read(p->tap.sock, p->message, LENGTH), EAGAIN);
 }
 
-/* What the module doesn't do says so, and does nothing. */
+/* Calls that the module doesn't support return an error and have no effect. */
 CASE(security_other_calls)
 {
 	struct prepared *p = prepare(PLAIN);
@@ -310,13 +309,21 @@ CASE(security_other_calls)
 	tap_check(&p->tap, p->wire, 1);
 }
 
-/* They would make the case wait for ever, which is what they are for. */
+/* With a long timeout a call of the case would wait for ever. */
 static bool is_timeout(int option)
 {
-	return option == SO_RCVTIMEO || option == SO_SNDTIMEO || option == 66 || option == 67; /* both ABIs */
+	enum {
+		RCVTIMEO_NEW = 66,
+		SNDTIMEO_NEW = 67
+	};
+
+	return option == SO_RCVTIMEO || option == SO_SNDTIMEO || option == RCVTIMEO_NEW ||
+	       option == SNDTIMEO_NEW;
 }
 
-/* The kernel makes a socket with the same operations before it asks, and ends it, unfinished, when told no.
+/*
+ * For accept() the kernel makes a socket with the same operations before it calls them. When they refuse, it
+ * releases that socket, which has no sock yet.
  */
 CASE(security_accept)
 {
@@ -329,7 +336,7 @@ CASE(security_accept)
 	tap_check(&p->tap, p->wire, 1);
 }
 
-/* Options of the socket layer work on fields of the socket that this one hardly uses. */
+/* Options of the socket layer, with good and bad values, do the socket no harm. */
 CASE(security_socket_options)
 {
 	static const int values[] = { 0, 1, -1, 0x7fffffff, (int)0x80000000, 4096 };
@@ -354,7 +361,7 @@ CASE(security_socket_options)
 	tap_check(&p->tap, p->wire, 1);
 }
 
-/* A device in this namespace, a process in another: it gets what the descriptor gives, and no more. */
+/* A process in another namespace than the device can send and receive by the descriptor. */
 CASE(security_other_namespace)
 {
 	struct prepared *p = prepare(PLAIN);
@@ -384,7 +391,7 @@ CASE(security_other_namespace)
 	tap_check(&p->tap, p->wire, 7);
 }
 
-/* Nothing that a user does fills the log. */
+/* No failing call of a user is logged. */
 CASE(security_log_stays_silent)
 {
 	struct prepared *p = prepare(VNET10);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames of every size, both ways, to the last byte: around each limit of a page, a buffer, a protocol. */
+/* Frames of many sizes, in both directions: around the limits of pages, buffers and protocols. */
 #include "frames.h"
 #include "harness.h"
 #include "link.h"
@@ -17,7 +17,7 @@ static const size_t sizes[] = {
 };
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
-/* With IFF_NAPI_FRAGS tun itself refuses the longest. */
+/* With IFF_NAPI_FRAGS tun refuses the three longest. */
 static unsigned int sizes_of(unsigned int framing)
 {
 	return framing == FRAGS ? SIZES - 3 : SIZES;
@@ -25,24 +25,24 @@ static unsigned int sizes_of(unsigned int framing)
 
 static void send_sizes(unsigned int argument)
 {
-	unsigned int count = sizes_of(argument / IOS);
-	struct tap tap = tap_open(argument / IOS);
+	unsigned int count = sizes_of(argument / WAYS);
+	struct tap tap = tap_open(argument / WAYS);
 	struct buffers *b = buffers_new(tap.framing, SIZES, LONGEST);
-	enum io io = argument % IOS;
+	enum way way = argument % WAYS;
 	int wire = wire_open(tap.index);
 	unsigned int i, round;
 
-	set_burst(tap.sock, io == BURST);
+	set_burst(tap.sock, way == BURST);
 	for (i = 0; i < count; i++) {
 		buffer_fill(b, i, sizes[i], i);
-		CHECK_EQ(DO(move_out(io, tap.sock, b, i, 1, 0)), 1);
+		CHECK_EQ(DO(move_out(way, tap.sock, b, i, 1, 0)), 1);
 		wire_expect(wire, sizes[i], i);
 	}
-	/* Together, and in other orders: what waits for injection, and what goes by itself, keep theirs. */
+	/* Many in one call, in several orders: frames that are batched and others keep their order. */
 	for (round = 1; round < 30; round += 6) {
 		for (i = 0; i < count; i++)
 			buffer_fill(b, i, sizes[(i * round) % count], i);
-		CHECK_EQ(DO(move_out(io, tap.sock, b, 0, count, 0)), count);
+		CHECK_EQ(DO(move_out(way, tap.sock, b, 0, count, 0)), count);
 		for (i = 0; i < count; i++)
 			wire_expect(wire, sizes[(i * round) % count], i);
 	}
@@ -52,20 +52,20 @@ static void send_sizes(unsigned int argument)
 
 static void receive_sizes(unsigned int argument)
 {
-	struct tap tap = tap_open(argument / IOS);
+	struct tap tap = tap_open(argument / WAYS);
 	struct buffers *b = buffers_new(tap.framing, SIZES, LONGEST);
-	enum io io = argument % IOS;
+	enum way way = argument % WAYS;
 	int wire;
 
 	link_set_mtu(tap.name, MTU_FOR_LONGEST);
 	wire = wire_open(tap.index);
-	set_burst(tap.sock, io == BURST);
+	set_burst(tap.sock, way == BURST);
 	for (unsigned int i = 0; i < SIZES; i++)
 		wire_send(wire, sizes[i], i);
-	CHECK_EQ(DO(move_in(io, tap.sock, b, 0, SIZES, 0)), SIZES);
+	CHECK_EQ(DO(move_in(way, tap.sock, b, 0, SIZES, 0)), SIZES);
 	for (unsigned int i = 0; i < SIZES; i++)
 		buffer_check(b, i, sizes[i], i);
-	CHECK_ERRNO(move_in(io, tap.sock, b, 0, SIZES, 0), EAGAIN);
+	CHECK_ERRNO(move_in(way, tap.sock, b, 0, SIZES, 0), EAGAIN);
 }
 
 __attribute__((constructor)) static void families(void)
@@ -73,17 +73,16 @@ __attribute__((constructor)) static void families(void)
 	static const unsigned int tested[] = { PLAIN, VNET10, VNET12, LEGACY, PI, NAPI, FRAGS };
 
 	for (unsigned int i = 0; i < sizeof(tested) / sizeof(tested[0]); i++)
-		for (unsigned int io = 0; io < IOS; io++) {
+		for (unsigned int way = 0; way < WAYS; way++) {
 			const char *name = framings[tested[i]].name;
 
-			case_add(send_sizes, tested[i] * IOS + io, "size_send_%s_%s", name, io_names[io]);
-			case_add(receive_sizes, tested[i] * IOS + io, "size_receive_%s_%s", name,
-				 io_names[io]);
+			case_add(send_sizes, tested[i] * WAYS + way, "size_send_%s_%s", name, way_names[way]);
+			case_add(receive_sizes, tested[i] * WAYS + way, "size_receive_%s_%s", name,
+				 way_names[way]);
 		}
 }
 
-/* Where a frame becomes too long for a batch is the module's affair: each length there, with others around.
- */
+/* Every length around the longest that the module batches, mixed with short frames. */
 CASE(size_around_the_batch_limit)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -91,7 +90,7 @@ CASE(size_around_the_batch_limit)
 	int wire = wire_open(tap.index);
 	size_t length;
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	for (length = 3330; length + 32 < 3800; length += 32) {
 		for (unsigned int i = 0; i < 64; i++)
 			buffer_fill(b, i, i % 2 ? length + i / 2 : 60, i);
@@ -103,7 +102,7 @@ CASE(size_around_the_batch_limit)
 	CHECK(counter(tap.sock, "tx-batched") < counter(tap.sock, "tx-frames"));
 }
 
-/* The limit that TURBOTAP_GET_INFO gives, exactly, where the framing is declared. */
+/* With a declared framing, the longest frame is exactly max_frame of TURBOTAP_GET_INFO. */
 CASE(size_longest)
 {
 	static const unsigned int declared[] = { PLAIN, VNET10, VNET12 };
@@ -124,7 +123,7 @@ CASE(size_longest)
 	}
 }
 
-/* A frame scattered over many iovecs is a frame, in a message that isn't a burst. */
+/* Without TURBOTAP_BURST, all iovecs of a message are one frame. */
 CASE(size_scattered)
 {
 	static const unsigned int tested[] = { PLAIN, LEGACY, VNET12, PI, NAPI, FRAGS };

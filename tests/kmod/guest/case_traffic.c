@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Traffic while something happens to the device, and from several processes at once. What the socket accepted
- * was either given to the stack or counted as dropped; what the stack was given arrived.
+ * Traffic while the device changes, and from several processes at once. Every frame that the socket accepted
+ * is given to the stack or counted as dropped, and every frame that the stack was given arrives.
  */
 #include <linux/bpf.h>
 #include <poll.h>
@@ -19,7 +19,7 @@
 #define QUEUES 4
 #define MULTI (IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE)
 
-/* Frames go to the queue that the last byte of their number says, and stay there in order. */
+/* The last byte of a frame's number selects its queue. */
 static void steer_by_number(int tun)
 {
 	const struct bpf_insn program[] = {
@@ -54,24 +54,24 @@ static struct tap first_queue(void)
 	return tap;
 }
 
-/* A worker of a forwarder: takes `frames` frames from its queue and sends each back. */
+/* A process like a forwarder's worker: receives `frames` frames from its queue and sends each back. */
 static void echo(struct tap queue, unsigned int which, unsigned int frames)
 {
 	struct buffers *b = buffers_new(queue.framing, 32, LENGTH);
-	enum io io = which % IOS;
+	enum way way = which % WAYS;
 	unsigned int done = 0;
 
-	set_burst(queue.sock, io == BURST);
+	set_burst(queue.sock, way == BURST);
 	while (done < frames) {
 		int got;
 
 		buffers_reset(b);
-		got = (int)DO(move_in(io, queue.sock, b, 0, 32, MSG_WAITFORONE));
+		got = (int)DO(move_in(way, queue.sock, b, 0, 32, MSG_WAITFORONE));
 		for (int i = 0; i < got; i++) {
 			buffer_check(b, (unsigned int)i, LENGTH, (done + (unsigned int)i) * QUEUES + which);
 			b->iov[i].iov_len = LENGTH;
 		}
-		CHECK_EQ(DO(move_out(io, queue.sock, b, 0, (unsigned int)got, 0)), got);
+		CHECK_EQ(DO(move_out(way, queue.sock, b, 0, (unsigned int)got, 0)), got);
 		done += (unsigned int)got;
 	}
 	CHECK_EQ(counter(queue.sock, "rx-frames"), frames);
@@ -126,7 +126,7 @@ CASE(traffic_four_queues_four_processes)
 	CHECK_EQ(counters.tx_dropped, 0);
 }
 
-/* A full ring loses frames at the device, which counts them; those that it held are all there, in order. */
+/* A device with a full ring drops frames and counts them. Those in the ring are received, in order. */
 CASE(traffic_full_ring)
 {
 	struct tap tap = tap_open(PLAIN);
@@ -142,7 +142,7 @@ CASE(traffic_full_ring)
 	}
 	CHECK(refused <= 50);
 	CHECK_EQ(link_counters(tap.name).tx_dropped, 50);
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	CHECK_EQ(DO(move_in(BURST, tap.sock, b, 0, 128, 0)), 100);
 	for (unsigned int i = 0; i < 100; i++)
 		buffer_check(b, i, LENGTH, i);
@@ -159,49 +159,49 @@ CASE(traffic_link_down)
 		int wire = wire_open(tap.index);
 
 		link_down(tap.name);
-		for (unsigned int io = 0; io < IOS; io++) {
-			set_burst(tap.sock, io == BURST);
+		for (unsigned int way = 0; way < WAYS; way++) {
+			set_burst(tap.sock, way == BURST);
 			buffers_fill(b, LENGTH, 0);
-			CHECK_ERRNO(move_out(io, tap.sock, b, 0, 64, 0), EIO);
-			CHECK_ERRNO(move_out(io, tap.sock, b, 0, 1, 0), EIO);
+			CHECK_ERRNO(move_out(way, tap.sock, b, 0, 64, 0), EIO);
+			CHECK_ERRNO(move_out(way, tap.sock, b, 0, 1, 0), EIO);
 			CHECK_ERRNO(try_tap_send(&tap, LENGTH, 0, MSG_BATCH), EIO);
 		}
 		CHECK_EQ(counter(tap.sock, "tx-frames"), 0);
 		CHECK_EQ(link_counters(tap.name).rx_packets, 0);
 		link_up(tap.name);
 		wire_drain(wire);
-		for (unsigned int io = 0; io < IOS; io++) {
-			set_burst(tap.sock, io == BURST);
-			CHECK_EQ(DO(move_out(io, tap.sock, b, 0, 64, 0)), 64);
+		for (unsigned int way = 0; way < WAYS; way++) {
+			set_burst(tap.sock, way == BURST);
+			CHECK_EQ(DO(move_out(way, tap.sock, b, 0, 64, 0)), 64);
 			wire_expect_many(wire, LENGTH, 0, 64);
 		}
 		CHECK_EQ(counter(tap.sock, "tx-dropped"), 0);
 	}
 }
 
-/* What a sender knows at its end: how many frames were accepted, of how many it tried. */
+/* The result of a sender: accepted frames, refused calls. */
 struct account {
 	unsigned long accepted;
 	unsigned long refused;
-	int error; /* the last */
+	int error; /* of the last refused call */
 };
 
-/* Send until told to stop, or until nothing goes any more; bursts, messages, and batches by hand in turn. */
+/* Send until `*stop`, or until the device is gone, by sendmmsg, burst messages and MSG_BATCH in turn. */
 static struct account send_until(const struct tap *tap, volatile unsigned int *stop, unsigned int *number)
 {
 	struct buffers *b = buffers_new(tap->framing, 16, LENGTH);
 	struct account account = { 0 };
 
 	for (unsigned int round = 0; !*stop; round++) {
-		enum io io = round % IOS;
+		enum way way = round % WAYS;
 		int moved;
 
-		set_burst(tap->sock, io == BURST);
+		set_burst(tap->sock, way == BURST);
 		buffers_fill(b, LENGTH, *number);
 		if (round % 8 == 4) {
 			moved = try_tap_send(tap, LENGTH, *number, MSG_BATCH) < 0 ? -1 : 1;
 		} else {
-			moved = move_out(io, tap->sock, b, 0, 16, MSG_DONTWAIT);
+			moved = move_out(way, tap->sock, b, 0, 16, MSG_DONTWAIT);
 		}
 		if (moved < 0) {
 			account.refused++;
@@ -304,12 +304,12 @@ CASE(traffic_while_queue_detaches)
 	check_conserved(&tap, &account);
 	CHECK_EQ(counter(tap.sock, "tx-dropped"), 0);
 	CHECK_EQ(link_counters(tap.name).rx_packets, account.accepted);
-	set_burst(tap.sock, 0);
+	set_burst(tap.sock, false);
 	wire_send(wire, LENGTH, 7);
 	tap_expect(&tap, LENGTH, 7);
 }
 
-/* Frames that come while the queue is attached and detached: each is received, or dropped by the device. */
+/* Frames arrive while the queue is detached and attached: each is received, or dropped by the device. */
 CASE(traffic_in_while_queue_detaches)
 {
 	enum {
@@ -334,7 +334,7 @@ CASE(traffic_in_while_queue_detaches)
 		}
 		exit(0);
 	}
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	while (last < FRAMES) {
 		int got = (int)DO(move_in(BURST, tap.sock, b, 0, 32, 0));
 

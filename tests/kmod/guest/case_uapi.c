@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The device node and its ioctls: what a program that asks wrongly is told, and what it gets. */
+/* The device node and its ioctls: results of right calls, and errors of wrong ones. */
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -21,7 +21,7 @@ CASE(uapi_node)
 	DO(stat(TURBOTAP_DEVICE, &status));
 	CHECK(S_ISCHR(status.st_mode));
 	CHECK_EQ(major(status.st_rdev), 10); /* a misc device */
-	CHECK_EQ(status.st_mode & 0007, 0);  /* nobody's but its owner's and a group's */
+	CHECK_EQ(status.st_mode & 0007, 0);  /* owner and group only */
 	CHECK_EQ(status.st_uid, 0);
 	DO(setgid(65534));
 	DO(setuid(65534));
@@ -44,7 +44,7 @@ CASE(uapi_info)
 	CHECK_EQ(info.reserved, 0);
 }
 
-/* A program built against an older or a newer header. */
+/* The calls of programs that were built with an older or a newer header. */
 CASE(uapi_info_of_other_sizes)
 {
 	struct {
@@ -114,7 +114,7 @@ CASE(uapi_attach_flags)
 		CHECK_ERRNO(try_attach(tap.tun, 1u << bit, 0), EINVAL);
 }
 
-/* Attach as a program of another version does: what it says of fields that this module doesn't know. */
+/* Attach with a structure of another size, whose last byte is `tail`. */
 static int try_attach_sized(int tun, unsigned int size, unsigned char tail)
 {
 	unsigned char room[8192] = { 0 };
@@ -188,7 +188,7 @@ CASE(uapi_attach_to_what_is_no_queue)
 	CHECK_ERRNO(try_attach_legacy(tap.tun), EBADFD);
 }
 
-/* Nobody gets more through the socket than the tun fd gave him. */
+/* The socket can read and write, so the tun fd must be open for both. */
 CASE(uapi_attach_needs_both_modes)
 {
 	static const int modes[] = { O_RDONLY, O_WRONLY };
@@ -230,7 +230,7 @@ CASE(uapi_legacy)
 	CHECK_EQ(counter(tap.sock, "tx-batched"), 0);
 }
 
-/* A tun device without Ethernet headers has a socket too, but no batches. */
+/* A socket for an IFF_TUN device, whose packets have no Ethernet header, works without batches. */
 CASE(uapi_tun_device)
 {
 	int tun = tun_open(NULL, IFF_TUN | IFF_NO_PI);
@@ -246,13 +246,13 @@ CASE(uapi_tun_device)
 
 CASE(uapi_declared_framing)
 {
-	int plain = tun_open(NULL, IFF_TAP | IFF_NO_PI);
+	int headerless = tun_open(NULL, IFF_TAP | IFF_NO_PI);
 	int vnet = tun_open(NULL, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
 	static const unsigned int sizes[] = { 1, 9, 10, 12, 20, 128, 129, 65536, 0x80000000, 0xffffffff };
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		CHECK_ERRNO(try_attach(plain, TURBOTAP_ATTACH_BATCH, sizes[i]), EINVAL);
-		CHECK_ERRNO(try_attach(plain, 0, sizes[i]), EINVAL);
+		CHECK_ERRNO(try_attach(headerless, TURBOTAP_ATTACH_BATCH, sizes[i]), EINVAL);
+		CHECK_ERRNO(try_attach(headerless, 0, sizes[i]), EINVAL);
 		CHECK_ERRNO(try_attach(vnet, 0, sizes[i]), EINVAL);
 	}
 	CHECK_ERRNO(try_attach(vnet, TURBOTAP_ATTACH_BATCH, 9), EINVAL);
@@ -269,7 +269,7 @@ CASE(uapi_burst_option)
 
 	DO(getsockopt(tap.sock, SOL_TURBOTAP, TURBOTAP_BURST, &on, &length));
 	CHECK_EQ(on, 0);
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	DO(getsockopt(tap.sock, SOL_TURBOTAP, TURBOTAP_BURST, &on, &length));
 	CHECK_EQ(on, 1);
 	CHECK_EQ(length, sizeof(int));
@@ -289,7 +289,7 @@ CASE(uapi_burst_option)
 	CHECK_EQ(on, 1);
 }
 
-/* fdinfo names the device, as a tun fd's does, and counts. */
+/* fdinfo names the device, as a tun fd's does, and has all counters. */
 CASE(uapi_fdinfo)
 {
 	static const char *const names[] = { "rx-frames",  "rx-calls",	      "rx-faulted",

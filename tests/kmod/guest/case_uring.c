@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* io_uring on the socket: messages and polls work as system calls do; its fixed buffers and zero-copy don't.
- */
+/* io_uring on the socket: messages and polls work; fixed buffers and zero-copy are refused. */
 #include <liburing.h>
 #include <poll.h>
 
@@ -21,7 +20,7 @@ static struct io_uring *ring_new(void)
 	return ring;
 }
 
-/* The results of all that was prepared, by user_data. */
+/* Submit the `count` prepared requests. results[user_data] gets the result of each. */
 static void ring_run(struct io_uring *ring, int *results, unsigned int count)
 {
 	CHECK_EQ(io_uring_submit(ring), count);
@@ -29,7 +28,7 @@ static void ring_run(struct io_uring *ring, int *results, unsigned int count)
 		struct io_uring_cqe *cqe;
 
 		CHECK_EQ(io_uring_wait_cqe(ring, &cqe), 0);
-		if (!(cqe->flags & IORING_CQE_F_NOTIF)) { /* else: a zero-copy buffer is free again */
+		if (!(cqe->flags & IORING_CQE_F_NOTIF)) { /* not the end of a zero-copy send */
 			results[cqe->user_data] = cqe->res;
 			count--;
 		}
@@ -47,7 +46,7 @@ static struct io_uring_sqe *sqe_for(struct io_uring *ring, unsigned int i)
 	return sqe;
 }
 
-/* After io_uring's helpers, which clear it. */
+/* Set user_data, after an io_uring helper has cleared it. */
 static void tag(struct io_uring_sqe *sqe, unsigned int i)
 {
 	sqe->user_data = i;
@@ -75,7 +74,7 @@ CASE(uring_sendmsg)
 		CHECK_EQ(results[i], LENGTH);
 	wire_expect_many(wire, LENGTH, 0, 32);
 
-	set_burst(tap.sock, 1);
+	set_burst(tap.sock, true);
 	io_uring_prep_sendmsg(sqe_for(ring, 0), tap.sock, &burst, 0);
 	ring_run(ring, results, 1);
 	CHECK_EQ(results[0], 32);
@@ -93,15 +92,15 @@ CASE(uring_recvmsg)
 	struct msghdr message = { .msg_iov = b->iov, .msg_iovlen = 1 };
 
 	set_nonblocking(tap.sock, false);
-	for (unsigned int io = 0; io < IOS; io++) {
-		set_burst(tap.sock, io == BURST);
-		/* What is there is given at once; for what isn't the ring waits. */
+	for (unsigned int way = 0; way < WAYS; way++) {
+		set_burst(tap.sock, way == BURST);
+		/* The first receive finds a frame. The second must wait for one. */
 		for (unsigned int late = 0; late < 2; late++) {
 			struct io_uring_cqe *cqe;
 
-			message.msg_iovlen = io == BURST ? 32 : 1;
-			message.msg_control = io == BURST ? control : NULL;
-			message.msg_controllen = io == BURST ? sizeof(control) : 0;
+			message.msg_iovlen = way == BURST ? 32 : 1;
+			message.msg_control = way == BURST ? control : NULL;
+			message.msg_controllen = way == BURST ? sizeof(control) : 0;
 			if (!late)
 				wire_send(wire, LENGTH, late);
 			io_uring_prep_recvmsg(sqe_for(ring, 0), tap.sock, &message, 0);
@@ -113,7 +112,7 @@ CASE(uring_recvmsg)
 			CHECK_EQ(io_uring_wait_cqe(ring, &cqe), 0);
 			result = cqe->res;
 			io_uring_cqe_seen(ring, cqe);
-			CHECK_EQ(result, io == BURST ? 1 : LENGTH);
+			CHECK_EQ(result, way == BURST ? 1 : LENGTH);
 			frame_check(b->iov[0].iov_base, LENGTH, late);
 		}
 	}
@@ -135,7 +134,7 @@ CASE(uring_poll)
 	io_uring_cqe_seen(ring, cqe);
 	tap_expect(&tap, LENGTH, 1);
 
-	/* A poll, and a receive, that wait when the device goes. */
+	/* A poll and a receive wait when the device is deleted. */
 	set_nonblocking(tap.sock, false);
 	io_uring_prep_poll_add(sqe_for(ring, 0), tap.sock, POLLIN);
 	io_uring_prep_recv(sqe_for(ring, 1), tap.sock, &wire, sizeof(wire), 0);
@@ -143,8 +142,8 @@ CASE(uring_poll)
 	link_delete(tap.index);
 	for (unsigned int i = 0; i < 2; i++) {
 		CHECK_EQ(io_uring_wait_cqe(ring, &cqe), 0);
-		CHECK(cqe->res < 0 ||
-		      cqe->res & (POLLIN | POLLERR)); /* readable is what tun's wake-up says */
+		/* tun wakes with POLLIN. */
+		CHECK(cqe->res < 0 || cqe->res & (POLLIN | POLLERR));
 		io_uring_cqe_seen(ring, cqe);
 	}
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The module's tests, one program:
+ * The runner of the module's tests:
  *
- *   cases list           their names
- *   cases run NAME...    those
- *   cases all            every one
+ *   cases list           print the names of all cases
+ *   cases run NAME...    run these
+ *   cases all            run all
  *
- * Needs root, the modules tun and turbotap, and nothing else of the system: linked statically, it also runs
- * where there is only a kernel. Exit status: 0, 1 when a case failed, STATUS_MISSING when one could not run.
+ * Needs root and the modules tun and turbotap. It is linked statically, so it also runs where there is only a
+ * kernel. Exit status: 0, 1 if a case failed, STATUS_MISSING if none failed but one could not run.
  */
 #include <sched.h>
 #include <signal.h>
@@ -20,7 +20,7 @@
 #include "kernel.h"
 
 #define MAX_CASES 256
-#define PATIENCE_MS 60000 /* a case that takes longer hangs */
+#define TIMEOUT_MS 60000 /* a case that takes longer hangs */
 
 static struct test_case cases[MAX_CASES];
 static unsigned int case_count;
@@ -50,8 +50,8 @@ static void run_in_child(const struct test_case *c)
 	exit(0);
 }
 
-/* Where each task of the process group sleeps, in the kernel's words. */
-static void show_stacks(pid_t child)
+/* Print the child's kernel stack. */
+static void show_stack(pid_t child)
 {
 	char command[64], line[256];
 	FILE *stack;
@@ -64,23 +64,23 @@ static void show_stacks(pid_t child)
 		fclose(stack);
 }
 
-/* The child's wait status; one that never ends is killed. */
+/* The child's wait status. A child that hangs is killed. */
 static int wait_for(pid_t child, bool *hangs)
 {
-	uint64_t deadline = now_ms() + PATIENCE_MS;
+	uint64_t deadline = now_ms() + TIMEOUT_MS;
 	int status;
 
 	*hangs = false;
 	for (unsigned int ms = 1; waitpid(child, &status, WNOHANG) == 0; ms = ms < 16 ? ms * 2 : ms) {
 		if (!*hangs && now_ms() > deadline) {
 			*hangs = true;
-			show_stacks(child);
+			show_stack(child);
 			kill(-child, SIGKILL);
 		}
 		sleep_ms(ms);
 	}
 	kill(-child, SIGKILL);
-	while (waitpid(-1, NULL, 0) > 0) /* what the case left behind is ours, by the subreaper */
+	while (waitpid(-1, NULL, 0) > 0) /* orphans of the case, whose subreaper this is */
 		;
 	return status;
 }
@@ -105,7 +105,7 @@ static int judge(const struct test_case *c, int log, int references)
 		fprintf(stderr, "%s was ended by signal %d\n", c->name, WTERMSIG(status));
 	status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 	if (kernel_log_read(log, true)) {
-		fprintf(stderr, "%s: the kernel complained\n", c->name);
+		fprintf(stderr, "%s: the kernel logged a fault\n", c->name);
 		status = 1;
 	}
 	if (!module_references_settle(references)) {
@@ -124,7 +124,7 @@ static int run_case(const struct test_case *c)
 	int status;
 
 	if (log < 0 || references < 0) {
-		fprintf(stderr, "needs /dev/kmsg, and the module turbotap\n");
+		fprintf(stderr, "needs /dev/kmsg and the module turbotap\n");
 		return 1;
 	}
 	status = judge(c, log, references);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every allocation of a call fails once: the first in one round, the second in the next, and so on until a
- * call makes it through without a failure. For attaching, and for sending by each way, on a debug kernel with
- * CONFIG_FAULT_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC, with debugfs mounted.
+ * Let every allocation of a call fail once: the first one in the first round, the second one in the second,
+ * and so on, until a call has no allocation left that fails. This tests attaching, and sending by each way.
+ * It needs a debug kernel with CONFIG_FAULT_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC, and debugfs mounted.
  *
- * An attach that fails says ENOMEM or ENFILE, and leaves nothing: no descriptor, no reference. A send that
- * fails says so; whatever was accepted was given to the stack or counted as dropped, and what is sent
- * afterwards passes. Exit status: 0, 1 when something was wrong, STATUS_MISSING where the kernel can't
- * inject.
+ * A failed attach returns ENOMEM or ENFILE, and leaves no descriptor and no reference. A failed send returns
+ * an error. Every accepted frame was given to the stack or counted as dropped, and later sends succeed. Exit
+ * status: 0, 1 if a check failed, STATUS_MISSING if the kernel can't inject failures.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -21,10 +20,10 @@
 #include "kernel.h"
 #include "link.h"
 
-#define MOST_ALLOCATIONS 300 /* of one call; more means that injection never ends */
+#define MOST_ALLOCATIONS 300 /* of one call; with more, the rounds would never end */
 #define LENGTH 60
 
-/* Kept open: to open a file is to allocate. */
+/* Kept open, since opening a file allocates. */
 static int fail_nth;
 
 static bool find_fail_nth(void)
@@ -38,7 +37,7 @@ static bool find_fail_nth(void)
 	return fail_nth >= 0;
 }
 
-/* From now on the n-th allocation of this thread fails, once. */
+/* Let the n-th allocation of this thread from now on fail, once. */
 static void inject(unsigned int n)
 {
 	char text[16];
@@ -47,7 +46,7 @@ static void inject(unsigned int n)
 	DO(pwrite(fail_nth, text, strlen(text), 0));
 }
 
-/* Was it injected? Nothing fails any more after this. */
+/* Has the allocation failed? After this call none will. */
 static bool injected(void)
 {
 	char text[16] = "";
@@ -114,7 +113,7 @@ static void attach_rounds(bool legacy)
 		failed = injected();
 		if (sock >= 0 && !failed)
 			break;
-		if (sock >= 0) { /* an allocation that the kernel can do without */
+		if (sock >= 0) { /* the kernel could do without that allocation */
 			close(sock);
 			continue;
 		}
@@ -133,8 +132,10 @@ static void attach_rounds(bool legacy)
 	printf("ok attach%s: %u allocations failed in turn\n", legacy ? ", legacy" : "", n - 1);
 }
 
-/* Frames of a burst that fails half-way may be lost in the stack, which is out of memory itself; none is
- * twice. */
+/*
+ * How many frames have arrived. The stack is short of memory, too, and may lose some of a burst, but none may
+ * arrive twice or out of order.
+ */
 static unsigned int arrived(int wire, unsigned int first, unsigned int count)
 {
 	unsigned int frames = 0, last = 0;
@@ -152,7 +153,7 @@ static unsigned int arrived(int wire, unsigned int first, unsigned int count)
 	return frames;
 }
 
-static void send_rounds(unsigned int framing, enum io io, unsigned int count)
+static void send_rounds(unsigned int framing, enum way way, unsigned int count)
 {
 	struct tap tap = tap_open(framing);
 	struct buffers *b = buffers_new(tap.framing, count, LENGTH);
@@ -161,21 +162,21 @@ static void send_rounds(unsigned int framing, enum io io, unsigned int count)
 	unsigned int n;
 	bool failed;
 
-	set_burst(tap.sock, io == BURST);
+	set_burst(tap.sock, way == BURST);
 	for (n = 1;; n++) {
 		CHECK(n < MOST_ALLOCATIONS);
-		/* A socket that has sent nothing yet has no memory to use again. */
+		/* Half of the rounds use a new socket, which has no pages to reuse. */
 		if (n % 2) {
 			close(tap.sock);
 			tap.sock = tap.framing->legacy ?
 					   (int)DO(try_attach_legacy(tap.tun)) :
 					   attach(tap.tun, tap.framing->attach_flags, tap.framing->header);
-			set_burst(tap.sock, io == BURST);
+			set_burst(tap.sock, way == BURST);
 			accepted = 0;
 		}
 		buffers_fill(b, LENGTH, n * count);
 		inject(n / 2 + 1);
-		moved = move_out(io, tap.sock, b, 0, count, MSG_DONTWAIT);
+		moved = move_out(way, tap.sock, b, 0, count, MSG_DONTWAIT);
 		error = errno;
 		failed = injected();
 		if (moved < 0) {
@@ -192,10 +193,10 @@ static void send_rounds(unsigned int framing, enum io io, unsigned int count)
 			break;
 	}
 	CHECK_EQ(moved, count);
-	printf("ok send %s by %s, %u frames: %u rounds\n", tap.framing->name, io_names[io], count, n);
+	printf("ok send %s by %s, %u frames: %u rounds\n", tap.framing->name, way_names[way], count, n);
 }
 
-/* Run it beside nothing: a failure of one part doesn't hide the others. */
+/* Run one part in a process of its own, so that its failure doesn't hide the others. */
 static bool part(void (*run)(unsigned int), unsigned int argument)
 {
 	int references = module_references(), log = kernel_log_open();
@@ -213,7 +214,7 @@ static bool part(void (*run)(unsigned int), unsigned int argument)
 	}
 	fine = waitpid(child, &status, 0) == child && WIFEXITED(status) && !WEXITSTATUS(status);
 	if (kernel_log_read(log, true) || !module_references_settle(references)) {
-		fprintf(stderr, "the kernel complained, or a reference is left\n");
+		fprintf(stderr, "the kernel logged a fault, or a reference is left\n");
 		fine = false;
 	}
 	close(log);

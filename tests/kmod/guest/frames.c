@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See frames.h. */
+/* Builds, sends and checks frames; see frames.h. */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -12,7 +12,7 @@
 #define LONGEST 70000
 #define PATIENCE_MS 10000
 
-const char *const io_names[IOS] = { "mmsg", "burst" };
+const char *const way_names[WAYS] = { "mmsg", "burst" };
 
 static unsigned char pattern(size_t length, unsigned int number, size_t at)
 {
@@ -191,12 +191,12 @@ static void messages_for(struct mmsghdr *messages, struct buffers *b, unsigned i
 	}
 }
 
-int move_out(enum io io, int sock, struct buffers *b, unsigned int first, unsigned int count, int flags)
+int move_out(enum way way, int sock, struct buffers *b, unsigned int first, unsigned int count, int flags)
 {
 	struct msghdr burst = { .msg_iov = &b->iov[first], .msg_iovlen = count };
 	struct mmsghdr messages[FRAME_MAX_BURST];
 
-	if (io == BURST)
+	if (way == BURST)
 		return (int)sendmsg(sock, &burst, flags);
 	messages_for(messages, b, first, count);
 	return sendmmsg(sock, messages, count, flags);
@@ -226,12 +226,12 @@ static int burst_in(int sock, struct buffers *b, unsigned int first, unsigned in
 	return got;
 }
 
-int move_in(enum io io, int sock, struct buffers *b, unsigned int first, unsigned int count, int flags)
+int move_in(enum way way, int sock, struct buffers *b, unsigned int first, unsigned int count, int flags)
 {
 	struct mmsghdr messages[FRAME_MAX_BURST];
 	int got;
 
-	if (io == BURST)
+	if (way == BURST)
 		return burst_in(sock, b, first, count, flags);
 	messages_for(messages, b, first, count);
 	got = recvmmsg(sock, messages, count, flags, NULL);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random calls from several threads, in the hope of breaking the module:
+ * The fuzzer: random calls from several threads, which try to break the module.
  *
- *   fuzz SEED CALLS [THREADS]   so many calls in all, by 4 threads unless told otherwise
- *   fuzz --replay FILE          the calls of a list that was printed
- *   fuzz --self-test            the shrinking, on a made-up failure
+ *   fuzz SEED CALLS [THREADS]   make CALLS calls in total, by THREADS threads (4)
+ *   fuzz --replay FILE          make the calls of a printed list
+ *   fuzz --self-test            test the shrinking, on an invented failure
  *
- * The same seed makes the same calls; how the threads meet is the scheduler's affair. A failure is shrunk, by
- * running parts of the list again, and the shortest list that still fails is printed. Exit status: 0 fine,
- * 1 something broke, 2 wrong use.
+ * The same seed makes the same calls in each thread, but the scheduler decides how the threads interleave. A
+ * failing list is shrunk by running parts of it again, and the shortest part that still fails is printed.
+ * Exit status: 0 no failure, 1 failure, 2 wrong usage.
  */
 #include <unistd.h>
 
@@ -16,8 +16,8 @@
 #include "harness.h"
 
 #define SHRINK_RUNS 200
-#define ENOUGH_TO_JUDGE 10000 /* calls, among which each operation that can work does */
-#define ATTEMPTS 3	      /* a race needn't be met each time */
+#define ENOUGH_TO_JUDGE 10000 /* calls, among which each operation that can succeed does */
+#define ATTEMPTS 3	      /* a race doesn't happen each time */
 
 static bool fails(const struct calls *calls)
 {
@@ -31,12 +31,12 @@ static void report(const struct calls *executed)
 {
 	struct calls least = *executed;
 
-	printf("%u calls had been made; looking for those that matter\n", executed->count);
+	printf("%u calls had been made; looking for those that cause it\n", executed->count);
 	fflush(stdout);
 	if (fails(executed))
 		least = calls_shrink(executed, fails, SHRINK_RUNS);
 	else
-		printf("It doesn't happen again: the whole list follows.\n");
+		printf("It doesn't happen again. All calls follow.\n");
 	printf("--- %u calls, for fuzz --replay\n", least.count);
 	calls_print(&least, stdout);
 	printf("---\n");
@@ -50,7 +50,7 @@ static bool tally_show(const struct tally *tally, bool judge)
 		bool idle = judge && operation_works(i) && !tally->worked[i];
 
 		printf("  %-14s %7u worked %7u refused%s\n", operation_name(i), tally->worked[i],
-		       tally->refused[i], idle ? "  <- never worked: nothing is tested" : "");
+		       tally->refused[i], idle ? "  <- never worked: not tested" : "");
 		fine = fine && !idle;
 	}
 	return fine;
@@ -71,8 +71,8 @@ static int run(const struct calls *calls, bool judge)
 	return 0;
 }
 
-/* Fails if a "dup" of thread 0 comes before a "close" of thread 1, as a race would. */
-static bool made_up_failure(const struct calls *calls)
+/* An invented failure: a "dup" of thread 0 before a "close" of thread 1. */
+static bool invented_failure(const struct calls *calls)
 {
 	bool seen = false;
 
@@ -100,14 +100,14 @@ static bool same(const struct calls *one, const struct calls *other)
 static int self_test(void)
 {
 	struct calls calls = calls_generate(1, 2000, 4), again = calls_generate(1, 2000, 4), read_back;
-	struct calls least = calls_shrink(&calls, made_up_failure, 1000);
+	struct calls least = calls_shrink(&calls, invented_failure, 1000);
 	FILE *file = tmpfile();
 
 	CHECK(file);
 	CHECK(same(&calls, &again));
-	CHECK(made_up_failure(&calls));
+	CHECK(invented_failure(&calls));
 	CHECK_EQ(least.count, 2);
-	CHECK(made_up_failure(&least));
+	CHECK(invented_failure(&least));
 	calls_print(&calls, file);
 	rewind(file);
 	CHECK(calls_read(&read_back, file));
@@ -123,7 +123,7 @@ static int replay(const char *path)
 	struct calls calls;
 
 	if (!file || !calls_read(&calls, file)) {
-		fprintf(stderr, "%s: no list of calls\n", path);
+		fprintf(stderr, "%s: not a list of calls\n", path);
 		return 2;
 	}
 	return run(&calls, false);

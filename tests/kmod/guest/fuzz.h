@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fuzzer's parts: a list of calls, made from a seed (fuzz_calls.c); a run of them by several threads in a
- * process of its own (fuzz_run.c); the shrinking of a list that fails (fuzz_shrink.c).
+ * The parts of the fuzzer: making a list of calls from a seed, and each call (fuzz_calls.c); running a list
+ * by several threads of another process (fuzz_run.c); shrinking a list that fails (fuzz_shrink.c).
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -12,7 +12,7 @@
 
 #define FUZZ_THREADS 8
 
-/* What a call does beyond its operation is all in `argument`: the same list does the same. */
+/* All details of a call come from `argument`, so the same list makes the same calls. */
 struct call {
 	uint8_t thread;
 	uint8_t operation;
@@ -24,21 +24,22 @@ struct calls {
 	unsigned int count;
 };
 
-/* The lists of the threads, one behind the other; each depends on the seed and the thread alone. */
+/* The lists of all threads, one after the other. Each depends only on the seed and the thread. */
 struct calls calls_generate(uint64_t seed, unsigned int count, unsigned int threads);
-/* One line a call: thread, operation, argument. False when a file isn't such a list. */
+/* One line per call: thread, operation, argument. calls_read() is false if the file isn't such a list. */
 void calls_print(const struct calls *calls, FILE *to);
 bool calls_read(struct calls *calls, FILE *from);
 
-/* The operations; `works`: among a few thousand calls some must succeed, or the fuzzer tests nothing. */
+/* The operations. If one `works`, some of a few thousand calls must succeed, or it isn't tested. */
 unsigned int operation_count(void);
 const char *operation_name(unsigned int operation);
 bool operation_works(unsigned int operation);
 
-/* In the process that runs them: the objects that calls share; false for a call that was refused. */
+/* Make the objects that the calls of this process share. */
 void world_make(unsigned int threads);
+/* Make a call; false if it was refused. */
 bool call_run(const struct call *call);
-/* Close everything, check what must hold now, and that a new device still forwards. */
+/* Close all objects, check that accepted frames were counted, and that frames pass a new device. */
 void world_end(unsigned int threads);
 
 /* Counts of a run, for each operation. */
@@ -48,12 +49,12 @@ struct tally {
 };
 
 /*
- * Run them. False, with the reason on stderr, when the kernel complained, when a call didn't come back, or
- * when something that must hold didn't. `executed` gets the calls that were begun.
+ * Run the calls. False, with the reason on stderr, if the kernel logged a fault, if a call didn't return, or
+ * if a check failed. `executed` gets the calls that were begun.
  */
 bool calls_run(const struct calls *calls, struct tally *tally, struct calls *executed);
 
-/* A smaller list for which `fails` still says so, by at most `budget` tries. */
+/* A part of the list for which `fails` is still true, found by at most `budget` calls of it. */
 struct calls calls_shrink(const struct calls *calls, bool (*fails)(const struct calls *),
 			  unsigned int budget);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The calls of the fuzzer, and the objects that they are made on.
+ * The calls of the fuzzer, and the objects that they use.
  *
- * Threads share slots with tun fds and sockets in them, and take them from each other's hands: a descriptor
- * may be closed, or be something else, by the time it is used. Each thread also has a socket of its own, on
- * which only it sends, so that what was accepted can be told from what was counted; its device is nobody's
- * own. No call waits for long: receives have a timeout, sends no limit to wait for.
+ * Threads share slots that hold tun fds and sockets. A thread may close a descriptor, or put another one into
+ * its slot, while others use it. Each thread also has its own socket, on which no other thread sends, so that
+ * the frames it accepted can be compared with its counters. All threads change the device of that socket. No
+ * call waits for long: receives have a timeout, and the send buffers have room.
  */
 #include <fcntl.h>
 #include <linux/if_packet.h>
@@ -27,7 +27,7 @@
 #include "tap.h"
 
 #define SLOTS 4
-#define DEVICES 3 /* that anybody opens queues of, and deletes; the threads' own come behind them */
+#define DEVICES 3 /* of all threads; in device_name() those of single threads follow */
 #define FRAMES 32
 #define ROOM 62000
 
@@ -40,9 +40,9 @@ static struct own {
 } owns[FUZZ_THREADS];
 
 static _Thread_local unsigned int self;
-static _Thread_local unsigned char *memory; /* a thread's frames, behind which nothing is mapped */
+static _Thread_local unsigned char *memory; /* a thread's frames; the page behind isn't mapped */
 
-/* A few bits of the argument, and the rest of it. */
+/* Take a number below `below` out of the argument. */
 static unsigned int take(uint32_t *argument, unsigned int below)
 {
 	unsigned int value = *argument % below;
@@ -56,7 +56,7 @@ static int slot_get(_Atomic int *slots, uint32_t *argument)
 	return slots[take(argument, SLOTS)];
 }
 
-/* Put a descriptor into a slot, if it is one, and close what was there. */
+/* Put a descriptor into a slot and close the old one. False, and no change, if fd is negative. */
 static bool slot_put(_Atomic int *slots, uint32_t *argument, int fd)
 {
 	_Atomic int *slot = &slots[take(argument, SLOTS)];
@@ -97,10 +97,10 @@ static bool do_open(uint32_t argument)
 	const char *name = device_name(take(&argument, DEVICES));
 	int tun = try_tun_open(name, flags[take(&argument, 6)], O_RDWR);
 
-	if (tun < 0) /* it has other flags: in most cases these */
+	if (tun < 0) /* the device has other flags, in most cases these */
 		tun = try_tun_open(name, flags[0], O_RDWR);
 	if (tun >= 0)
-		try_link_set_up(name, 1);
+		try_link_set_up(name, true);
 	return slot_put(tuns, &argument, tun);
 }
 
@@ -131,7 +131,7 @@ static bool do_attach_legacy(uint32_t argument)
 	return slot_put(socks, &argument, give_timeout(try_attach_legacy(tun)));
 }
 
-/* Frames to send or to receive into, among them bad ones. */
+/* Frames to send, or buffers to receive into. Unless `good`, some of them are bad. */
 static unsigned int frames_make(struct iovec *iov, uint32_t *argument, bool good)
 {
 	static const size_t lengths[] = { 14, 60, 60, 60, 590, 1514, 3500, 3900, 9014, 61000, 13, 0 };
@@ -268,7 +268,7 @@ static bool do_read_tun(uint32_t argument)
 	int tun = slot_get(tuns, &argument);
 	struct pollfd ready = { .fd = tun, .events = POLLIN };
 
-	/* Another may be faster: then the read would wait for ever, so ask for no waiting. */
+	/* Another thread may read the frame first, and a blocking read would wait for ever. */
 	fcntl(tun, F_SETFL, O_NONBLOCK);
 	return poll(&ready, 1, 0) >= 0 && read(tun, memory, 1514) > 0;
 }
@@ -294,7 +294,7 @@ static bool do_epoll(uint32_t argument)
 	return worked;
 }
 
-/* None of these does anything. */
+/* Calls that the socket must refuse. */
 static bool do_refused(uint32_t argument)
 {
 	int sock = slot_get(socks, &argument);
@@ -326,7 +326,7 @@ static bool do_sockopt(uint32_t argument)
 	int sock = slot_get(socks, &argument), option = (int)take(&argument, 90), value = (int)argument;
 
 	if (option == SO_RCVTIMEO || option == SO_SNDTIMEO || option == 66 || option == 67)
-		return false; /* these would let it wait */
+		return false; /* a call might wait for ever */
 	return setsockopt(sock, SOL_SOCKET, option, &value, sizeof(value)) == 0;
 }
 
@@ -361,7 +361,7 @@ static bool do_close_tun(uint32_t argument)
 	return close_slot(tuns, argument);
 }
 
-/* Rights in flight: sent, and received or left there. */
+/* Send a socket by SCM_RIGHTS, or receive one. Some stay in flight. */
 static bool do_rights(uint32_t argument)
 {
 	union {
@@ -399,7 +399,7 @@ static bool do_tun_option(uint32_t argument)
 	int tun = slot_get(tuns, &argument), value;
 
 	switch (take(&argument, 3)) {
-	case 0: /* never so low that a send waits for those before it */
+	case 0: /* high enough that no send must wait */
 		value = take(&argument, 2) ? 0x7fffffff : 1 << 24;
 		return ioctl(tun, TUNSETSNDBUF, &value) == 0;
 	case 1:
@@ -419,13 +419,13 @@ static bool do_link_delete(uint32_t argument)
 
 static bool do_link_set(uint32_t argument)
 {
-	int up = take(&argument, 4) != 0;
+	bool up = take(&argument, 4) != 0;
 	const char *name = take_device(&argument);
 
 	return link_index(name) && try_link_set_up(name, up) == 0;
 }
 
-/* Traffic from the network stack, for whoever receives. */
+/* Frames from the network stack, which any thread may receive. */
 static bool do_wire(uint32_t argument)
 {
 	struct sockaddr_ll address = {
@@ -449,7 +449,7 @@ static bool do_control(uint32_t argument)
 						 0xdeadbe00 };
 	union {
 		struct turbotap_attach attach;
-		char largest[40]; /* the size may claim more than this ABI's structures have */
+		char largest[40]; /* longer than the module's structure */
 	} room = { .attach = { take(&argument, sizeof(room) + 1), -1, 0, 0 } };
 	int control = control_open();
 	bool worked =
@@ -485,7 +485,7 @@ static bool do_splice(uint32_t argument)
 	return splice(pipe_ends[0], NULL, sock, NULL, 60, SPLICE_F_NONBLOCK) >= 0;
 }
 
-/* What was accepted is with the stack, or counted as lost. */
+/* Every accepted frame was given to the stack or counted as dropped. */
 static void own_check(const struct own *own)
 {
 	unsigned long frames, dropped;
@@ -518,7 +518,7 @@ static bool do_own_open(uint32_t argument)
 	own->tun = try_tun_open(name, IFF_TAP | IFF_NO_PI, O_RDWR);
 	if (own->tun < 0)
 		return false;
-	try_link_set_up(name, 1);
+	try_link_set_up(name, true);
 	own->sock = give_timeout(try_attach(own->tun, take(&argument, 4) ? TURBOTAP_ATTACH_BATCH : 0, 0));
 	return own->sock >= 0;
 }
@@ -681,7 +681,7 @@ bool calls_read(struct calls *calls, FILE *from)
 	return fields == EOF;
 }
 
-/* ROOM bytes at the end of a page, behind which nothing is mapped. */
+/* ROOM bytes that end where a page ends. The next page isn't mapped. */
 static unsigned char *memory_make(void)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), mapped = (ROOM + page - 1) / page * page;
@@ -691,7 +691,7 @@ static unsigned char *memory_make(void)
 	CHECK(pages != MAP_FAILED);
 	DO(munmap(pages + mapped, page));
 	for (size_t i = 0; i < mapped; i++)
-		pages[i] = (unsigned char)(i % 97 < 14 ? 0 : i * 31); /* headers of zeros are valid ones */
+		pages[i] = (unsigned char)(i % 97 < 14 ? 0 : i * 31); /* zeros are a valid virtio_net_hdr */
 	return pages + mapped - ROOM;
 }
 

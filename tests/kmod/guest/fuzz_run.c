@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A run of calls: a process with its own network namespace, a thread for each list, and an observer that
- * reads the kernel's log, and sees who makes no progress.
+ * Runs a list of calls in another process, which has its own network namespace and one thread for each thread
+ * of the list. Meanwhile the first process reads the kernel's log, and notices when no call returns any more.
  */
 #include <dirent.h>
 #include <pthread.h>
@@ -17,12 +17,12 @@
 #include "harness.h"
 #include "kernel.h"
 
-#define PATIENCE_MS 60000
-#define TELL_MS 20000
+#define HANG_MS 60000 /* without a call that returns */
+#define REPORT_MS 20000
 
-/* Shared with the process that runs: how far each thread is. */
+/* The progress of the threads, in memory that both processes share. */
 struct progress {
-	_Atomic unsigned int begun[FUZZ_THREADS]; /* index of the thread's call in the list, and one more */
+	_Atomic unsigned int begun[FUZZ_THREADS]; /* 1 + index of the thread's current call; 0: none */
 	_Atomic unsigned int worked[64], refused[64];
 };
 
@@ -108,7 +108,7 @@ static unsigned long calls_ended(void)
 	return total;
 }
 
-/* Until it ends, complains or hangs. */
+/* Wait for the process. False, and it is ended, if it fails or hangs, or if the kernel logs a fault. */
 static bool observe(pid_t process, int log)
 {
 	unsigned long last = 0;
@@ -116,19 +116,19 @@ static bool observe(pid_t process, int log)
 	int status = -1;
 
 	while (waitpid(process, &status, WNOHANG) == 0) {
-		bool complained = kernel_log_read(log, true), hangs;
+		bool faults = kernel_log_read(log, true), hangs;
 
 		if (calls_ended() != last) {
 			last = calls_ended();
 			moved = now_ms();
 		}
-		if (now_ms() - told > TELL_MS) {
+		if (now_ms() - told > REPORT_MS) {
 			fprintf(stderr, "%lu calls\n", calls_ended());
 			told = now_ms();
 		}
-		hangs = now_ms() - moved > PATIENCE_MS;
-		if (complained || hangs) {
-			fprintf(stderr, complained ? "the kernel complained\n" : "no call comes back\n");
+		hangs = now_ms() - moved > HANG_MS;
+		if (faults || hangs) {
+			fprintf(stderr, faults ? "the kernel logged a fault\n" : "no call returns\n");
 			show_stacks(process);
 			kill(process, SIGKILL);
 			waitpid(process, &status, 0);
@@ -156,7 +156,7 @@ bool calls_run(const struct calls *calls, struct tally *tally, struct calls *exe
 	bool fine;
 
 	if (log < 0 || references < 0) {
-		fprintf(stderr, "needs /dev/kmsg, and the module turbotap\n");
+		fprintf(stderr, "needs /dev/kmsg and the module turbotap\n");
 		exit(2);
 	}
 	if (!progress)

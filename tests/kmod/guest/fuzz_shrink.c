@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Delta debugging: leave out half of the list, then quarters, and so on, and keep whatever still fails. See
- * Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002; this is its complement
- * half.
+ * Delta debugging: leave out each half of the list, then each quarter, and so on, and keep a shorter list if
+ * it still fails. See Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002. This
+ * is the part of it that tests complements.
  */
 #include <stdlib.h>
 #include <string.h>

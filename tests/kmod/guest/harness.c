@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See harness.h. */
+/* Failing checks, processes and time of a case; see harness.h. */
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>

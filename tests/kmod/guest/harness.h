@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every case uses: registration, checks, processes, and the runner's promise.
+ * The harness of the cases: registration, checks, processes.
  *
- * A case is a function. It runs in a process of its own, in a network namespace of its own, without IPv6
- * (whose own packets would mix with the case's), and ends at the first check that fails. After it the runner
- * kills what it left, and then demands that the module's reference count is what it was and that the kernel
- * said nothing alarming.
+ * A case is a function. It runs in its own process and its own network namespace, without IPv6, whose packets
+ * would mix with those of the case. It ends at the first check that fails. After a case the runner (cases.c)
+ * kills the processes that are left. Then the module must have as many references as before, and the kernel
+ * must not have logged a fault; otherwise the case has failed.
  */
 #ifndef HARNESS_H
 #define HARNESS_H
@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/types.h>
 
-/* Exit status of a case, and of a program, that this kernel or machine can't run. */
+/* The exit status of a case or a program if this kernel or machine lacks something that it needs. */
 #define STATUS_MISSING 4
 
 struct test_case {
@@ -27,8 +27,7 @@ struct test_case {
 	unsigned int argument;
 };
 
-/* Register a case; called before main(), by CASE() and by the constructors of files with families of cases.
- */
+/* Register a case, from a constructor: before main(). */
 void case_add(void (*run)(unsigned int), unsigned int argument, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -53,7 +52,7 @@ void case_add(void (*run)(unsigned int), unsigned int argument, const char *form
 			FAIL("%s", #condition); \
 	} while (0)
 
-/* Both sides are numbers; both are shown. */
+/* Both sides are integers; a failure shows both. */
 #define CHECK_EQ(got, wanted)                                                            \
 	do {                                                                             \
 		long long got_ = (long long)(got), wanted_ = (long long)(wanted);        \
@@ -61,7 +60,7 @@ void case_add(void (*run)(unsigned int), unsigned int argument, const char *form
 			FAIL("%s is %lld, not %lld (%s)", #got, got_, wanted_, #wanted); \
 	} while (0)
 
-/* A system call that must work: its value. */
+/* A system call that must succeed: its value. */
 #define DO(call)                                                \
 	({                                                      \
 		long value_ = (long)(call);                     \
@@ -70,7 +69,7 @@ void case_add(void (*run)(unsigned int), unsigned int argument, const char *form
 		value_;                                         \
 	})
 
-/* A system call that must fail, and how. */
+/* A system call that must fail with this errno. */
 #define CHECK_ERRNO(call, wanted)                                                          \
 	do {                                                                               \
 		errno = 0;                                                                 \
@@ -84,14 +83,14 @@ void case_fail(const char *file, int line, const char *format, ...)
 	__attribute__((noreturn, format(printf, 3, 4)));
 void case_missing(const char *what) __attribute__((noreturn));
 
-/* Fork, for a case; the child's failed check fails the case when it is joined. */
+/* Fork. A check that fails in the child fails the case when the child is joined. */
 pid_t spawn(void);
 void join(pid_t child);
 
 uint64_t now_ms(void);
 void sleep_ms(unsigned int ms);
 
-/* Wait until a condition holds; 10 s is a failure. Nothing is measured by it. */
+/* Wait until a condition holds; after 10 s the case fails. This measures no time. */
 #define WAIT_FOR(condition)                                                \
 	do {                                                               \
 		uint64_t deadline_ = now_ms() + 10000;                     \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See kernel.h. */
+/* Reads /dev/kmsg and the module's reference count; see kernel.h. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "harness.h"
 #include "kernel.h"
 
-/* What only a broken kernel says; each is part of such a message. */
+/* Only a kernel with a fault logs a message that contains one of these. */
 static const char *const alarms[] = {
 	"WARNING:",
 	"BUG:",
@@ -67,7 +67,7 @@ unsigned int kernel_log_read(int log, bool alarming)
 
 	for (;;) {
 		length = read(log, record, sizeof(record) - 1);
-		if (length < 0 && errno == EPIPE) /* overwritten before it was read: go on with the next */
+		if (length < 0 && errno == EPIPE) /* the record was overwritten: read the next */
 			continue;
 		if (length <= 0)
 			return records;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See link.h. */
+/* ioctls, rtnetlink and bpf() for net devices; see link.h. */
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -13,7 +13,7 @@
 #include "kernel.h"
 #include "link.h"
 
-#define OUT_OF_THE_WAY 512 /* more fds than any test has */
+#define HIGH_FD 512 /* above every other fd of a test */
 #define ATTEMPTS 8
 
 static int try_request(unsigned long call, struct ifreq *request)
@@ -34,7 +34,7 @@ static struct ifreq request_for(const char *name)
 	return request;
 }
 
-int try_link_set_up(const char *name, int up)
+int try_link_set_up(const char *name, bool up)
 {
 	struct ifreq request = request_for(name);
 
@@ -44,12 +44,12 @@ int try_link_set_up(const char *name, int up)
 
 void link_up(const char *name)
 {
-	DO(try_link_set_up(name, 1));
+	DO(try_link_set_up(name, true));
 }
 
 void link_down(const char *name)
 {
-	DO(try_link_set_up(name, 0));
+	DO(try_link_set_up(name, false));
 }
 
 void link_set_mtu(const char *name, int mtu)
@@ -76,8 +76,8 @@ struct link_message {
 };
 
 /*
- * The fuzzer's threads use fds that others of them close, and so numbers that are another file's by then: one
- * of them might take our answer, had we the next free number.
+ * A netlink socket with a high fd. Threads of the fuzzer use fds that other threads have closed. With the
+ * lowest free fd, this socket could get such a number, and another thread could read its answer.
  */
 static int open_netlink(void)
 {
@@ -86,7 +86,7 @@ static int open_netlink(void)
 	for (int attempt = 0; high < 0 && attempt < ATTEMPTS; attempt++) {
 		int fd = (int)DO(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
 
-		high = fcntl(fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+		high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
 		close(fd);
 	}
 	if (high < 0)
@@ -94,7 +94,7 @@ static int open_netlink(void)
 	return high;
 }
 
-/* Send a request and take the first message of the answer. */
+/* Send a request and receive the first message of the answer. */
 static void ask(struct link_message *message, int flags, void *reply, size_t room)
 {
 	int fd = open_netlink();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See tap.h. */
+/* Opens queues, attaches sockets and reads their counters; see tap.h. */
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -122,7 +122,7 @@ int try_set_burst(int sock, int on)
 	return setsockopt(sock, SOL_TURBOTAP, TURBOTAP_BURST, &on, sizeof(on));
 }
 
-void set_burst(int sock, int on)
+void set_burst(int sock, bool on)
 {
 	DO(try_set_burst(sock, on));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tap devices, their queues, and sockets for them. What must work ends the case when it doesn't; what a case
- * may want to see fail has a name that begins with try_, and returns -1 with errno.
+ * Tap devices, their queues, and sockets for them. A function whose name begins with try_ returns -1 with
+ * errno on failure. All others end the case on failure.
  */
 #ifndef TAP_H
 #define TAP_H
@@ -12,25 +12,25 @@
 
 #include "turbotap.h"
 
-/* How frames look on a queue's fd, and how its socket was made. */
+/* The framing of a queue, and how its socket is attached. */
 struct framing {
 	const char *name;
-	short tun_flags;	   /* of TUNSETIFF */
+	short tun_flags;	   /* for TUNSETIFF */
 	unsigned int header;	   /* bytes in front of each frame */
-	unsigned int attach_flags; /* of TURBOTAP_ATTACH */
-	bool legacy;		   /* by TUNGETSOCKFD */
+	unsigned int attach_flags; /* for TURBOTAP_ATTACH */
+	bool legacy;		   /* attach by TUNGETSOCKFD */
 };
 
 enum {
-	PLAIN,	  /* no header, batches */
-	VNET10,	  /* the shortest virtio_net_hdr, batches */
-	VNET12,	  /* a longer one, batches */
-	ALONE,	  /* no header, one by one */
-	LEGACY,	  /* no header, the call of 2016 */
-	PI,	  /* tun_pi, one by one */
-	NAPI,	  /* IFF_NAPI, batches */
-	FRAGS,	  /* IFF_NAPI_FRAGS, one by one: tun looks at the iovecs */
-	FRAMINGS, /* how many there are */
+	PLAIN,	/* no header, batches */
+	VNET10, /* the shortest virtio_net_hdr, batches */
+	VNET12, /* a longer one, batches */
+	ALONE,	/* no header, one by one */
+	LEGACY, /* no header, one by one, attached by TUNGETSOCKFD */
+	PI,	/* tun_pi, one by one */
+	NAPI,	/* IFF_NAPI, batches */
+	FRAGS,	/* IFF_NAPI_FRAGS, one by one: tun makes fragments of the iovecs */
+	FRAMINGS,
 };
 
 extern const struct framing framings[FRAMINGS];
@@ -46,7 +46,7 @@ struct tap {
 /* A new tap device, up, with one queue and a non-blocking socket for it. */
 struct tap tap_open(unsigned int framing);
 
-/* Another queue of an IFF_MULTI_QUEUE device, or a device of that name; with no name the kernel chooses. */
+/* A new queue of an IFF_MULTI_QUEUE device, or a new device. NULL: the kernel chooses the name. */
 int tun_open(const char *name, short flags);
 int try_tun_open(const char *name, short flags, int open_mode);
 const char *tun_name(int tun);
@@ -57,16 +57,16 @@ int try_attach_legacy(int tun);
 int attach(int tun, unsigned int flags, unsigned int vnet_hdr_size);
 
 int try_set_burst(int sock, int on);
-void set_burst(int sock, int on);
+void set_burst(int sock, bool on);
 void set_nonblocking(int fd, bool on);
 
-/* A counter of the socket's fdinfo by its name there, as "tx-frames". */
+/* The value of a counter in the socket's fdinfo; the name is for example "tx-frames". */
 unsigned long counter(int sock, const char *name);
 
 void queue_attach(int tun);
 void queue_detach(int tun);
 
-/* A process of its own that sends an fd, and one that gets it. */
+/* Send an fd over a Unix socket (SCM_RIGHTS), and receive it. */
 void fd_send(int unix_socket, int fd);
 int fd_receive(int unix_socket);
 

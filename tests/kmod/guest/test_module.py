@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module's own tests, in a guest that has it loaded: one for each case of the program `cases`.
+"""The module's own tests, in a guest with the module loaded: one test for each case of the program `cases`.
 
-The programs are C, and linked statically, as they also run on a debug kernel that has nothing else. They are
-built on the host; TTFWD_KMOD_PROGRAMS says where they are, TTFWD_KMOD_MODULE where turbotap.ko is. Each
-program watches the kernel's log and the module's reference count itself.
+The programs are C and static, since they also run on a debug kernel without any other file. They are built
+on the host: TTFWD_KMOD_PROGRAMS is their folder, TTFWD_KMOD_MODULE the path of turbotap.ko. The programs
+check the kernel's log and the module's reference count themselves.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import missing
 
-# Exit status of a case that the kernel has no means for; see harness.h.
+# The exit status of a case that this kernel lacks something for; see harness.h.
 STATUS_MISSING = 4
 
 _PROGRAMS = Path(os.environ["TTFWD_KMOD_PROGRAMS"])
@@ -44,7 +44,7 @@ def test_case(name: str) -> None:
 
 
 def test_fuzzer_shrinks_a_failure() -> None:
-    """A failure is only worth something when it comes with the few calls that cause it."""
+    """A report of a failure helps only if it names the few calls that cause it."""
     done = _run(_PROGRAMS / "fuzz", "--self-test")
     assert done.returncode == 0, done.stdout
     assert [line.split()[:2] for line in done.stdout.splitlines()[1:]] == [["0", "dup"], ["1", "close"]]
@@ -52,14 +52,14 @@ def test_fuzzer_shrinks_a_failure() -> None:
 
 @pytest.mark.timeout(900)
 def test_random_calls_break_nothing() -> None:
-    """From four threads; each operation that can work did."""
+    """Calls of four threads; each operation that can succeed did."""
     done = _run(_PROGRAMS / "fuzz", "1", "10000", "4", timeout=800)
     assert done.returncode == 0, done.stdout
     assert done.stdout.endswith("10000 calls: fine\n")
 
 
 def test_module_is_unloaded_when_nobody_uses_it_and_works_after() -> None:
-    """Not while the node is open; afterwards at once, and what is loaded again works."""
+    """Unloading is refused while the node is open, and works afterwards; loaded again, the module works."""
     with open("/dev/net/turbotap", "rb"):
         refused = _run("rmmod", "turbotap")
         assert refused.returncode != 0
