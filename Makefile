@@ -28,9 +28,6 @@ TTFWD  := $(CURDIR)/$(VENV)/bin/ttfwd
 BUILD_REQUIRES := import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 
-# Another one may be at work: wait for its lock.
-APT_GET := DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600
-
 # True for a Python that can make a virtual environment and compile an extension module.
 SUITABLE := import sys, venv, ensurepip, sysconfig, os.path as p; \
 	sys.exit(sys.version_info < (3, 11) or not p.exists(p.join(sysconfig.get_path("include"), "Python.h")))
@@ -46,7 +43,7 @@ $(PYTHON) -c '$(SUITABLE)' 2>/dev/null || /usr/bin/python3 -c '$(SUITABLE)' 2>/d
 	|| missing="$$missing python3 python3-venv python3-dev"; \
 [ -n "$$missing" ] || exit 0; \
 if [ "$$(id -u)" != 0 ]; then echo "apt-get install --no-install-recommends$$missing" >&2; exit 77; fi; \
-$(APT_GET) update && $(APT_GET) install -y --no-install-recommends $$missing
+sh tests/apt-get.sh update && sh tests/apt-get.sh install -y --no-install-recommends $$missing
 endef
 
 .DEFAULT_GOAL := help
