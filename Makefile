@@ -9,7 +9,8 @@ VENV   := .venv
 # Debian packages; docs/dependencies.md says what each is for.
 BUILD_PACKAGES := gcc libc6-dev liburing-dev
 RUN_PACKAGES   := iproute2 iputils-ping
-TEST_PACKAGES  := clang-format-14 cppcheck curl ethtool git iperf3
+CHECK_PACKAGES := clang-format-14 git
+TEST_PACKAGES  := $(CHECK_PACKAGES) cppcheck curl ethtool iperf3
 # What ttfwd is measured beside. testpmd is in dpdk-dev.
 OVS            := openvswitch-switch
 PEERS_PACKAGES := dpdk-dev $(OVS) ethtool iperf3
@@ -19,8 +20,13 @@ KMOD_PACKAGES  := linux-headers-amd64 linux-headers-6.12-amd64 pahole sparse dkm
 # For a kernel of our own.
 DEBUG_PACKAGES := linux-source-6.12 bc bison flex libelf-dev
 
-NATIVE := $(wildcard native/*.c native/*.h native/*.py)
+# The folder stands for files that went.
+NATIVE := native $(wildcard native/*.c native/*.h native/*.py) kmod/uapi/turbotap.h
 TTFWD  := $(CURDIR)/$(VENV)/bin/ttfwd
+
+# What a build of the package needs of Python, a line each.
+BUILD_REQUIRES := import tomllib; \
+	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 
 # True for a Python that can make a virtual environment and compile an extension module.
 SUITABLE := import sys, venv, ensurepip, sysconfig, os.path as p; \
@@ -37,13 +43,13 @@ $(PYTHON) -c '$(SUITABLE)' 2>/dev/null || /usr/bin/python3 -c '$(SUITABLE)' 2>/d
 	|| missing="$$missing python3 python3-venv python3-dev"; \
 [ -n "$$missing" ] || exit 0; \
 if [ "$$(id -u)" != 0 ]; then echo "apt-get install --no-install-recommends$$missing" >&2; exit 77; fi; \
-apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
+sh tests/apt-get.sh update && sh tests/apt-get.sh install -y --no-install-recommends $$missing
 endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start test build lint bench bench-peers bench-kmod test-kmod-debug clean link
-.PHONY: packages-build packages-run packages-test packages-peers packages-debug fetched
+.PHONY: help start check test build lint bench bench-peers bench-kmod test-kmod-debug clean link
+.PHONY: packages-build packages-run packages-check packages-test packages-peers packages-debug fetched
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
@@ -51,10 +57,13 @@ help: ## show the targets
 start: packages-run build ## install what is missing, build, and run CONFIG (configs/4q.toml) in the foreground
 	@exec $(VENV)/bin/ttfwd start -c $(CONFIG)
 
+check: packages-check $(VENV)/.built $(VENV)/.with-test $(VENV)/.with-lint ## build, then everything that takes seconds: unit tests, style, types, imports
+	@exec $(VENV)/bin/python -m tests.check
+
 test: packages-test fetched $(VENV)/.tox ## install what is missing and run every test
 	@exec $(VENV)/bin/tox run
 
-test-kmod-debug: packages-debug $(VENV)/.test ## run the kernel module on a kernel with KASAN, lockdep, ...; builds it
+test-kmod-debug: packages-debug $(VENV)/.built $(VENV)/.with-test ## run the kernel module on a kernel with KASAN, lockdep, ...; builds it
 	@exec $(VENV)/bin/python -m tests.kmod.debug $(ARGS)
 
 build: $(VENV)/.built link ## install into .venv and build the extension module
@@ -65,10 +74,10 @@ lint: packages-test $(VENV)/.tox ## style, types, static checks and C warnings
 bench: packages-test build ## run the benchmarks; ARGS is handed on
 	@exec $(VENV)/bin/python -m tests.bench $(ARGS)
 
-bench-peers: packages-peers $(VENV)/.bench ## measure ttfwd beside testpmd, Open vSwitch and a bridge; ARGS is handed on
+bench-peers: packages-peers $(VENV)/.built $(VENV)/.with-bench ## measure ttfwd beside testpmd, Open vSwitch and a bridge; ARGS is handed on
 	@exec $(VENV)/bin/python -m tests.bench.peers $(ARGS)
 
-bench-kmod: packages-test fetched $(VENV)/.test ## measure the kernel module, in guests; ARGS is handed on
+bench-kmod: packages-test fetched $(VENV)/.built $(VENV)/.with-test ## measure the kernel module, in guests; ARGS is handed on
 	@exec $(VENV)/bin/python -m tests.bench.kmod $(ARGS)
 
 clean: ## remove everything that the other targets made here
@@ -82,6 +91,9 @@ packages-build:
 
 packages-run:
 	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES))
+
+packages-check:
+	$(call install,$(BUILD_PACKAGES) $(CHECK_PACKAGES))
 
 packages-test:
 	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) $(KMOD_PACKAGES))
@@ -114,19 +126,20 @@ $(VENV)/.made: | packages-build
 	echo 'no Python >= 3.11 with venv and Python.h: set PYTHON=' >&2; exit 1
 	@touch $@
 
+# Without isolation, what builds stands in .venv and isn't fetched for each build.
+$(VENV)/.installed: $(VENV)/.made pyproject.toml setup.py
+	@$(VENV)/bin/python -c '$(BUILD_REQUIRES)' | xargs -d '\n' $(VENV)/bin/pip install -q
+	$(VENV)/bin/pip install -q --no-build-isolation -e .
+	@touch $@
+
 # An extension module is replaced, never overwritten: a running forwarder keeps the one that it has mapped.
-$(VENV)/.built: $(VENV)/.made pyproject.toml setup.py $(NATIVE)
-	rm -rf build/lib* build/temp* build/bdist* forwarder/_native*.so
-	$(VENV)/bin/pip install -q -e .
+$(VENV)/.built: $(VENV)/.installed $(NATIVE)
+	$(VENV)/bin/python setup.py -q build_ext --inplace
 	@touch $@
 
-# What tests and benchmarks of the module need of Python, when it isn't tox that starts them.
-$(VENV)/.test: $(VENV)/.built
-	$(VENV)/bin/pip install -q -e '.[test]'
-	@touch $@
-
-$(VENV)/.bench: $(VENV)/.built
-	$(VENV)/bin/pip install -q -e '.[bench]'
+# One of the extras of pyproject.toml: test, lint, bench.
+$(VENV)/.with-%: $(VENV)/.installed
+	$(VENV)/bin/pip install -q --no-build-isolation -e '.[$*]'
 	@touch $@
 
 $(VENV)/.tox: $(VENV)/.made

@@ -115,7 +115,6 @@ ffibuilder.set_source(
     ),
     sources=sorted(f"native/{path.name}" for path in HERE.glob("*.c")),
     include_dirs=["native"],
-    depends=[*sorted(f"native/{path.name}" for path in HERE.glob("*.h")), "kmod/uapi/turbotap.h"],
     extra_compile_args=build_flags(),
     libraries=["uring"],
     extra_link_args=sanitizer_flags(),

@@ -9,6 +9,7 @@
 set -eu
 # Not Debian: what is missing will be named by the tests that miss it.
 command -v apt-get >/dev/null || exit 0
+apt_get=$(realpath "$(dirname "$0")/../apt-get.sh")
 folder=$1
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
@@ -17,7 +18,7 @@ trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
 
 download() {
-	apt-get download -q "$1" || { apt-get update -q && apt-get download -q "$1"; }
+	"$apt_get" download "$1" || { "$apt_get" update && "$apt_get" download "$1"; }
 }
 
 for series in 6.1 6.12; do
