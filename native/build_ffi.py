@@ -36,10 +36,14 @@ HEADERS = (
     "../kmod/uapi/turbotap.h",
 )
 
-# The structs that forwarder/ names, and the functions that it calls. The structs that these need come with
+# The structs that forwarder/ makes, and the functions that it calls. The structs that these need come with
 # them, and so does every constant. Tests that use more have an extension of their own.
 STRUCTS = (
+    "ttf_discarded",
     "ttf_header",
+    "ttf_pktgen_config",
+    "ttf_port_config",
+    "ttf_worker_config",
     "turbotap_attach",
     "turbotap_info",
 )
@@ -113,6 +117,9 @@ def extension(module: str, headers: Iterable[str], declared: Declarations) -> FF
     return builder
 
 
+def product() -> Declarations:
+    return declarations(HEADERS).only(STRUCTS + FUNCTIONS)
+
+
 def ffibuilder() -> FFI:
-    """The product's extension."""
-    return extension("forwarder._native", HEADERS, declarations(HEADERS).only(STRUCTS + FUNCTIONS))
+    return extension("forwarder._native", HEADERS, product())

@@ -46,7 +46,7 @@ class Declarations:
         pending = list(wanted)
         while pending:
             name = pending.pop()
-            needed = _structs_in(self.structs.get(name) or self.functions[name]) & self.structs.keys()
+            needed = structs_in(self.structs.get(name) or self.functions[name]) & self.structs.keys()
             pending += needed - wanted
             wanted |= needed
         return Declarations(
@@ -56,6 +56,10 @@ class Declarations:
             {name: struct for name, struct in self.structs.items() if name in wanted},
             {name: function for name, function in self.functions.items() if name in wanted},
         )
+
+    def constants(self) -> tuple[str, ...]:
+        """Everything that is an int in Python: macros and the names in enums."""
+        return (*self.integers, *(each.name for enum in self.enums for each in enum.values.enumerators))
 
     def cdef(self) -> str:
         """The declarations as cffi takes them. The C compiler finds the constants' values."""
@@ -70,10 +74,10 @@ class Declarations:
         )
 
 
-def _structs_in(node: c_ast.Node) -> set[str]:
+def structs_in(node: c_ast.Node) -> set[str]:
     """The names of structs that a node names, at any depth."""
     found = {node.name} if isinstance(node, c_ast.Struct) else set()
-    return found.union(*(_structs_in(child) for _, child in node.children()))
+    return found.union(*(structs_in(child) for _, child in node.children()))
 
 
 def _preprocess(code: str) -> str:
