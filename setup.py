@@ -1,70 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the extension; everything else is said in pyproject.toml.
+"""Builds the extension; everything else is said in pyproject.toml."""
 
-A source is compiled again only when it or a file that it includes has changed. The compiler lists these
-files beside each object (-MD). Objects stay in build/objects, in one folder for each set of compiler
-options, so that a sanitized build never takes the objects of a plain one.
-"""
-
-import copy
-import os
-import zlib
-from concurrent.futures import ThreadPoolExecutor
+import sys
 from pathlib import Path
 
-from setuptools import Extension, setup
-from setuptools.command.build_ext import build_ext
+from setuptools import setup
 
-OBJECTS = Path("build", "objects")
-
-
-def is_current(made: Path) -> bool:
-    """Is this object newer than every file that it was made from?"""
-    try:
-        rule = made.with_suffix(".d").read_text().replace("\\\n", " ")
-        made_from = rule.partition(":")[2].split()
-        return max(os.stat(path).st_mtime_ns for path in made_from) < made.stat().st_mtime_ns
-    except FileNotFoundError:
-        return False
-
-
-class BuildObjects(build_ext):
-    """build_ext, but only what has changed is compiled, and on all CPUs."""
-
-    def finalize_options(self) -> None:
-        super().finalize_options()
-        self.force = True  # is_current() decides.
-        self.build_temp = str(OBJECTS)
-
-    def build_extension(self, ext: Extension) -> None:
-        compiler = self.compiler
-        options = [*ext.extra_compile_args, "-MD"]
-        everything = [
-            compiler.compiler_so,
-            compiler.include_dirs,
-            ext.include_dirs,
-            ext.define_macros,
-            options,
-        ]
-        folder = str(OBJECTS / f"{zlib.crc32(repr(everything).encode()):08x}")
-
-        def compiled(source: str) -> str:
-            (made,) = compiler.object_filenames([source], output_dir=folder)
-            if not is_current(Path(made)):
-                compiler.compile(
-                    [source],
-                    output_dir=folder,
-                    macros=ext.define_macros,
-                    include_dirs=ext.include_dirs,
-                    extra_postargs=options,
-                )
-            return str(made)
-
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            objects = list(pool.map(compiled, ext.sources))
-        linked = copy.copy(ext)
-        linked.sources, linked.extra_objects = [], objects
-        super().build_extension(linked)
-
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from native.build_objects import BuildObjects
 
 setup(cffi_modules=["native/build_ffi.py:ffibuilder"], cmdclass={"build_ext": BuildObjects})

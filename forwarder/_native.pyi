@@ -1,6 +1,448 @@
 # SPDX-License-Identifier: Apache-2.0
-# cffi's module: its contents follow native/*.h, which the C compiler checks.
-from typing import Any
+# Made by `python -m native.stub` from the C headers: change those, and make it again.
+#
+# Only `ffi` and `lib` exist at run time. Import a type `if TYPE_CHECKING`.
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Generic, Literal, TypeVar, overload
 
-ffi: Any
-lib: Any
+from typing_extensions import Buffer
+
+_T = TypeVar("_T")
+_CDataT = TypeVar("_CDataT", bound=CData)
+
+class CData: ...
+
+class CBuffer:
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __len__(self) -> int: ...
+
+class Array(CData, Generic[_T]):
+    def __getitem__(self, index: int, /) -> _T: ...
+    def __setitem__(self, index: int, value: _T, /) -> None: ...
+    def __iter__(self) -> Iterator[_T]: ...
+    def __len__(self) -> int: ...
+
+# Fields that are arrays, and may be set as a whole.
+class _Chars:
+    def __get__(self, struct: CData, owner: type[CData]) -> Array[bytes]: ...
+    def __set__(self, struct: CData, value: bytes) -> None: ...
+
+class _Integers:
+    def __get__(self, struct: CData, owner: type[CData]) -> Array[int]: ...
+    def __set__(self, struct: CData, value: Sequence[int]) -> None: ...
+
+class ttf_worker(CData): ...
+
+class ttf_header(CData):
+    magic: int
+    abi_version: int
+    header_bytes: int
+    total_bytes: int
+    epoch: int
+    workers: int
+    ports: int
+    reserved: _Integers
+
+class ttf_counters(CData):
+    rx_packets: int
+    rx_bytes: int
+    rx_calls: int
+    rx_empty_calls: int
+    tx_packets: int
+    tx_bytes: int
+    tx_calls: int
+    generated_packets: int
+    copied_packets: int
+    kernel_drops: int
+    reserved: _Integers
+    drops: _Integers
+    rx_bursts: _Integers
+    reserved2: _Integers
+
+class ttf_worker_stats(CData):
+    heartbeat_ns: int
+    cpu_ns: int
+    busy_ns: int
+    running_ns: int
+    rounds: int
+    sleeps: int
+    doorbells: int
+    pool_empty_rounds: int
+    pool_free_frames: int
+    pool_frames: int
+    reserved: _Integers
+    orphans: ttf_counters
+    state: int
+    pid: int
+    cpu: int
+    restarts: int
+    lost_in_crash: int
+    started_ns: int
+    reaped_ns: int
+    ready_ns: int
+    reserved2: _Integers
+    retired: ttf_counters
+
+class ttf_device_counters(CData):
+    updated_ns: int
+    rx_packets: int
+    rx_bytes: int
+    rx_dropped: int
+    rx_errors: int
+    tx_packets: int
+    tx_bytes: int
+    tx_dropped: int
+    tx_errors: int
+    reserved: _Integers
+
+class ttf_port_stats(CData):
+    state: int
+    generation: int
+    queues: int
+    mtu: int
+    ifindex: int
+    peer: int
+    mac: _Integers
+    name: _Chars
+    driver: _Chars
+    netns: _Chars
+    note: _Chars
+    device: ttf_device_counters
+    io: _Chars
+    offloads: int
+    reserved32: int
+    reserved: _Integers
+
+class ttf_ring_stats(CData):
+    pushed: int
+    dropped: int
+    reserved: _Integers
+    popped: int
+    bad: int
+    reserved2: _Integers
+
+class ttf_instance_stats(CData):
+    name: _Chars
+    mode: _Chars
+    steering: _Chars
+    rx_mode: _Chars
+    state: int
+    pid: int
+    started_ns: int
+    started_unix_ns: int
+    heartbeat_ns: int
+    batch: int
+    ring_slots: int
+    boot_ns: int
+    reserved: _Integers
+
+class ttf_fdb_entry(CData):
+    key: int
+    seen_ns: int
+
+class ttf_fdb(CData):
+    ageing_ns: int
+    reserved: _Integers
+    entries: Array[Array[ttf_fdb_entry]]
+
+class ttf_pktgen_config(CData):
+    size: int
+    flows: int
+    rate: int
+    src_mac: _Integers
+    dst_mac: _Integers
+    src_ip: _Integers
+    dst_ip: _Integers
+
+class ttf_worker_config(CData):
+    id: int
+    batch: int
+    mode: int
+    steering: int
+    rx_mode: int
+    spin_ns: int
+    stats: CData
+    rings: CData
+    frames: CData
+    doorbells: CData
+
+class ttf_port_config(CData):
+    port_id: int
+    generation: int
+    queues: int
+    mtu: int
+    peer: int
+    fd: int
+    plain_fd: int
+    driver: int
+    header_bytes: int
+    offloads: int
+
+class ttf_discarded(CData):
+    packets: int
+    bytes: int
+    kernel_drops: int
+
+class turbotap_info(CData):
+    size: int
+    abi_version: int
+    features: int
+    max_burst: int
+    max_batch: int
+    max_frame: int
+    reserved: int
+
+class turbotap_attach(CData):
+    size: int
+    tun_fd: int
+    flags: int
+    vnet_hdr_size: int
+
+class Lib:
+    FDB_UNKNOWN: int
+    SOL_TURBOTAP: int
+    TTF_ABI_VERSION: int
+    TTF_BURST_BUCKETS: int
+    TTF_CACHE_LINE: int
+    TTF_DESC_FLOOD: int
+    TTF_DESC_OFFLOAD: int
+    TTF_DRIVER_PACKET: int
+    TTF_DRIVER_TAP: int
+    TTF_DRIVER_TURBOTAP_BURST: int
+    TTF_DRIVER_TURBOTAP_MMSG: int
+    TTF_DRIVER_URING: int
+    TTF_DROP_BAD_DESC: int
+    TTF_DROP_COUNT: int
+    TTF_DROP_HAIRPIN: int
+    TTF_DROP_LINK_DOWN: int
+    TTF_DROP_NO_FRAME: int
+    TTF_DROP_NO_PORT: int
+    TTF_DROP_OFFLOAD: int
+    TTF_DROP_OVERSIZE: int
+    TTF_DROP_RING_FULL: int
+    TTF_DROP_RUNT: int
+    TTF_DROP_RX_ONLY: int
+    TTF_DROP_SHUTDOWN: int
+    TTF_DROP_SLOTS: int
+    TTF_DROP_TX_ERROR: int
+    TTF_DROP_TX_FULL: int
+    TTF_FDB_BUCKETS: int
+    TTF_FDB_WAYS: int
+    TTF_FRAMES_OFFSET: int
+    TTF_FRAME_HEADROOM: int
+    TTF_FRAME_MAX_BYTES: int
+    TTF_FRAME_STRIDE: int
+    TTF_INSTANCE_BOOT: int
+    TTF_INSTANCE_DRAINING: int
+    TTF_INSTANCE_RUNNING: int
+    TTF_INSTANCE_STOPPED: int
+    TTF_LINE_PAIR: int
+    TTF_MAGIC_FRAMES: int
+    TTF_MAGIC_RINGS: int
+    TTF_MAGIC_STATS: int
+    TTF_MAX_BATCH: int
+    TTF_MAX_PORTS: int
+    TTF_MAX_WORKERS: int
+    TTF_MODE_BRIDGE: int
+    TTF_MODE_MACSWAP: int
+    TTF_MODE_RXONLY: int
+    TTF_MODE_TXONLY: int
+    TTF_MODE_XCONNECT: int
+    TTF_NAME_LEN: int
+    TTF_OFFLOAD_CSUM: int
+    TTF_OFFLOAD_TSO4: int
+    TTF_OFFLOAD_TSO6: int
+    TTF_OFFLOAD_TSO_ECN: int
+    TTF_OFFLOAD_USO4: int
+    TTF_OFFLOAD_USO6: int
+    TTF_PACKET_BLOCK_BYTES: int
+    TTF_PACKET_RESERVE_BYTES: int
+    TTF_PACKET_SLOTS: int
+    TTF_PACKET_SLOT_BYTES: int
+    TTF_PACKET_TX_SLOTS: int
+    TTF_PORT_DELETING: int
+    TTF_PORT_FREE: int
+    TTF_PORT_UP: int
+    TTF_RUN_ATTENTION: int
+    TTF_RUN_SLICE: int
+    TTF_RUN_STATE_DRAIN: int
+    TTF_RUN_STATE_RUN: int
+    TTF_RUN_STATE_STOP: int
+    TTF_RUN_STOPPED: int
+    TTF_RX_ADAPTIVE: int
+    TTF_RX_INTERRUPT: int
+    TTF_RX_POLLING: int
+    TTF_STEERING_FLOW: int
+    TTF_STEERING_QUEUE: int
+    TTF_VERDICT_DROP: int
+    TTF_VERDICT_FLOOD: int
+    TTF_VERDICT_PORT: int
+    TTF_VNET_HDR_BYTES: int
+    TTF_WORKER_BACKOFF: int
+    TTF_WORKER_DRAINING: int
+    TTF_WORKER_EXITED: int
+    TTF_WORKER_FAILED: int
+    TTF_WORKER_NONE: int
+    TTF_WORKER_READY: int
+    TTF_WORKER_STARTING: int
+    TUNGETSOCKFD: int
+    TURBOTAP_ABI_VERSION: int
+    TURBOTAP_ATTACH: int
+    TURBOTAP_ATTACH_BATCH: int
+    TURBOTAP_ATTACH_CLOEXEC: int
+    TURBOTAP_ATTACH_NONBLOCK: int
+    TURBOTAP_BURST: int
+    TURBOTAP_DEVICE: CData
+    TURBOTAP_FEATURE_BATCH: int
+    TURBOTAP_FEATURE_BURST: int
+    TURBOTAP_GET_INFO: int
+    TURBOTAP_IOC_MAGIC: int
+    TURBOTAP_LENGTHS: int
+    def ttf_stats_bytes(self, workers: int, ports: int, /) -> int: ...
+    def ttf_rings_bytes(self, workers: int, slots: int, /) -> int: ...
+    def ttf_frames_bytes(self, frames: int, /) -> int: ...
+    def ttf_stats_init(self, base: CData, workers: int, ports: int, epoch: int, /) -> None: ...
+    def ttf_rings_init(
+        self, base: CData, workers: int, slots: int, start: int, ageing_ns: int, epoch: int, /
+    ) -> None: ...
+    def ttf_frames_init(self, base: CData, frames: int, epoch: int, /) -> None: ...
+    def ttf_header_check(self, base: CData, bytes: int, magic: int, /) -> int: ...
+    def ttf_stats_instance(self, base: CData, /) -> ttf_instance_stats: ...
+    def ttf_stats_worker(self, base: CData, worker: int, /) -> ttf_worker_stats: ...
+    def ttf_stats_port(self, base: CData, port: int, /) -> ttf_port_stats: ...
+    def ttf_stats_queue(self, base: CData, port: int, worker: int, /) -> ttf_counters: ...
+    def ttf_stats_ring(self, base: CData, from_: int, to: int, /) -> ttf_ring_stats: ...
+    def ttf_rings_fdb(self, base: CData, /) -> ttf_fdb: ...
+    def ttf_drop_name(self, reason: int, /) -> CData: ...
+    def ttf_fdb_flush(self, fdb: ttf_fdb, port: int, /) -> int: ...
+    def ttf_worker_new(self, config: ttf_worker_config, /) -> ttf_worker: ...
+    def ttf_worker_free(self, worker: ttf_worker, /) -> None: ...
+    def ttf_worker_attach(self, worker: ttf_worker, config: ttf_port_config, /) -> int: ...
+    def ttf_worker_set_peer(self, worker: ttf_worker, slot: int, peer: int, /) -> int: ...
+    def ttf_worker_pktgen(self, worker: ttf_worker, slot: int, config: ttf_pktgen_config, /) -> int: ...
+    def ttf_worker_detach(self, worker: ttf_worker, slot: int, /) -> int: ...
+    def ttf_worker_queue_error(self, worker: ttf_worker, slot: int, /) -> int: ...
+    def ttf_worker_run(self, worker: ttf_worker, slice_ns: int, attention: int, /) -> int: ...
+    def ttf_worker_attention(self, worker: ttf_worker, /) -> int: ...
+    def ttf_recover_worker(self, stats: CData, rings: CData, worker: int, /) -> int: ...
+    def ttf_retire_port(self, stats: CData, port: int, /) -> None: ...
+    def ttf_run_state_set(self, rings: CData, worker: int, run_state: int, /) -> None: ...
+    def ttf_run_state_seen(self, rings: CData, worker: int, /) -> int: ...
+    def ttf_run_state_attention(self, rings: CData, worker: int, /) -> None: ...
+    def ttf_run_state_reset(self, rings: CData, worker: int, /) -> None: ...
+    def ttf_rings_waiting(self, rings: CData, /) -> int: ...
+    def ttf_drop_privileges(self, uid: int, gid: int, /) -> int: ...
+    def ttf_die_with_parent(self, /) -> int: ...
+    def ttf_uring_probe(self, /) -> int: ...
+    def ttf_packet_discard(self, fd: int, limit: int, discarded: ttf_discarded, /) -> int: ...
+
+class FFI:
+    NULL: CData
+    errno: int
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_header *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_header: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_counters *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_counters: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_worker_stats *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_worker_stats: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_device_counters *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_device_counters: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_port_stats *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_port_stats: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_ring_stats *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_ring_stats: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_instance_stats *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_instance_stats: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_fdb_entry *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_fdb_entry: ...
+    @overload
+    def new(self, cdecl: Literal["struct ttf_fdb *"], init: Mapping[str, object] = ..., /) -> ttf_fdb: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_pktgen_config *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_pktgen_config: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_worker_config *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_worker_config: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_port_config *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_port_config: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_discarded *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_discarded: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct turbotap_info *"], init: Mapping[str, object] = ..., /
+    ) -> turbotap_info: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct turbotap_attach *"], init: Mapping[str, object] = ..., /
+    ) -> turbotap_attach: ...
+    @overload
+    def new(self, cdecl: Literal["int[]"], init: Sequence[int], /) -> Array[int]: ...
+    @overload
+    def new(self, cdecl: Literal["void *[]"], init: Sequence[CData], /) -> Array[CData]: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_header *"], source: CData, /) -> ttf_header: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_counters *"], source: CData, /) -> ttf_counters: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_worker_stats *"], source: CData, /) -> ttf_worker_stats: ...
+    @overload
+    def cast(
+        self, cdecl: Literal["struct ttf_device_counters *"], source: CData, /
+    ) -> ttf_device_counters: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_port_stats *"], source: CData, /) -> ttf_port_stats: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_ring_stats *"], source: CData, /) -> ttf_ring_stats: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_instance_stats *"], source: CData, /) -> ttf_instance_stats: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_fdb_entry *"], source: CData, /) -> ttf_fdb_entry: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_fdb *"], source: CData, /) -> ttf_fdb: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_pktgen_config *"], source: CData, /) -> ttf_pktgen_config: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_worker_config *"], source: CData, /) -> ttf_worker_config: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_port_config *"], source: CData, /) -> ttf_port_config: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_discarded *"], source: CData, /) -> ttf_discarded: ...
+    @overload
+    def cast(self, cdecl: Literal["struct turbotap_info *"], source: CData, /) -> turbotap_info: ...
+    @overload
+    def cast(self, cdecl: Literal["struct turbotap_attach *"], source: CData, /) -> turbotap_attach: ...
+    @overload
+    def cast(self, cdecl: Literal["void *"], source: CData, /) -> CData: ...
+    def addressof(self, cdata: _CDataT, /) -> _CDataT: ...
+    def buffer(self, cdata: CData, /) -> CBuffer: ...
+    def from_buffer(self, python_buffer: Buffer, require_writable: bool = False) -> CData: ...
+    def memmove(self, dest: CData | Buffer, src: CData | Buffer, n: int) -> None: ...
+    def offsetof(self, cdecl: str, field: str, /) -> int: ...
+    def release(self, cdata: CData, /) -> None: ...
+    def sizeof(self, cdecl: str | CData, /) -> int: ...
+    def string(self, cdata: CData, /) -> bytes: ...
+
+ffi: FFI
+lib: Lib

@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build the extension module forwarder._native from native/*.c, in cffi's API mode.
+"""What the extension forwarder._native is made of: every C file of native/, and what Python sees of them.
 
-Called by setup.py through cffi_modules. The declarations that Python sees are taken from the C headers
-themselves, turbotap.ko's among them, so that there is one copy of every struct, prototype and constant; the C
-compiler checks them again.
+cffi writes a C file that wraps what is declared, and setup.py has it compiled together with native/*.c. The
+declarations are read from the C headers, turbotap.ko's among them, so that there is one copy of every struct,
+prototype and constant, and the C compiler checks that one. When they change, `python -m native.stub` writes
+the type stub again.
 
 Environment: TTFWD_SANITIZE (for example "address,undefined") builds with these sanitizers;
 TTFWD_WERROR=1 makes warnings errors.
 """
 
 import os
-import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from cffi import FFI
 
-HERE = Path(__file__).resolve().parent
+from native.declarations import Declarations, read
+
+NATIVE = Path(__file__).resolve().parent
+
+# A header comes after those that it includes.
 HEADERS = (
     "abi.h",
     "layout.h",
+    "fdb.h",
     "forward.h",
     "pktgen.h",
     "worker.h",
@@ -29,66 +35,55 @@ HEADERS = (
     "packet_ring.h",
     "../kmod/uapi/turbotap.h",
 )
-# What the kernel's headers call its integers.
-KERNEL_TYPES = "typedef uint32_t __u32; typedef int32_t __s32; typedef uint64_t __u64;"
-# Static inline functions, declared here because their bodies stand in the headers. Python needs them only
-# to test them one operation at a time.
-INLINE = """
-struct pool { uint8_t *base; uint32_t frames; uint32_t free; uint32_t *stack; ...; };
-int ttf_pool_init(struct pool *pool, void *segment, int owner);
-void ttf_pool_exit(struct pool *pool);
-int ttf_pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count);
-uint8_t *pool_eth(const struct pool *pool, uint32_t frame);
-uint32_t pool_peek(const struct pool *pool, uint32_t i);
-void pool_take(struct pool *pool, uint32_t count);
-void pool_put(struct pool *pool, uint32_t frame);
 
-void ring_init(struct ttf_ring *ring, uint32_t slots, uint32_t start);
-uint32_t ring_free(const struct ttf_ring *ring, uint32_t pending);
-struct ttf_desc *ring_slot(struct ttf_ring *ring, uint32_t pending);
-void ring_publish(struct ttf_ring *ring, uint32_t count);
-uint32_t ring_completed(const struct ttf_ring *ring);
-uint32_t ring_reclaimed_frame(struct ttf_ring *ring, uint32_t i);
-void ring_reclaim(struct ttf_ring *ring, uint32_t count);
-uint32_t ring_waiting(const struct ttf_ring *ring);
-uint32_t ring_peek(struct ttf_ring *ring, uint32_t max);
-const struct ttf_desc *ring_at(struct ttf_ring *ring, uint32_t i);
-void ring_complete(struct ttf_ring *ring);
-uint32_t ring_abandon(struct ttf_ring *ring);
-
-uint32_t ttf_flow_hash(const uint8_t *eth, uint32_t length);
-void ttf_fdb_learn(struct ttf_fdb *fdb, const uint8_t *mac, uint32_t port, uint64_t now_ns);
-int ttf_fdb_lookup(const struct ttf_fdb *fdb, const uint8_t *mac, uint64_t now_ns);
-uint32_t ttf_fdb_flush(struct ttf_fdb *fdb, uint32_t port);
-struct offload_request { uint32_t wants; uint32_t headers; ...; };
-int ttf_vnet_hdr_parse(const uint8_t *eth, uint32_t length, struct offload_request *request);
-int ttf_vnet_hdr_oversize(const struct offload_request *request, const uint8_t *eth, uint32_t length,
-    uint32_t mtu);
-void ttf_vnet_hdr_complete(const struct offload_request *request, uint8_t *eth, uint32_t length);
-uint32_t ttf_gso_packets(const struct offload_request *request, uint32_t length);
-uint32_t ttf_gso_packet(const struct offload_request *request, const uint8_t *eth, uint32_t length,
-    uint32_t index, uint8_t *packet);
-"""
-
-
-def declarations(header: str) -> str:
-    """The part of a C header that cffi's parser takes: structs, enums, prototypes, simple constants."""
-    code = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
-    code = re.sub(r"static_assert\s*\(.*?\);", "", code, flags=re.DOTALL)
-    lines = []
-    for line in code.splitlines():
-        constant = re.fullmatch(r"#define (\w+)\s+(0x[0-9a-fA-F]+|\d+)[uUlL]*\s*", line)
-        ioctl = re.fullmatch(r"#define (\w+)\s+_IO[RW]+\(.*\)\s*", line)
-        text = re.fullmatch(r'#define (\w+)\s+"[^"]*"\s*', line)
-        if constant:
-            lines.append(f"#define {constant[1]} {constant[2]}")
-        elif ioctl:
-            lines.append(f"#define {ioctl[1]} ...")
-        elif text:
-            lines.append(f"static const char *const {text[1]};")
-        elif not line.startswith("#"):
-            lines.append(line)
-    return "\n".join(lines)
+# The structs that forwarder/ makes, and the functions that it calls. The structs that these need come with
+# them, and so does every constant. Tests that use more have an extension of their own.
+STRUCTS = (
+    "ttf_discarded",
+    "ttf_header",
+    "ttf_pktgen_config",
+    "ttf_port_config",
+    "ttf_worker_config",
+    "turbotap_attach",
+    "turbotap_info",
+)
+FUNCTIONS = (
+    "ttf_die_with_parent",
+    "ttf_drop_name",
+    "ttf_drop_privileges",
+    "ttf_fdb_flush",
+    "ttf_frames_bytes",
+    "ttf_frames_init",
+    "ttf_header_check",
+    "ttf_packet_discard",
+    "ttf_recover_worker",
+    "ttf_retire_port",
+    "ttf_rings_bytes",
+    "ttf_rings_fdb",
+    "ttf_rings_init",
+    "ttf_rings_waiting",
+    "ttf_run_state_attention",
+    "ttf_run_state_reset",
+    "ttf_run_state_seen",
+    "ttf_run_state_set",
+    "ttf_stats_bytes",
+    "ttf_stats_init",
+    "ttf_stats_instance",
+    "ttf_stats_port",
+    "ttf_stats_queue",
+    "ttf_stats_ring",
+    "ttf_stats_worker",
+    "ttf_uring_probe",
+    "ttf_worker_attach",
+    "ttf_worker_attention",
+    "ttf_worker_detach",
+    "ttf_worker_free",
+    "ttf_worker_new",
+    "ttf_worker_pktgen",
+    "ttf_worker_queue_error",
+    "ttf_worker_run",
+    "ttf_worker_set_peer",
+)
 
 
 def sanitizer_flags() -> list[str]:
@@ -102,20 +97,29 @@ def build_flags() -> list[str]:
     return ["-std=gnu11", "-O2", "-g", "-D_GNU_SOURCE", *warnings, *sanitizer_flags()]
 
 
-ffibuilder = FFI()
-ffibuilder.cdef(KERNEL_TYPES)
-for name in HEADERS:
-    ffibuilder.cdef(declarations((HERE / name).read_text()))
-ffibuilder.cdef(INLINE)
-ffibuilder.set_source(
-    "forwarder._native",
-    "\n".join(
-        f'#include "{name}"'
-        for name in (*HEADERS, "pool.h", "ring.h", "flow_hash.h", "fdb.h", "vnet_hdr.h", "gso.h")
-    ),
-    sources=sorted(f"native/{path.name}" for path in HERE.glob("*.c")),
-    include_dirs=["native"],
-    extra_compile_args=build_flags(),
-    libraries=["uring"],
-    extra_link_args=sanitizer_flags(),
-)
+def declarations(headers: Iterable[str]) -> Declarations:
+    return read(NATIVE / name for name in headers)
+
+
+def extension(module: str, headers: Iterable[str], declared: Declarations) -> FFI:
+    """All of the datapath as an extension that shows Python what is `declared`. Built in the tree's root."""
+    builder = FFI()
+    builder.cdef(declared.cdef())
+    builder.set_source(
+        module,
+        "\n".join(f'#include "{name}"' for name in headers),
+        sources=sorted(f"native/{path.name}" for path in NATIVE.glob("*.c")),
+        include_dirs=["native"],
+        extra_compile_args=build_flags(),
+        libraries=["uring"],
+        extra_link_args=sanitizer_flags(),
+    )
+    return builder
+
+
+def product() -> Declarations:
+    return declarations(HEADERS).only(STRUCTS + FUNCTIONS)
+
+
+def ffibuilder() -> FFI:
+    return extension("forwarder._native", HEADERS, product())

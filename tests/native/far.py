@@ -18,7 +18,7 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from forwarder.devices import netns, packet
-from forwarder.native import lib
+from tests.native.ext import lib
 from tests.native.harness import Instance
 from tests.offloads import VNET_HDR_BYTES, vnet_header
 

@@ -19,19 +19,16 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from forwarder.devices import uring
-from forwarder.native import check, ffi, lib
+from forwarder.native import check
 from tests.conftest import missing
+from tests.native.ext import ffi, lib
 from tests.offloads import VNET_HDR_BYTES, vnet_header
-
-ROOT = Path(__file__).resolve().parents[2]
-NATIVE = ROOT / "native"
 
 EPOCH = 0x5EED
 EVERY_OFFLOAD = 0x6F  # TTF_OFFLOAD_ bits

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the C programs beside it against native/, and runs them. Used by the stress and race tests."""
+"""Compiles the C programs beside it against native/, and runs them without a sanitizer's preloaded code."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.conftest import missing
-from tests.native.harness import NATIVE
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+NATIVE = ROOT / "native"
 CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-pthread", "-Wall", "-Wextra", "-Werror")
 
 DATAPATH = tuple(sorted(path.name for path in NATIVE.glob("*.c")))
@@ -39,6 +40,7 @@ def build(program: str, sources: Sequence[str], into: Path, *flags: str) -> Path
 
 
 def run(command: Sequence[str | Path], timeout_s: float, **env: str) -> subprocess.CompletedProcess[str]:
+    """In the root of the tree."""
     return subprocess.run(
-        command, env={**environment(), **env}, capture_output=True, text=True, timeout=timeout_s
+        command, cwd=ROOT, env={**environment(), **env}, capture_output=True, text=True, timeout=timeout_s
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from forwarder.native import lib
 from tests.native import programs
 from tests.native.conftest import MakeInstance
+from tests.native.ext import lib
 from tests.native.harness import frame
 
 

@@ -26,7 +26,7 @@ from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.layers.sctp import SCTP
 from scapy.packet import Packet, Raw
 
-from forwarder.native import ffi, lib
+from tests.native.ext import ffi, lib
 from tests.native.harness import MODES, UNHURRIED, exact, mac
 from tests.offloads import VNET_HDR_BYTES, left_to_the_device, vnet_header
 

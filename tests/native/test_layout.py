@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forwarder.native import ffi, lib
+from tests.native.ext import ffi, lib
 from tests.native.harness import EPOCH, Segment, frames_segment, rings_segment, stats_segment
 
 KINDS: dict[str, tuple[Callable[[], Segment], int]] = {

@@ -12,8 +12,8 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
 
-from forwarder.native import ffi, lib
 from tests.native.conftest import MakeInstance
+from tests.native.ext import ffi, lib
 from tests.native.harness import DRIVERS, FRAME_MAX_BYTES, MMSG, MS, RW, URING, frame, mac
 from tests.offloads import VNET_HDR_BYTES
 

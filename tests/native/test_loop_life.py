@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from forwarder.native import ffi, lib
 from tests.native.conftest import MakeInstance
+from tests.native.ext import ffi, lib
 from tests.native.harness import EPOCH, MS, Instance, Port, frame, frames_segment, mac, udp_frame
 
 RUN, DRAIN, STOP = lib.TTF_RUN_STATE_RUN, lib.TTF_RUN_STATE_DRAIN, lib.TTF_RUN_STATE_STOP

@@ -9,8 +9,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from forwarder.native import lib
 from tests.native.conftest import MakeInstance
+from tests.native.ext import lib
 from tests.native.harness import DRIVERS, MMSG, NO_OFFLOAD, RW, URING, drain, frame
 from tests.offloads import GOOD, MALFORMED, VNET_HDR_BYTES, cut, left_to_the_device, segment, vnet_header
 

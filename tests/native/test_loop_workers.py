@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from forwarder.native import lib
 from tests.native.conftest import MakeInstance
+from tests.native.ext import lib
 from tests.native.harness import (
     FRAME_MAX_BYTES,
     MS,

@@ -14,8 +14,8 @@ import struct
 
 import pytest
 
-from forwarder.native import lib
 from tests.native.conftest import MakeInstance
+from tests.native.ext import lib
 from tests.native.far import Far, packet_pair
 from tests.native.harness import MS, Instance, Port, frame
 from tests.offloads import GSO_TCPV4, NEEDS_CSUM, VNET_HDR_BYTES, vnet_header

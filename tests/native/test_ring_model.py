@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from forwarder.native import ffi, lib
+from tests.native.ext import ffi, lib
 from tests.native.harness import Segment, frames_segment
 
 WORD = 2**32

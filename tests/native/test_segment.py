@@ -15,7 +15,7 @@ from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.layers.sctp import SCTP, SCTPChunkData
 from scapy.packet import Packet, Raw
 
-from forwarder.native import ffi, lib
+from tests.native.ext import ffi, lib
 from tests.native.harness import UNHURRIED, exact
 from tests.offloads import (
     CWR,

@@ -158,7 +158,7 @@ def node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_a_module_tells_its_version_and_features(monkeypatch: pytest.MonkeyPatch, node: Path) -> None:
     def answer(fd: int, request: int, data: Any) -> int:
         assert request == lib.TURBOTAP_GET_INFO
-        info = ffi.from_buffer("struct turbotap_info *", data)
+        info = ffi.cast("struct turbotap_info *", ffi.from_buffer(data))
         assert info.size == ffi.sizeof("struct turbotap_info")
         info.abi_version, info.features = 3, lib.TURBOTAP_FEATURE_BURST
         return 0
