@@ -28,7 +28,7 @@ from hypothesis import settings
 from forwarder.devices import uring
 from forwarder.native import check, ffi, lib
 from tests.conftest import missing
-from tests.offloads import VNET_HDR_BYTES, vnet_header
+from tests.support.offloads import VNET_HDR_BYTES, vnet_header
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "native"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import missing
-from tests.drivers import port_keys
 from tests.process.topology import Pair, quiet_namespace
+from tests.support.drivers import port_keys
 
 Recorder = Callable[[str, object], None]
 
