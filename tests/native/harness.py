@@ -25,9 +25,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from forwarder.devices import uring
 from forwarder.native import check, ffi, lib
-from tests.conftest import missing
+from tests.support.drivers import require_uring
 from tests.support.offloads import VNET_HDR_BYTES, vnet_header
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -305,8 +304,8 @@ class Instance:
         plain: socket.socket | None = None,
     ) -> Port:
         """By default a port with an offload header takes every offload. `sockets`: queues of its own."""
-        if io == lib.TTF_DRIVER_URING and uring.missing():
-            missing("io_uring")
+        if io == lib.TTF_DRIVER_URING:
+            require_uring()
         if offloads is None:
             offloads = EVERY_OFFLOAD if header_bytes else 0
         port = Port(

@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.conftest import missing
 from tests.native.harness import NATIVE
+from tests.support.capabilities import missing
 
 HERE = Path(__file__).resolve().parent
 CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-pthread", "-Wall", "-Wextra", "-Werror")

@@ -221,7 +221,7 @@ def _delete_namespace(name: str) -> None:
 
 @contextmanager
 def lab(*drivers: str, mtus: Sequence[int] = (), ipv6: bool = False) -> Iterator[Lab]:
-    """One side and one port for each driver named (tests.support.drivers). `mtus`: of the ports, 1500 each."""
+    """One side and one port for each driver named (tests.support.drivers). `mtus`: the ports', or 1500."""
     sides: list[Side] = []
     ports: list[Mapping[str, object]] = []
     with ExitStack() as stack:

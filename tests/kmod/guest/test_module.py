@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing
+from tests.support.capabilities import missing
 
 # Exit status of a case that the kernel has no means for; see harness.h.
 STATUS_MISSING = 4
