@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a skipped test means, for every test below this folder.
 
-A test that can't run here says what it lacks: `missing("network namespaces")`. With TTFWD_CI set, a
-skip fails the run, as a machine that stopped offering something would otherwise look like a pass.
+A test that can't run here says what it lacks (tests/support/capabilities.py). With TTFWD_CI set, a skip
+fails the run, as a machine that stopped offering something would otherwise look like a pass.
 Each test also gets the marker of its folder, so that `pytest -m "not netns"` works.
 """
 
@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
+
+from tests.support.capabilities import REASON
 
 # Capabilities that continuous integration may lack. Each entry needs a comment that says why.
 ALLOWED_MISSING: frozenset[str] = frozenset()
@@ -21,13 +22,7 @@ if not os.environ.get("TTFWD_GUEST"):
     # failure, and there these tests run.
     ALLOWED_MISSING |= {"turbotap.ko"}
 
-_REASON = "missing capability: "
 _HERE = Path(__file__).parent
-
-
-def missing(capability: str) -> NoReturn:
-    """Skip the running test, naming what it needs and this machine doesn't have."""
-    pytest.skip(_REASON + capability, allow_module_level=True)
 
 
 class _NoSkips:
@@ -40,7 +35,7 @@ class _NoSkips:
         if not report.skipped or hasattr(report, "wasxfail"):
             return
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        capability = reason.removeprefix("Skipped: ").removeprefix(_REASON)
+        capability = reason.removeprefix("Skipped: ").removeprefix(REASON)
         if capability not in ALLOWED_MISSING:
             self.skipped.append(f"{report.nodeid}: {reason}")
 

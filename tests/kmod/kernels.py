@@ -14,7 +14,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import missing
+from tests.support.capabilities import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "kmod"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing
 from tests.kmod.kernels import BUILT, MODULE, ROOT, SERIES, Kernel, make, of_series
+from tests.support.capabilities import missing
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -21,9 +21,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import missing
 from tests.kmod.kernel_log import faults
 from tests.kmod.kernels import ROOT, Kernel
+from tests.support.capabilities import missing
 
 _VNG = Path(sys.executable).with_name("vng")
 

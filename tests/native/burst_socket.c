@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver for burst messages (turbotap_burst.c) on a socket that takes them: this program has sendmsg() and
- * recvmsg() of its own, which do as kmod/uapi/turbotap.h says, frame by frame over a list in memory. So what
- * is tested without the module is all that the driver makes of the kernel's answers.
+ * The driver for burst messages (turbotap_burst.c) on a socket that takes them: this program has sendmsg()
+ * and recvmsg() of its own, which do as kmod/uapi/turbotap.h says, frame by frame over a list in memory. So
+ * what is tested without the module is all that the driver makes of the kernel's answers.
  *
  * Prints "ok" and ends with 0, or names the check that failed. Started by test_burst.py.
  */

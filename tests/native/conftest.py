@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conftest import missing
 from tests.native.far import Far
 from tests.native.harness import Instance
+from tests.support.capabilities import require_root
 
 MakeInstance = Callable[..., Instance]
 
@@ -35,7 +34,6 @@ def instance() -> Iterator[MakeInstance]:
 
 @pytest.fixture
 def far() -> Iterator[Far]:
-    if os.geteuid() != 0:
-        missing("network namespaces")
+    require_root()
     with Far.made() as far:
         yield far

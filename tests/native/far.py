@@ -20,7 +20,7 @@ from pyroute2 import IPRoute
 from forwarder.devices import netns, packet
 from tests.native.ext import lib
 from tests.native.harness import Instance
-from tests.offloads import VNET_HDR_BYTES, vnet_header
+from tests.support.offloads import VNET_HDR_BYTES, vnet_header
 
 _SOL_PACKET, _PACKET_VNET_HDR = 263, 15
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33

@@ -24,11 +24,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from forwarder.devices import uring
 from forwarder.native import check
-from tests.conftest import missing
 from tests.native.ext import ffi, lib
-from tests.offloads import VNET_HDR_BYTES, vnet_header
+from tests.support.drivers import require_uring
+from tests.support.offloads import VNET_HDR_BYTES, vnet_header
 
 EPOCH = 0x5EED
 EVERY_OFFLOAD = 0x6F  # TTF_OFFLOAD_ bits
@@ -302,8 +301,8 @@ class Instance:
         plain: socket.socket | None = None,
     ) -> Port:
         """By default a port with an offload header takes every offload. `sockets`: queues of its own."""
-        if io == lib.TTF_DRIVER_URING and uring.missing():
-            missing("io_uring")
+        if io == lib.TTF_DRIVER_URING:
+            require_uring()
         if offloads is None:
             offloads = EVERY_OFFLOAD if header_bytes else 0
         port = Port(

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.conftest import missing
+from tests.support.capabilities import missing
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

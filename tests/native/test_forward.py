@@ -28,7 +28,7 @@ from scapy.packet import Packet, Raw
 
 from tests.native.ext import ffi, lib
 from tests.native.harness import MODES, UNHURRIED, exact, mac
-from tests.offloads import VNET_HDR_BYTES, left_to_the_device, vnet_header
+from tests.support.offloads import VNET_HDR_BYTES, left_to_the_device, vnet_header
 
 SECOND_NS = 10**9
 AGEING_NS = 300 * SECOND_NS

@@ -15,7 +15,7 @@ from scapy.packet import Raw
 from tests.native.conftest import MakeInstance
 from tests.native.ext import ffi, lib
 from tests.native.harness import DRIVERS, FRAME_MAX_BYTES, MMSG, MS, RW, URING, frame, mac
-from tests.offloads import VNET_HDR_BYTES
+from tests.support.offloads import VNET_HDR_BYTES
 
 
 @DRIVERS

@@ -12,7 +12,15 @@ from scapy.packet import Packet, Raw
 from tests.native.conftest import MakeInstance
 from tests.native.ext import lib
 from tests.native.harness import DRIVERS, MMSG, NO_OFFLOAD, RW, URING, drain, frame
-from tests.offloads import GOOD, MALFORMED, VNET_HDR_BYTES, cut, left_to_the_device, segment, vnet_header
+from tests.support.offloads import (
+    GOOD,
+    MALFORMED,
+    VNET_HDR_BYTES,
+    cut,
+    left_to_the_device,
+    segment,
+    vnet_header,
+)
 
 
 def tcp_packet(payload: bytes = b"odd") -> Packet:

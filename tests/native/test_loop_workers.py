@@ -21,7 +21,7 @@ from tests.native.harness import (
     mac,
     udp_frame,
 )
-from tests.offloads import VNET_HDR_BYTES
+from tests.support.offloads import VNET_HDR_BYTES
 
 STARTS = pytest.mark.parametrize("start", [0, 2**32 - 3], ids=["start0", "wrap"])
 

@@ -18,7 +18,7 @@ from tests.native.conftest import MakeInstance
 from tests.native.ext import lib
 from tests.native.far import Far, packet_pair
 from tests.native.harness import MS, Instance, Port, frame
-from tests.offloads import GSO_TCPV4, NEEDS_CSUM, VNET_HDR_BYTES, vnet_header
+from tests.support.offloads import GSO_TCPV4, NEEDS_CSUM, VNET_HDR_BYTES, vnet_header
 
 SLOTS, SLOT_BYTES = int(lib.TTF_PACKET_SLOTS), int(lib.TTF_PACKET_SLOT_BYTES)
 BATCH = 64

@@ -16,7 +16,7 @@ from tests.native.conftest import MakeInstance
 from tests.native.ext import lib
 from tests.native.far import Far, packet_pair
 from tests.native.harness import Instance, frame
-from tests.offloads import DATA_VALID, NEEDS_CSUM, VNET_HDR_BYTES, vnet_header
+from tests.support.offloads import DATA_VALID, NEEDS_CSUM, VNET_HDR_BYTES, vnet_header
 
 SLOTS, SLOT_BYTES = int(lib.TTF_PACKET_TX_SLOTS), int(lib.TTF_PACKET_SLOT_BYTES)
 BATCH = 8

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from forwarder.native import lib
-from tests.conftest import missing
+from tests.support.capabilities import require_root
 
 NOBODY = 65534
 
@@ -38,8 +38,7 @@ def test_no_capability_is_left_nor_can_be_gained() -> None:
 
 
 def test_root_becomes_nobody() -> None:
-    if os.geteuid() != 0:
-        missing("root")
+    require_root()
     status = status_after_drop()
     assert status["Uid"].split() == status["Gid"].split() == [str(NOBODY)] * 4
     assert status["Groups"].strip() == ""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing
 from tests.native import programs
+from tests.support.capabilities import missing
 
 FLAGS = ("-fsanitize=thread", "-O1")
 TIMEOUT_S = 100

@@ -17,7 +17,7 @@ from scapy.packet import Packet, Raw
 
 from tests.native.ext import ffi, lib
 from tests.native.harness import UNHURRIED, exact
-from tests.offloads import (
+from tests.support.offloads import (
     CWR,
     GOOD,
     GSO_ECN,

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from forwarder.devices import uring
-from tests.conftest import missing
 from tests.native import programs
+from tests.support.drivers import require_uring
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ def loop_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_no_wakeup_is_lost(loop_program: Path, rx_mode: str, io: str, packets: int) -> None:
     """Slices last an hour: a packet whose wake-up was lost would hang the program."""
-    if io == "uring" and uring.missing():
-        missing("io_uring")
+    if io == "uring":
+        require_uring()
     done = programs.run([loop_program, rx_mode, io, str(packets), "2"], timeout_s=100)
     assert (done.returncode, done.stdout) == (0, f"ok {packets}\n"), done.stdout + done.stderr

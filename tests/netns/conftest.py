@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing
-from tests.instance import ip
+from tests.support.capabilities import missing, require_root, require_tun
+from tests.support.instance import ip
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWNET = 0x40000000
@@ -35,10 +35,8 @@ def _call(result: int) -> None:
 
 @pytest.fixture(scope="package", autouse=True)
 def private_host() -> Iterator[None]:
-    if os.geteuid() != 0:
-        missing("root")
-    if not Path("/dev/net/tun").exists():
-        missing("/dev/net/tun")
+    require_root()
+    require_tun()
     libc = ctypes.CDLL(None, use_errno=True)
     Path("/run/netns").mkdir(exist_ok=True)
     homes = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in ("net", "mnt")]

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from forwarder.devices import uring
-from tests.conftest import missing
-from tests.drivers import TURBOTAP, URING
-from tests.instance import instance, ip, run, start_fails
 from tests.netns.frames import flow_frames
 from tests.netns.test_drops import stop_worker_and_flood
 from tests.netns.topology import assert_same, lab
+from tests.support.capabilities import missing
+from tests.support.drivers import TURBOTAP, URING
+from tests.support.instance import instance, ip, run, start_fails
 
 NODE = "/dev/net/turbotap"
 BURST_FRAMES = 64

@@ -17,11 +17,11 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 
 from forwarder.native import lib
-from tests.drivers import BATCHED, PLAIN
-from tests.instance import Instance, instance, ip
 from tests.netns.frames import flow_frames, padded
 from tests.netns.test_modes import offered
 from tests.netns.topology import TIMEOUT_S, Side, assert_same, lab
+from tests.support.drivers import BATCHED, PLAIN
+from tests.support.instance import Instance, instance, ip
 
 COUNT = 50
 

@@ -16,10 +16,10 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from forwarder.stats.snapshot import Snapshot
-from tests.drivers import BATCHED, PLAIN, TURBOTAP, URING
-from tests.instance import Instance, instance
 from tests.netns.frames import flow_frames, of_every_kind
 from tests.netns.topology import Capture, Side, assert_same, lab
+from tests.support.drivers import BATCHED, PLAIN, TURBOTAP, URING
+from tests.support.instance import Instance, instance
 
 FLOWS = 12
 ROUNDS = 3

@@ -26,12 +26,12 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
 from forwarder.stats.snapshot import Snapshot
-from tests.drivers import OFF, WITH_AND_WITHOUT_OFFLOAD
-from tests.instance import Instance, instance, ip, unique
 from tests.netns import transfer
 from tests.netns.frames import A, B, flow_frames
 from tests.netns.topology import TIMEOUT_S, Capture, Side, lab
-from tests.offloads import NEEDS_CSUM, VNET_HDR_BYTES, cut, left_to_the_device, segment
+from tests.support.drivers import OFF, WITH_AND_WITHOUT_OFFLOAD
+from tests.support.instance import Instance, instance, ip, unique
+from tests.support.offloads import NEEDS_CSUM, VNET_HDR_BYTES, cut, left_to_the_device, segment
 
 PAIRS = [
     *product(WITH_AND_WITHOUT_OFFLOAD, repeat=2),

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.drivers import BATCHED, PLAIN
-from tests.instance import TIME_FACTOR, Instance, instance
 from tests.netns.test_applications import iperf3_tcp, ping
 from tests.netns.topology import lab
+from tests.support.drivers import BATCHED, PLAIN
+from tests.support.instance import TIME_FACTOR, Instance, instance
 
 IDLE_S = 5.0
 IDLE_PERCENT = 1.0 * TIME_FACTOR

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 import pytest
 
 from forwarder.stats.snapshot import Snapshot
-from tests.drivers import PLAIN
-from tests.instance import Instance, instance
 from tests.netns.frames import flow_frames, fragments
 from tests.netns.test_modes import assert_devices_agree
 from tests.netns.topology import Side, assert_same, lab
+from tests.support.drivers import PLAIN
+from tests.support.instance import Instance, instance
 
 QUEUES = 4
 FLOWS = 24

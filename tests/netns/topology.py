@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forwarder.devices.netns import inside
-from tests.drivers import port_keys
-from tests.instance import COMMAND_TIMEOUT_S, PATIENT, TIME_FACTOR, ip, run, unique
-from tests.offloads import NEEDS_CSUM, VNET_HDR_BYTES
+from tests.support.drivers import port_keys
+from tests.support.instance import COMMAND_TIMEOUT_S, PATIENT, TIME_FACTOR, ip, run, unique
+from tests.support.offloads import NEEDS_CSUM, VNET_HDR_BYTES
 
 TIMEOUT_S = 15.0 * TIME_FACTOR
 _QUIET_S = 0.05
@@ -221,7 +221,7 @@ def _delete_namespace(name: str) -> None:
 
 @contextmanager
 def lab(*drivers: str, mtus: Sequence[int] = (), ipv6: bool = False) -> Iterator[Lab]:
-    """One side and one port for each driver named (tests.drivers); `mtus` of the ports, 1500 by default."""
+    """One side and one port for each driver named (tests.support.drivers). `mtus`: the ports', or 1500."""
     sides: list[Side] = []
     ports: list[Mapping[str, object]] = []
     with ExitStack() as stack:

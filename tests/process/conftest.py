@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing
-from tests.drivers import port_keys
 from tests.process.topology import Pair, quiet_namespace
+from tests.support.capabilities import require_root, require_tun
+from tests.support.drivers import port_keys
 
 Recorder = Callable[[str, object], None]
 
@@ -31,10 +29,8 @@ def record(
 
 @pytest.fixture(scope="session", autouse=True)
 def _machine() -> None:
-    if os.geteuid() != 0:
-        missing("root")
-    if not Path("/dev/net/tun").exists():
-        missing("/dev/net/tun")
+    require_root()
+    require_tun()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 import socket
 from typing import Any
 
-from tests.instance import TIME_FACTOR, Instance
+from tests.support.instance import TIME_FACTOR, Instance
 
 TIMEOUT_S = 30.0 * TIME_FACTOR
 

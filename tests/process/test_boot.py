@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.instance import TTFWD, device_exists, instance, ip, run, start_fails, unique
 from tests.process.topology import Pair, quiet_namespace
+from tests.support.instance import TTFWD, device_exists, instance, ip, run, start_fails, unique
 
 _NETNS = Path("/run/netns")
 _SHM = Path("/dev/shm")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing
-from tests.instance import TTFWD, instance, run, unique
+from tests.support.capabilities import missing
+from tests.support.instance import TTFWD, instance, run, unique
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 ESCAPE = "\x1b"

@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from forwarder.stats.snapshot import Snapshot
-from tests.instance import Instance, instance, run
 from tests.process.control_client import Client
+from tests.support.instance import Instance, instance, run
 
 _NOBODY_SCRIPT = Path(__file__).with_name("nobody.py")
 

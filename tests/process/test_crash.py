@@ -16,8 +16,6 @@ import pytest
 
 from forwarder.stats.accounting import accounting
 from forwarder.stats.snapshot import Snapshot
-from tests.drivers import TURBOTAP, URING
-from tests.instance import Instance, instance
 from tests.process.conftest import Recorder
 from tests.process.topology import (
     Pair,
@@ -29,6 +27,8 @@ from tests.process.topology import (
     worker_times,
 )
 from tests.process.traffic import Received, Sent, Sink, Source, assert_in_order, assert_unique, longest_gap_ms
+from tests.support.drivers import TURBOTAP, URING
+from tests.support.instance import Instance, instance
 
 BATCH = 64
 AGAIN_PACKETS = 200  # "it forwards again"

@@ -9,10 +9,10 @@ import signal
 import pytest
 
 from forwarder.stats.accounting import accounting
-from tests.drivers import TURBOTAP, URING
-from tests.instance import instance, run
 from tests.process.topology import Pair
 from tests.process.traffic import Sink, Source, assert_in_order, assert_unique
+from tests.support.drivers import TURBOTAP, URING
+from tests.support.instance import instance, run
 
 
 @pytest.mark.parametrize(

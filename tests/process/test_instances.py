@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from tests.instance import TTFWD, instance, run, unique
 from tests.process.topology import Pair, quiet_namespace
 from tests.process.traffic import Sink, Source
+from tests.support.instance import TTFWD, instance, run, unique
 
 PACKETS = 1_600
 

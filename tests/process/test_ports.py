@@ -17,12 +17,12 @@ import psutil
 import pytest
 
 from forwarder.stats.accounting import accounting
-from tests.drivers import BATCHED, port_keys
-from tests.instance import Instance, device_exists, instance, ip, unique
 from tests.process.conftest import Recorder
 from tests.process.control_client import Client
 from tests.process.topology import Pair, quiet_namespace
 from tests.process.traffic import Sink, Source, assert_in_order
+from tests.support.drivers import BATCHED, port_keys
+from tests.support.instance import Instance, device_exists, instance, ip, unique
 
 ROUNDS = 200
 _NETNS = Path("/run/netns")

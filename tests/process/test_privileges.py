@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.instance import instance
 from tests.process.topology import Pair
+from tests.support.instance import instance
 
 NOBODY = 65534
 

@@ -17,7 +17,7 @@ from forwarder.supervisor import worker_pool as pool
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.worker_pool import Workers
 from forwarder.supervisor.worker_process import Process, State
-from tests.instance import Instance, instance, unique
+from tests.support.instance import Instance, instance, unique
 
 SIGKILLED = -9
 

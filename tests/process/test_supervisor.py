@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from forwarder.stats.accounting import accounting
-from tests.instance import TTFWD, Instance, device_exists, instance, ip, run, unique
 from tests.process.topology import Pair, link, queue_rx, quiet_namespace
 from tests.process.traffic import Sink, Source, assert_in_order
+from tests.support.instance import TTFWD, Instance, device_exists, instance, ip, run, unique
 
 _SHM = Path("/dev/shm")
 _NETNS = Path("/run/netns")

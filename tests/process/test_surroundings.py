@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.instance import TTFWD, Instance, device_exists, instance, ip, run, unique
+from tests.support.instance import TTFWD, Instance, device_exists, instance, ip, run, unique
 
 _NETNS = Path("/run/netns")
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.instance import TTFWD, device_exists, run, unique
 from tests.process.terminal import CTRL_C, Terminal
 from tests.process.topology import Pair
 from tests.process.traffic import Source
+from tests.support.instance import TTFWD, device_exists, run, unique
 
 _SHM = Path("/dev/shm")
 

@@ -20,8 +20,8 @@ import posix_ipc
 from forwarder.native import ffi, lib
 from forwarder.shm import stats_name
 from forwarder.stats.snapshot import Snapshot
-from tests.drivers import port_keys
-from tests.instance import PATIENT, Instance, ip, run, unique
+from tests.support.drivers import port_keys
+from tests.support.instance import PATIENT, Instance, ip, run, unique
 
 LONG_QUEUE_PACKETS = 20_000  # what a tap queue is made to hold while nobody reads it
 

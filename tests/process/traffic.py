@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.instance import COMMAND_TIMEOUT_S
+from tests.support.instance import COMMAND_TIMEOUT_S
 
 _SCRIPT = Path(__file__).with_name("traffic_process.py")
 _NUMBER_MASK = (1 << 48) - 1

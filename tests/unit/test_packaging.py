@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing
+from tests.support.capabilities import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 

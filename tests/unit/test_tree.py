@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from tests.conftest import missing
+from tests.support.capabilities import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 

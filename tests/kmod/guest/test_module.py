@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing
+from tests.support.capabilities import missing
 
 # The exit status of a case that this kernel lacks something for; see harness.h.
 STATUS_MISSING = 4
