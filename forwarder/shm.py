@@ -10,7 +10,7 @@ import logging
 import mmap
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import posix_ipc
 
@@ -44,7 +44,7 @@ class Segment:
         self._memory = memory
         self._lock_fd = lock_fd
         self._buffer = ffi.from_buffer(memory)
-        self.base: Any = ffi.cast("void *", self._buffer)
+        self.base = ffi.cast("void *", self._buffer)
 
     @classmethod
     def create(cls, name: str, size_bytes: int) -> Self:

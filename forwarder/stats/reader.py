@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import psutil
 
@@ -18,6 +18,9 @@ from forwarder.native import ffi, lib, string
 from forwarder.shm import SHM_DIRECTORY, Segment, stats_name
 from forwarder.stats.counters import SUMMED, Counters, drop_reasons
 from forwarder.stats.snapshot import DeviceCounters, Instance, Port, Queue, Ring, Snapshot, Worker
+
+if TYPE_CHECKING:
+    from forwarder.native import ttf_counters
 
 # A port's block is written in microseconds. One that never settles was left by a supervisor that died there.
 _READ_ATTEMPTS = 5
@@ -46,10 +49,10 @@ class StatsReader:
     def __init__(self, segment: Segment) -> None:
         """Read a segment that was checked; close() closes it."""
         self._segment = segment
-        self._base: Any = segment.base
-        self._header: Any = ffi.cast("struct ttf_header *", segment.base)
-        self._workers: int = self._header.workers
-        self._ports: int = self._header.ports
+        self._base = segment.base
+        self._header = ffi.cast("struct ttf_header *", segment.base)
+        self._workers = self._header.workers
+        self._ports = self._header.ports
         self._drop_reasons = drop_reasons()
 
     @classmethod
@@ -68,7 +71,7 @@ class StatsReader:
     @property
     def epoch(self) -> int:
         """One value per start of an instance."""
-        return int(self._header.epoch)
+        return self._header.epoch
 
     def __enter__(self) -> Self:
         return self
@@ -211,7 +214,7 @@ class StatsReader:
     def _no_counters(self) -> Counters:
         return Counters(drops=dict.fromkeys(self._drop_reasons, 0))
 
-    def _counters(self, found: Any) -> Counters:
+    def _counters(self, found: ttf_counters) -> Counters:
         return Counters(
             **{name: getattr(found, name) for name in SUMMED},
             drops=dict(zip(self._drop_reasons, list(found.drops), strict=False)),
