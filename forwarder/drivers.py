@@ -28,7 +28,7 @@ class Driver(NamedTuple):  # made in an eighth of a dataclass's time
     # The device's counter of packets that were dropped before we received them, and of those after we sent.
     dropped_before: Literal["rx_dropped", "tx_dropped"] = "tx_dropped"
     dropped_after: Literal["rx_dropped", "tx_dropped"] = "rx_dropped"
-    # False: a queue reports an error once and says nothing until the next one, so its silence is no recovery.
+    # False: the kernel reports an error once, so a call without an error doesn't show that the queue works.
     reports_recovery: bool = True
 
     def __str__(self) -> str:
