@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a port takes over from the sender of a frame: checksums, and segments to be cut.
+"""The work that a port takes over from the sender of a frame: checksums, and the segmentation of GSO frames.
 
 A set of offloads is an int of TTF_OFFLOAD_ bits, which are the kernel's TUN_F_ bits (linux/if_tun.h).
 """
@@ -17,10 +17,10 @@ NAMES = {
 
 
 def names(offloads: int) -> tuple[str, ...]:
-    """The names that plan and statistics show, in one order."""
+    """The names of the offloads in a set, always in the same order."""
     return tuple(name for bit, name in NAMES.items() if offloads & bit)
 
 
 def shown(offloads: int) -> str:
-    """For a table or a line of log: "csum tso4 ...", or "none"."""
+    """The names as text for people: "csum tso4 ...", or "none"."""
     return " ".join(names(offloads)) or "none"

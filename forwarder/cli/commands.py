@@ -12,11 +12,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from forwarder import logs, rundir
+from forwarder import drivers, logs, rundir
 from forwarder.config.cpus import allowed_cpus
 from forwarder.control.client import call
 from forwarder.errors import ExitCode, TtfwdError
@@ -105,8 +105,10 @@ def stop(name: str | None, timeout: float | None) -> None:
 
 @main.command()
 @click.argument("port")
-@click.option("--driver", help="auto, turbotap, uring, tap or packet.")
-@click.option("--io", help="turbotap: burst or mmsg.")
+@click.option(
+    "--driver", help=f"{drivers.AUTO}, {', '.join(get_args(drivers.Name))}; default: {drivers.AUTO}."
+)
+@click.option("--io", help=f"{' or '.join(get_args(drivers.Io))}, where the driver has both.")
 @click.option("--offload/--no-offload", default=None, help="Default: --offload.")
 @click.option("--queues", type=int, help="Default: one for each worker.")
 @click.option("--mtu", type=int)

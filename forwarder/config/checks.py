@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from forwarder import drivers
 from forwarder.config.cpus import AUTO, format_cpu_list, not_allowed, parse_cpu_list
 from forwarder.config.model import (
     ETHERNET_HEADER_BYTES,
@@ -50,7 +51,7 @@ def check_file(read: Readable, allowed_cpus: Collection[int]) -> Iterator[Proble
     yield from _check_cpus(config, allowed_cpus)
     if "mode" not in read.wrong:
         for table in sorted(read.tables - {config.mode} - read.wrong):
-            yield Problem(table, f"the table has a meaning in mode {table}, and the mode is {config.mode}")
+            yield Problem(table, f"only valid in mode {table}, and the mode is {config.mode}")
     for index, placed in enumerate(read.ports):
         yield from _check_port(placed, config, read.wrong)
         yield from _check_unique(placed, [other.port for other in read.ports[:index]], read.wrong)
@@ -98,14 +99,15 @@ def _check_port(placed: Placed, config: Config, wrong: Collection[str]) -> Itera
             prefix + "queues",
             f"{port.queues} is more than the instance has workers: at most its queues, {config.queues}",
         )
-    if known("driver", "io") and port.io is not None and port.driver in ("uring", "tap", "packet"):
-        yield Problem(prefix + "io", f"has a meaning with driver turbotap, and the driver is {port.driver}")
-    if known("driver") and port.driver == "packet":
+    if known("driver", "io") and port.io is not None:
+        yield from _check_io(port, port.io, prefix)
+    if known("driver") and not port.makes_device:
         for key, command in (("address", "ip address add"), ("mac", "ip link set"), ("mtu", "ip link set")):
             if getattr(port, key):
                 yield Problem(
                     prefix + key,
-                    f"belongs to whoever made the device of a packet port: {command} ... dev {port.name}",
+                    f"with driver {port.driver} this is for the device's owner to set: "
+                    f"{command} ... dev {port.name}",
                 )
         return
     mtu = port.effective_mtu
@@ -121,6 +123,12 @@ def _check_port(placed: Placed, config: Config, wrong: Collection[str]) -> Itera
                 f"{mtu} is too small for frames of {config.txonly.size} bytes (txonly.size): "
                 f"at least {config.txonly.size - ETHERNET_HEADER_BYTES}",
             )
+
+
+def _check_io(port: PortConfig, io: drivers.Io, prefix: str) -> Iterator[Problem]:
+    if all(driver.io_name != io for driver in drivers.choices(port.driver)):
+        having = " or ".join(driver.name for driver in drivers.DRIVERS if driver.io_name == io)
+        yield Problem(prefix + "io", f"only valid with driver {having}, and the driver is {port.driver}")
 
 
 def _check_unique(placed: Placed, others: Sequence[PortConfig], wrong: Collection[str]) -> Iterator[Problem]:
@@ -175,7 +183,7 @@ def _check_peer(
         return
     if config.mode != "xconnect":
         if port.peer is not None:
-            yield Problem(path, f"a peer has a meaning in mode xconnect, and the mode is {config.mode}")
+            yield Problem(path, f"only valid in mode xconnect, and the mode is {config.mode}")
         return
     others = {other.port.name: other for other in (*before, *after)}
     if port.peer is not None:

@@ -23,21 +23,21 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from forwarder import drivers
 from forwarder.config.cpus import AUTO, parse_cpu_list
+from forwarder.native import lib
 
-# The limits that native/abi.h sets.
-MAX_QUEUES = 128
-MAX_PORTS = 64
-MAX_BATCH = 256
+MAX_QUEUES: int = lib.TTF_MAX_WORKERS
+MAX_PORTS: int = lib.TTF_MAX_PORTS
+MAX_BATCH: int = lib.TTF_MAX_BATCH
 
 ETHERNET_HEADER_BYTES = 14
-TAP_MTU = 1500  # what a tap gets when the file says nothing; a packet port keeps the device's own
+DEFAULT_MTU = 1500  # of a device that we make
 
 Mode = Literal["xconnect", "bridge", "macswap", "rxonly", "txonly"]
 Steering = Literal["queue", "flow"]
 RxMode = Literal["polling", "interrupt", "adaptive"]
-Driver = Literal["auto", "turbotap", "uring", "tap", "packet"]
-Io = Literal["burst", "mmsg"]
+Driver = Literal["auto", drivers.Name]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 _INSTANCE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
@@ -195,7 +195,7 @@ class PortConfig(_Table):
     driver: Driver = Field(
         default="auto", description="how bursts cross the kernel's boundary; auto: the fastest tap"
     )
-    io: Io | None = Field(
+    io: drivers.Io | None = Field(
         default=None,
         description="driver turbotap: a burst is one message, or one message a frame; "
         "by default burst, where the module offers it",
@@ -220,9 +220,14 @@ class PortConfig(_Table):
     peer: InterfaceName | None = Field(default=None, description="mode xconnect: the port at the other end")
 
     @property
+    def makes_device(self) -> bool:
+        """Whether its driver makes the device and sets it up; else that is for the device's owner to do."""
+        return any(driver.makes_device for driver in drivers.choices(self.driver))
+
+    @property
     def effective_mtu(self) -> int | None:
-        """Bytes; None where the device's own MTU stands (driver packet)."""
-        return None if self.driver == "packet" else self.mtu or TAP_MTU
+        """Bytes; None where the device keeps the MTU that its owner set."""
+        return (self.mtu or DEFAULT_MTU) if self.makes_device else None
 
 
 class BridgeConfig(_Table):

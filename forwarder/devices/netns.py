@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network namespaces and netlink: make, enter and remove namespaces; one netlink socket for each.
 
-A name of None is the namespace that the supervisor started in. The supervisor changes its own thread's
-namespace for moments only, in inside().
+A name of None is the namespace that the process started in. Only inside() changes the namespace of the
+calling thread, and changes it back.
 """
 
 import os
@@ -15,6 +15,8 @@ from pyroute2 import IPRoute, netns
 from pyroute2.netlink.exceptions import NetlinkError
 
 from forwarder.errors import DeviceError, NotPermitted
+
+_IFF_UP = 1
 
 
 def exists(name: str) -> bool:
@@ -36,6 +38,11 @@ def create(name: str) -> None:
 def remove(name: str) -> None:
     if exists(name):
         netns.remove(name)
+
+
+def is_up(link: Any) -> bool:
+    """Whether a device is set up, by the kernel's message about it."""
+    return bool(link["flags"] & _IFF_UP)
 
 
 @contextmanager
@@ -64,14 +71,14 @@ def inside(name: str | None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Place:
-    """A namespace: its name, and the inode, which says whether the name still stands for the same one."""
+    """A namespace: its name, and its inode, which tells whether the name still stands for the same one."""
 
     name: str | None
     inode: int
 
     @classmethod
     def named(cls, name: str | None) -> "Place":
-        """What the name stands for now. Raises DeviceError when it doesn't exist."""
+        """The namespace that has the name now. Raises DeviceError when there is none."""
         try:
             return cls(name, os.stat(f"{netns.NETNS_RUN_DIR}/{name}").st_ino if name is not None else 0)
         except OSError as error:
@@ -79,7 +86,7 @@ class Place:
 
 
 class Netlink:
-    """One open netlink socket a namespace, so that reading counters costs no setns and no process."""
+    """One open netlink socket for each namespace, so that reading counters costs no setns()."""
 
     def __init__(self) -> None:
         self._sockets: dict[Place, Any] = {}
@@ -98,8 +105,14 @@ class Netlink:
             return None
         return found[0] if found else None
 
+    def set_down(self, place: Place, name: str) -> None:
+        """Set the link of a device down, if there is one of that name."""
+        link = self.link(place, name)
+        if link is not None:
+            self.of(place).link("set", index=link["index"], state="down")
+
     def forget(self, place: Place) -> None:
-        """Let go of a namespace, so that it can end."""
+        """Close the socket in a namespace, which the kernel keeps for as long as a socket is in it."""
         socket = self._sockets.pop(place, None)
         if socket is not None:
             socket.close()

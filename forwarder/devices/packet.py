@@ -1,183 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AF_PACKET queues on an existing device: raw sockets for each, the kernel's flow hash between them.
+"""Driver packet: AF_PACKET sockets on a device that exists and stays its owner's.
 
-Options and constants are those of linux/if_packet.h and packet(7): PACKET_VNET_HDR carries what a local
-sender left to offload, PACKET_IGNORE_OUTGOING keeps out what the host itself sends, frames are received
-through PACKET_RX_RING (native/packet_rx.c), and most are sent through PACKET_TX_RING
-(native/packet_tx.c).
+Addresses and MTU are left alone. A link that is down is set up, and down again when the port closes. The
+journal has its name meanwhile, so that the next start can set it down after a crash.
 """
 
-import ctypes
-import errno
 import os
-import socket
-import struct
-from contextlib import ExitStack, closing
-from typing import Any
 
-from pyroute2.ethtool.ioctl import IoctlEthtool, NotSupportedError
-
-from forwarder.devices.netns import inside
-from forwarder.errors import DeviceError, NotPermitted, TtfwdError
-from forwarder.native import check, ffi, lib
-
-_ETH_P_ALL = 3
-_SOL_PACKET = 263
-_PACKET_ADD_MEMBERSHIP = 1
-_PACKET_RX_RING = 5
-_PACKET_COPY_THRESH = 7
-_PACKET_VERSION = 10
-_PACKET_RESERVE = 12
-_PACKET_TX_RING = 13
-_PACKET_VNET_HDR = 15
-_PACKET_FANOUT = 18
-_PACKET_QDISC_BYPASS = 20
-_PACKET_IGNORE_OUTGOING = 23
-_PACKET_MR_PROMISC = 1
-_PACKET_FANOUT_HASH = 0
-_PACKET_FANOUT_FLAG_UNIQUEID = 0x2000
-_PACKET_FANOUT_FLAG_IGNORE_OUTGOING = 0x4000
-_SO_ATTACH_FILTER = 26
-_SO_DETACH_FILTER = 27
-_SO_SNDBUFFORCE = 32
-_SO_RCVBUFFORCE = 33
-_TPACKET_V2 = 1
-# For what is sent, and for received frames that are longer than a slot of the ring.
-_BUFFER_BYTES = 16 << 20
-# More than a ring holds: the end where a device that isn't ours goes on receiving.
-_DISCARD_PACKETS = 65536
-# What a device is asked for, as net/ethtool/common.c names it.
-_FEATURES = {
-    "tx-tcp-segmentation": lib.TTF_OFFLOAD_TSO4,
-    "tx-tcp6-segmentation": lib.TTF_OFFLOAD_TSO6,
-    "tx-tcp-ecn-segmentation": lib.TTF_OFFLOAD_TSO_ECN,
-    "tx-udp-segmentation": lib.TTF_OFFLOAD_USO4 | lib.TTF_OFFLOAD_USO6,
-}
-
-# Of segments: what Linux gives a device whose driver asks for nothing else.
-_USUAL_LIMITS = {
-    "IFLA_GSO_MAX_SIZE": 65536,
-    "IFLA_GSO_IPV4_MAX_SIZE": 65536,
-    "IFLA_GSO_MAX_SEGS": 65535,
-}
+from forwarder import drivers
+from forwarder.config.model import PortConfig
+from forwarder.devices import packet_sockets
+from forwarder.devices.netns import is_up
+from forwarder.devices.port import Discarded, Offer, Port
+from forwarder.native import lib
 
 
-def _drop_everything(sock: socket.socket) -> None:
-    """A filter of one instruction, "ret 0": until a socket is in its group it would see every packet."""
-    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
-    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+class PacketPort(Port):
+    """An existing device, with two sockets for each queue."""
 
+    _fds: tuple[int, ...] = ()
+    _sender_fds: tuple[int, ...] = ()  # of packet rings: for frames without offload
+    _raised_link = False
 
-def _add_ring(sock: socket.socket, option: int, slots: int) -> None:
-    blocks = slots * lib.TTF_PACKET_SLOT_BYTES // lib.TTF_PACKET_BLOCK_BYTES
-    request = struct.pack(  # struct tpacket_req
-        "IIII", lib.TTF_PACKET_BLOCK_BYTES, blocks, lib.TTF_PACKET_SLOT_BYTES, slots
-    )
-    sock.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V2)
-    sock.setsockopt(_SOL_PACKET, option, request)
+    @classmethod
+    def offer(cls, config: PortConfig) -> Offer | str:
+        return Offer(drivers.PACKET)
 
+    def open(self) -> None:
+        config = self.config
+        # Packet sockets show local senders' offload requests whether or not the port has offload.
+        self.header_bytes = lib.TTF_VNET_HDR_BYTES
+        link = self._link()
+        if not is_up(link):
+            self._raise_link(link["index"])
+        fds, sender_fds = packet_sockets.open_queues(config.name, config.netns, self.queues)
+        self._fds, self._sender_fds = tuple(fds), tuple(sender_fds)
+        if config.offload:
+            self.offloads = packet_sockets.device_offloads(config.name, config.netns, link)
+        self._read_back()
 
-def _open_socket(name: str, ifindex: int) -> socket.socket:
-    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
-    with ExitStack() as undo:
-        undo.callback(sock.close)
-        _drop_everything(sock)
-        for option in (_PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING, _PACKET_QDISC_BYPASS):
-            sock.setsockopt(_SOL_PACKET, option, 1)
-        for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
-            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
-        # What doesn't fit into a slot waits in the socket's queue, whole (PACKET_COPY_THRESH: any but 0).
-        for option, value in (
-            (_PACKET_RESERVE, lib.TTF_PACKET_RESERVE_BYTES),
-            (_PACKET_COPY_THRESH, 1),
-        ):
-            sock.setsockopt(_SOL_PACKET, option, value)
-        _add_ring(sock, _PACKET_RX_RING, lib.TTF_PACKET_SLOTS)
-        promiscuous = struct.pack("iHH8s", ifindex, _PACKET_MR_PROMISC, 0, b"")
-        sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, promiscuous)
-        sock.bind((name, _ETH_P_ALL))
-        undo.pop_all()
-    return sock
+    def queue_fds(self, queue: int) -> tuple[int, ...]:
+        return self._fds[queue], self._sender_fds[queue]
 
+    def steer(self, queue: int, attached: bool) -> None:
+        """Nothing: a socket stays in its fanout group, and its packet ring holds what comes meanwhile."""
 
-def _open_sender(name: str) -> socket.socket:
-    """A socket that receives nothing, and sends by a ring."""
-    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
-    with ExitStack() as undo:
-        undo.callback(sock.close)
-        for option in (_PACKET_VNET_HDR, _PACKET_QDISC_BYPASS):
-            sock.setsockopt(_SOL_PACKET, option, 1)
-        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER_BYTES)
-        _add_ring(sock, _PACKET_TX_RING, lib.TTF_PACKET_TX_SLOTS)
-        sock.bind((name, 0))
-        undo.pop_all()
-    return sock
+    def discard(self, queue: int) -> Discarded:
+        return packet_sockets.discard(self._fds[queue])
 
+    def close(self) -> None:
+        for fd in (*self._fds, *self._sender_fds):
+            os.close(fd)
+        self._fds = self._sender_fds = ()
+        if self._raised_link:
+            self._lower_link()
 
-def _join(sockets: list[socket.socket]) -> None:
-    """Put the sockets into one fanout group: the kernel's symmetric flow hash picks the queue."""
-    kind = _PACKET_FANOUT_HASH | _PACKET_FANOUT_FLAG_IGNORE_OUTGOING
-    first, *others = sockets
-    first.setsockopt(
-        _SOL_PACKET, _PACKET_FANOUT, struct.pack("I", (kind | _PACKET_FANOUT_FLAG_UNIQUEID) << 16)
-    )
-    group = struct.unpack("I", first.getsockopt(_SOL_PACKET, _PACKET_FANOUT, 4))[0] & 0xFFFF
-    for sock in others:
-        sock.setsockopt(_SOL_PACKET, _PACKET_FANOUT, struct.pack("I", group | kind << 16))
+    def _raise_link(self, ifindex: int) -> None:
+        self._host.journal.links_up.append((self.config.netns, self.name))
+        self._host.journal.save()
+        self._raised_link = True
+        self._netlink.link("set", index=ifindex, state="up")
 
-
-def _failure(name: str, error: OSError) -> TtfwdError:
-    if error.errno in (errno.EPERM, errno.EACCES):
-        return NotPermitted(f'packet device "{name}": not permitted (run as root, or with CAP_NET_RAW)')
-    return DeviceError(f'packet device "{name}": {os.strerror(error.errno or 0)}')
-
-
-def open_queues(name: str, netns: str | None, queues: int) -> tuple[list[int], list[int]]:
-    """Open the sockets of all queues: non-blocking fds, those that receive, and send by sendmmsg(),
-    and those that only send, by a ring. Raises DeviceError, NotPermitted.
-    """
-    sockets: list[socket.socket] = []
-    senders: list[socket.socket] = []
-    with ExitStack() as undo:
-        try:
-            with inside(netns):
-                ifindex = socket.if_nametoindex(name)
-                sockets += [undo.enter_context(_open_socket(name, ifindex)) for _ in range(queues)]
-                senders += [undo.enter_context(_open_sender(name)) for _ in range(queues)]
-            if queues > 1:
-                _join(sockets)
-            for sock in sockets:
-                sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
-        except OSError as error:
-            raise _failure(name, error) from None
-        undo.pop_all()
-    return [sock.detach() for sock in sockets], [sock.detach() for sock in senders]
-
-
-def discard(fd: int) -> tuple[int, int, int]:
-    """Take what a queue holds that nobody serves: packets, bytes, and packets that it had no room for."""
-    discarded = ffi.new("struct ttf_discarded *")
-    check(lib.ttf_packet_discard(fd, _DISCARD_PACKETS, discarded))
-    return discarded.packets, discarded.bytes, discarded.kernel_drops
-
-
-def offloads(name: str, netns: str | None, link: Any) -> int:
-    """What the device takes from us now: TTF_OFFLOAD_ bits. Checksums it always takes. `link` is the kernel's
-    message about it.
-
-    A socket that bypasses the queueing discipline has its checksums completed by the kernel where the device
-    doesn't, but a segment that the device can't cut is dropped (__dev_direct_xmit() in net/core/dev.c). So is
-    one beyond its limits (gso_features_check()): a device with lower ones than usual is asked for none.
-    """
-    found: int = lib.TTF_OFFLOAD_CSUM
-    if any((link.get_attr(limit) or usual) < usual for limit, usual in _USUAL_LIMITS.items()):
-        return found
-    try:
-        with inside(netns), closing(IoctlEthtool(name)) as device:
-            features = device.get_features()
-    except (OSError, NotSupportedError):
-        return found
-    for feature, bits in _FEATURES.items():
-        if feature in features and features.is_active(feature):
-            found |= bits
-    return found
+    def _lower_link(self) -> None:
+        self._raised_link = False
+        self._host.journal.links_up.remove((self.config.netns, self.name))
+        self._host.journal.save()
+        self._host.netlink.set_down(self.place, self.name)

@@ -1,120 +1,117 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tap queues: open, detach, attach, and read to the end.
+"""Driver tap: the queues of a multi-queue tap, each read and written by its own fd.
 
-The ioctls are those of linux/if_tun.h. With an offload header, a queue has a virtio_net_hdr of 10 bytes in
-front of each frame: what a sender left to offload arrives as it was sent, and leaves so (docs/drivers.md
-says why 10).
+A tap that doesn't exist is made, and goes with its last fd. One that exists is used if no process holds its
+queues, and stays. Drivers that move bursts over taps by other means are subclasses.
 """
 
 import errno
-import fcntl
 import os
-import struct
 import time
-from pathlib import Path
+from typing import Any
 
-from forwarder.devices.netns import inside
-from forwarder.errors import DeviceError, NotPermitted, TtfwdError
+from pyroute2.netlink.exceptions import NetlinkError
+
+from forwarder import drivers
+from forwarder.config.model import PortConfig
+from forwarder.devices import tap_queues
+from forwarder.devices.port import Discarded, Offer, Port
+from forwarder.errors import DeviceError
 from forwarder.native import lib
 
-TUN_DEVICE = Path("/dev/net/tun")
-
-_TUNSETIFF = 0x400454CA
-_TUNSETOFFLOAD = 0x400454D0
-_TUNSETVNETHDRSZ = 0x400454D8
-_TUNSETQUEUE = 0x400454D9
-_IFF_TAP = 0x0002
-_IFF_MULTI_QUEUE = 0x0100
-_IFF_ATTACH_QUEUE = 0x0200
-_IFF_DETACH_QUEUE = 0x0400
-_IFF_NO_PI = 0x1000
-_IFF_VNET_HDR = 0x4000
-
-# What is asked of the kernel, one after the other. It takes USO from 6.2 on, for both versions of IP at once.
-_FEATURES = (
-    lib.TTF_OFFLOAD_CSUM,
-    lib.TTF_OFFLOAD_TSO4,
-    lib.TTF_OFFLOAD_TSO6,
-    lib.TTF_OFFLOAD_TSO_ECN,
-    lib.TTF_OFFLOAD_USO4 | lib.TTF_OFFLOAD_USO6,
-)
-
-DISCARD_NS = 500_000_000  # enough for a long queue; a flood must not hold the supervisor up for ever
+_CRASH_GRACE_S = 2.0
+_IFA_F_NODAD = 0x02
 
 
-def _ifreq(name: str, flags: int) -> bytes:
-    return struct.pack("16sH22x", name.encode(), flags)
+class TapPort(Port):
+    """A tap, made here if there is none of that name."""
+
+    _tap_fds: tuple[int, ...] = ()
+    _worker_fds: tuple[int, ...] = ()
+
+    @classmethod
+    def offer(cls, config: PortConfig) -> Offer | str:
+        return Offer(drivers.TAP)
+
+    def open(self) -> None:
+        config = self.config
+        self.header_bytes = lib.TTF_VNET_HDR_BYTES if config.offload else 0
+        self.made_device = not self._takes_existing()
+        for _ in range(self.queues):
+            self._tap_fds += (tap_queues.open_queue(config.name, config.netns, config.offload),)
+        self.offloads = tap_queues.set_offloads(config.name, self._tap_fds[0], config.offload)
+        self._worker_fds = self._open_worker_fds()
+        self._set_up_device()
+        self._read_back()
+
+    def _open_worker_fds(self) -> tuple[int, ...]:
+        """The fd by which a worker reads and writes each queue: the queue's own."""
+        return self._tap_fds
+
+    def queue_fds(self, queue: int) -> tuple[int, ...]:
+        return (self._worker_fds[queue],)
+
+    def steer(self, queue: int, attached: bool) -> None:
+        tap_queues.set_attached(self._tap_fds[queue], attached)
+
+    def discard(self, queue: int) -> Discarded:
+        return tap_queues.discard(self._tap_fds[queue], self.header_bytes)
+
+    def close(self) -> None:
+        for fd in {*self._tap_fds, *self._worker_fds}:
+            os.close(fd)
+        self._tap_fds = self._worker_fds = ()
+
+    def _takes_existing(self) -> bool:
+        """Is there a device of that name? Raises DeviceError unless it is a tap that nobody holds."""
+        found = self._settled_link()
+        if found is None:
+            return False
+        if _kind(found) != "tun":
+            raise DeviceError(f'port "{self.name}": a device of that name exists and is no tap')
+        if _queues_held(found):
+            # The kernel would give us more queues of it, and each holder a share of the packets.
+            raise DeviceError(f'port "{self.name}": the tap\'s queues are held by another process')
+        return True
+
+    def _settled_link(self) -> Any | None:
+        """The device of that name, if there is one. After a crash its last holders may still be exiting."""
+        deadline = time.monotonic() + (_CRASH_GRACE_S if self._host.after_crash else 0.0)
+        while True:
+            found = self._find_link()
+            if found is None or not _queues_held(found) or time.monotonic() >= deadline:
+                return found
+            time.sleep(0.01)
+
+    def _set_up_device(self) -> None:
+        config, netlink = self.config, self._netlink
+        index = self._link()["index"]
+        settings: dict[str, Any] = {"mtu": config.effective_mtu}
+        if config.mac is not None:
+            settings["address"] = config.mac
+        netlink.link("set", index=index, **settings)
+        netlink.link("set", index=index, state="up")
+        for address in config.address:
+            flags = {"flags": _IFA_F_NODAD} if address.version == 6 else {}
+            try:
+                netlink.addr(
+                    "add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **flags
+                )
+            except NetlinkError as error:
+                if error.code == errno.EACCES and address.version == 6:  # inet6_addr_add(): disable_ipv6
+                    raise DeviceError(f'port "{config.name}": {address}: IPv6 is disabled there') from None
+                if error.code != errno.EEXIST:  # a tap that was there before may have it already
+                    raise
 
 
-def _failure(name: str, error: OSError) -> TtfwdError:
-    if error.errno in (errno.EPERM, errno.EACCES):
-        return NotPermitted(f'tap device "{name}": not permitted (run as root, or with CAP_NET_ADMIN)')
-    reason = {
-        errno.EBUSY: "its queues are held by another process",
-        errno.EINVAL: "a device of that name exists and is no multi-queue tap",
-        errno.E2BIG: "the kernel takes no more queues",
-        errno.ENOENT: f"{TUN_DEVICE} doesn't exist (modprobe tun)",
-        errno.ENODEV: f"{TUN_DEVICE} has no driver (modprobe tun)",
-    }.get(error.errno or 0, os.strerror(error.errno or 0))
-    return DeviceError(f'tap device "{name}": {reason}')
+def _kind(link: Any) -> str | None:
+    info = link.get_attr("IFLA_LINKINFO")
+    return info.get_attr("IFLA_INFO_KIND") if info is not None else None
 
 
-def open_queue(name: str, netns: str | None, vnet_hdr: bool) -> int:
-    """One queue of the tap `name` in a namespace, made with its first queue; a non-blocking fd."""
-    try:
-        with inside(netns):
-            fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise _failure(name, error) from None
-    try:
-        flags = _IFF_TAP | _IFF_NO_PI | _IFF_MULTI_QUEUE | (_IFF_VNET_HDR if vnet_hdr else 0)
-        fcntl.ioctl(fd, _TUNSETIFF, _ifreq(name, flags))
-    except OSError as error:
-        os.close(fd)
-        raise _failure(name, error) from None
-    return fd
-
-
-def set_offloads(name: str, fd: int, wanted: bool) -> int:
-    """Have the kernel leave to us what it can, or nothing. Returns what it granted: TTF_OFFLOAD_ bits.
-
-    It holds for all queues of the device, which may be one that somebody else set up before: so it is said in
-    either case. Raises DeviceError.
-    """
-    granted = 0
-    try:
-        fcntl.ioctl(fd, _TUNSETOFFLOAD, 0)
-        if wanted:
-            fcntl.ioctl(fd, _TUNSETVNETHDRSZ, struct.pack("i", lib.TTF_VNET_HDR_BYTES))
-    except OSError as error:
-        raise _failure(name, error) from None
-    for feature in _FEATURES if wanted else ():
-        try:
-            fcntl.ioctl(fd, _TUNSETOFFLOAD, granted | feature)
-        except OSError:  # EINVAL: this kernel doesn't know it; what was set before stays
-            continue
-        granted |= feature
-    return granted
-
-
-def set_attached(fd: int, attached: bool) -> None:
-    """Have the kernel steer packets to this queue, or to the others. Detaching drops what the queue holds."""
-    fcntl.ioctl(fd, _TUNSETQUEUE, _ifreq("", _IFF_ATTACH_QUEUE if attached else _IFF_DETACH_QUEUE))
-
-
-def discard(fd: int, header_bytes: int, limit_ns: int = DISCARD_NS) -> tuple[int, int]:
-    """Read a queue that nobody serves until it is empty, or for as long as the limit. Returns packets, bytes.
-
-    Detaching a queue, and closing it, drops what it holds without counting it anywhere.
-    """
-    buffer = bytearray(1 << 17)
-    deadline_ns = time.monotonic_ns() + limit_ns
-    packets = read_bytes = 0
-    while time.monotonic_ns() < deadline_ns:
-        try:
-            got = os.readv(fd, [buffer])
-        except OSError:  # empty (EAGAIN), detached already or gone (EBADFD)
-            break
-        packets += 1
-        read_bytes += got - header_bytes
-    return packets, read_bytes
+def _queues_held(link: Any) -> int:
+    """How many queues of a multi-queue tap some process has open."""
+    info = link.get_attr("IFLA_LINKINFO")
+    data = info.get_attr("IFLA_INFO_DATA") if info is not None else None
+    held = (data.get_attr(f"IFLA_TUN_NUM_{which}QUEUES") for which in ("", "DISABLED_")) if data else ()
+    return sum(count or 0 for count in held)

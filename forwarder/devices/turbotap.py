@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""turbotap.ko from user space: what the loaded module offers, and sockets in exchange for tap queues.
+"""Driver turbotap: a tap for whose queues turbotap.ko gives sockets; one system call moves a burst.
 
 Constants and structures are those of kmod/uapi/turbotap.h, which the extension module is built with. The
-module of 2016 knows TUNGETSOCKFD alone: a socket with recvmmsg and sendmmsg.
+module of 2016 knows only TUNGETSOCKFD: a socket with recvmmsg and sendmmsg.
 """
 
 import errno
@@ -15,15 +15,38 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from forwarder import drivers
+from forwarder.config.model import PortConfig
+from forwarder.devices.port import Offer
+from forwarder.devices.tap import TapPort
 from forwarder.errors import DeviceError
 from forwarder.native import ffi, lib
 
 DEVICE = Path(ffi.string(lib.TURBOTAP_DEVICE).decode())
 
 
+class TurbotapPort(TapPort):
+    """A tap and a socket for each of its queues. The queue's own fd serves to steer it and to empty it."""
+
+    @classmethod
+    def offer(cls, config: PortConfig) -> Offer | str:
+        module = find()
+        if isinstance(module, str):
+            return module
+        if module.burst:
+            return Offer(drivers.TURBOTAP_MMSG if config.io == "mmsg" else drivers.TURBOTAP_BURST)
+        if config.io == "burst":
+            raise DeviceError(f'port "{config.name}": io burst: {module} has no burst messages')
+        return Offer(drivers.TURBOTAP_MMSG, "" if config.io else f"{module} has no burst messages")
+
+    def _open_worker_fds(self) -> tuple[int, ...]:
+        burst = self.driver is drivers.TURBOTAP_BURST
+        return tuple(open_sockets(self.name, self._tap_fds, self.header_bytes, burst))
+
+
 @dataclass(frozen=True)
 class Module:
-    """What a module says of itself. ABI versions only add; 0 stands for the module of 2016."""
+    """What a module reports of itself. A higher ABI version only adds; 0 stands for the module of 2016."""
 
     abi_version: int
     features: int = 0
@@ -92,7 +115,7 @@ def _attach(control: int, module: Module, tap_fd: int, header_bytes: int) -> int
 
 
 def _take_bursts(fd: int) -> None:
-    # With its family said, Python doesn't ask for an address, which such a socket hasn't.
+    # Given the family, Python doesn't call getsockname(), which such a socket doesn't support.
     sock = socket.socket(socket.AF_UNSPEC, socket.SOCK_DGRAM, 0, fileno=fd)
     try:
         sock.setsockopt(lib.SOL_TURBOTAP, lib.TURBOTAP_BURST, 1)
@@ -101,10 +124,10 @@ def _take_bursts(fd: int) -> None:
 
 
 def open_sockets(name: str, tap_fds: Sequence[int], header_bytes: int, burst: bool) -> list[int]:
-    """One non-blocking socket for each queue of the tap `name`, whose fds stay the caller's.
+    """One non-blocking socket for each queue of the tap `name`. The queues' own fds stay the caller's.
 
-    `header_bytes` is the size of the queues' offload header, 0 without; `burst` has a message be a burst.
-    Raises DeviceError, and leaves nothing open.
+    `header_bytes` is the size of the queues' offload header, 0 without. With `burst` a message is a burst.
+    Raises DeviceError, and then leaves no socket open.
     """
     sockets: list[int] = []
     with ExitStack() as undo:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from forwarder import drivers
 from forwarder.errors import UnknownName, listed
 from forwarder.stats.counters import Counters, total
 
@@ -108,21 +109,22 @@ class Port:
     def dropped_before_packets(self) -> int | None:
         """Packets that the kernel dropped before we could receive them; None while the device was never read.
 
-        A tap transmits what we receive, so its full queue counts as tx_dropped. The device of a packet
-        socket receives for us, and each socket has drops of its own besides.
+        The device counts some of them, and a packet socket counts its own.
         """
-        if self.device is None:
+        driver = drivers.named(self.driver)
+        if self.device is None or driver is None:
             return None
-        if self.driver == "packet":
-            return self.device.rx_dropped + self.counters.kernel_drops
-        return self.device.tx_dropped
+        dropped: int = getattr(self.device, driver.dropped_before)
+        return dropped + self.counters.kernel_drops
 
     @property
     def dropped_after_packets(self) -> int | None:
         """Packets that the kernel took from us and dropped; None while the device was never read."""
-        if self.device is None:
+        driver = drivers.named(self.driver)
+        if self.device is None or driver is None:
             return None
-        return self.device.tx_dropped if self.driver == "packet" else self.device.rx_dropped
+        dropped: int = getattr(self.device, driver.dropped_after)
+        return dropped
 
 
 @dataclass(frozen=True, slots=True)

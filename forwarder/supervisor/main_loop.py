@@ -28,8 +28,9 @@ from forwarder.config.cpus import allowed_cpus, assign
 from forwarder.config.model import Config, peers_of
 from forwarder.control.rpc import MethodNotFound
 from forwarder.control.server import ControlServer
-from forwarder.devices.port import Devices, Port
-from forwarder.devices.port import sweep as sweep_devices
+from forwarder.devices.devices import Devices
+from forwarder.devices.devices import sweep as sweep_devices
+from forwarder.devices.port import Port
 from forwarder.errors import BadRequest, Interrupted
 from forwarder.native import lib
 from forwarder.rundir import Journal

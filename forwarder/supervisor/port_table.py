@@ -15,7 +15,8 @@ from typing import Any
 from forwarder import offloads
 from forwarder.config.load import port_from_params
 from forwarder.config.model import Config, PortConfig, TxOnlyConfig
-from forwarder.devices.port import Devices, Port
+from forwarder.devices.devices import Devices
+from forwarder.devices.port import Port
 from forwarder.errors import BadRequest, ConfigError, DeviceError, TtfwdError, UnknownPort
 from forwarder.native import lib
 from forwarder.supervisor.shared_state import SharedState
@@ -74,7 +75,7 @@ class Ports:
             "queues": port.queues,
             "mtu": port.mtu,
             "peer": held.peer,
-            "driver": port.driver.io,
+            "driver": port.driver.number,
             "header_bytes": port.header_bytes,
             "offloads": port.offloads,
             "generate": _generate(txonly, port) if txonly is not None else None,
@@ -82,7 +83,7 @@ class Ports:
 
     def _fds(self, slot: int, worker: int) -> list[int]:
         port = self.slots[slot].port
-        return [fds[worker] for fds in (port.queue_fds, port.plain_fds) if worker < len(fds)]
+        return list(port.queue_fds(worker)) if worker < port.queues else []
 
     def attach_all(self, workers: Workers, index: int) -> None:
         """Tell a starting worker of every port."""
@@ -97,7 +98,7 @@ class Ports:
         except OSError as error:
             log.error("port %s queue %d: %s", self.slots[slot].port.name, worker, error)
         else:
-            self._segments.count_discarded(slot, worker, *discarded)
+            self._segments.count_discarded(slot, worker, discarded)
 
     def discard_all(self) -> None:
         """When no worker is left: count and drop what came since for devices that stay up."""
@@ -115,7 +116,7 @@ class Ports:
                 if not attached:
                     self._discard(slot, worker)
                 try:
-                    held.port.set_attached(worker, attached)
+                    held.port.steer(worker, attached)
                 except OSError as error:
                     # Attaching an attached queue is EINVAL; a device that is gone is EBADFD.
                     log.debug("port %s queue %d: %s", held.port.name, worker, error)

@@ -12,7 +12,7 @@ from typing import Any
 
 from forwarder import shm
 from forwarder.config.model import Config
-from forwarder.devices.port import Port
+from forwarder.devices.port import Discarded, Port
 from forwarder.native import ffi, lib
 
 _PAGE_BYTES = 4096
@@ -128,15 +128,13 @@ class SharedState:
                 setattr(device, f"{direction}_{what}", counters[f"{direction}_{what}"])
         device.updated_ns = now_ns
 
-    def count_discarded(
-        self, slot: int, worker: int, packets: int, size_bytes: int, kernel_drops: int
-    ) -> None:
+    def count_discarded(self, slot: int, worker: int, discarded: Discarded) -> None:
         """On behalf of a dead worker, the only writer while it lived: taken from its queue, and dropped."""
         counters = lib.ttf_stats_queue(self.stats.base, slot, worker)
-        counters.rx_packets += packets
-        counters.rx_bytes += size_bytes
-        counters.drops[lib.TTF_DROP_SHUTDOWN] += packets
-        counters.kernel_drops += kernel_drops
+        counters.rx_packets += discarded.packets
+        counters.rx_bytes += discarded.size_bytes
+        counters.drops[lib.TTF_DROP_SHUTDOWN] += discarded.packets
+        counters.kernel_drops += discarded.kernel_drops
 
     # ----------------------------------------------------------------------------------- workers
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from forwarder import drivers
 from forwarder.config.model import Config
 from forwarder.errors import BootFailed
 from forwarder.native import lib, string
@@ -225,8 +226,7 @@ class Workers:
                 name = string(port.name)
                 if error:
                     log.warning("port %s queue %d: %s", name, child.index, error)
-                elif string(port.driver) != "packet":
-                    # A packet socket tells once that its device went down and is silent from then on.
+                elif (driver := drivers.named(string(port.driver))) and driver.reports_recovery:
                     log.info("port %s queue %d works again", name, child.index)
 
     # ---------------------------------------------------------------------------- death and life

@@ -17,7 +17,7 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from forwarder.devices import netns, packet
+from forwarder.devices import netns, packet_sockets
 from tests.native.ext import lib
 from tests.native.harness import Instance
 from tests.support.offloads import VNET_HDR_BYTES, vnet_header
@@ -107,7 +107,7 @@ class Far:
 def packet_pair(instance: Callable[..., Instance], far: Far, batch: int) -> Instance:
     """A packet port, and a socket that is its peer."""
     made = instance(rx_mode="interrupt", batch=batch)
-    queue, plain = (socket.socket(fileno=fd) for (fd,) in packet.open_queues("near", far.netns, 1))
+    queue, plain = (socket.socket(fileno=fd) for (fd,) in packet_sockets.open_queues("near", far.netns, 1))
     made.connect(
         0,
         peer=1,

@@ -359,12 +359,12 @@ PORT_CASES = [
     (
         'name = "a"\ndriver = "tap"\nio = "mmsg"',
         "io",
-        "has a meaning with driver turbotap, and the driver is tap",
+        "only valid with driver turbotap, and the driver is tap",
     ),
     (
         'name = "a"\ndriver = "packet"\nio = "burst"',
         "io",
-        "has a meaning with driver turbotap, and the driver is packet",
+        "only valid with driver turbotap, and the driver is packet",
     ),
     ('name = "a"\nnetns = "a/b"', "netns", '"a/b" can\'t name a network namespace'),
     ('name = "a"\nnetns = ""', "netns", '"" can\'t name a network namespace'),
@@ -401,9 +401,9 @@ PORT_CASES = [
     (
         'name = "a"\ndriver = "packet"\nmtu = 1500',
         "mtu",
-        "belongs to whoever made the device of a packet port: ip link",
+        "with driver packet this is for the device's owner to set: ip link",
     ),
-    ('name = "a"\ndriver = "packet"\nmac = "02:00:00:00:00:01"', "mac", "belongs to whoever made the device"),
+    ('name = "a"\ndriver = "packet"\nmac = "02:00:00:00:00:01"', "mac", "for the device's owner to set"),
     ('name = "a"\ndriver = "packet"\naddress = ["10.0.0.1/24"]', "address", "ip address add ... dev a"),
     ('name = "a"\naddress = ["10.0.0.1/24", "10.0.0.1/8"]', "address[1]", "an address of this port already"),
 ]
@@ -494,7 +494,7 @@ def test_peers_have_the_same_number_of_queues() -> None:
 
 def test_a_peer_outside_xconnect_is_refused() -> None:
     assert problems('mode = "bridge"\n' + PAIR) == {
-        "port[0].peer": "a peer has a meaning in mode xconnect, and the mode is bridge"
+        "port[0].peer": "only valid in mode xconnect, and the mode is bridge"
     }
 
 
@@ -514,8 +514,8 @@ def test_an_address_is_given_once() -> None:
 def test_a_table_of_another_mode_is_refused() -> None:
     found = problems("[bridge]\n[txonly]\n")
     assert found == {
-        "bridge": "the table has a meaning in mode bridge, and the mode is xconnect",
-        "txonly": "the table has a meaning in mode txonly, and the mode is xconnect",
+        "bridge": "only valid in mode bridge, and the mode is xconnect",
+        "txonly": "only valid in mode txonly, and the mode is xconnect",
     }
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from forwarder.config.model import PortConfig
 from forwarder.devices import turbotap, uring
-from forwarder.devices.port import choose
+from forwarder.devices.drivers import choose
 from forwarder.devices.turbotap import Module
 from forwarder.errors import DeviceError
 from forwarder.native import ffi, lib
@@ -65,8 +65,8 @@ def test_the_driver_of_a_port(
 ) -> None:
     monkeypatch.setattr(turbotap, "find", lambda: module)
     monkeypatch.setattr(uring, "missing", lambda: None)
-    found, why = choose(PortConfig(name="p0", driver=driver, io=io))
-    assert (str(found), why) == (chosen, note)
+    found = choose(PortConfig(name="p0", driver=driver, io=io))
+    assert (str(found.driver), found.note) == (chosen, note)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_the_driver_of_a_port_without_io_uring(
 ) -> None:
     monkeypatch.setattr(turbotap, "find", lambda: module)
     monkeypatch.setattr(uring, "missing", lambda: NO_RING)
-    found, why = choose(PortConfig(name="p0", driver=driver))
-    assert (str(found), why) == (chosen, note)
-    assert len(why) < len(ffi.new("struct ttf_port_stats *").note)  # or `stats` would show it cut
+    found = choose(PortConfig(name="p0", driver=driver))
+    assert (str(found.driver), found.note) == (chosen, note)
+    assert len(found.note) < len(ffi.new("struct ttf_port_stats *").note)  # or `stats` would show it cut
 
 
 @pytest.mark.parametrize(

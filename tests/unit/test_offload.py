@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from forwarder import offloads
-from forwarder.devices import tap
+from forwarder.devices import tap_queues
 from forwarder.errors import DeviceError
 from forwarder.native import lib
 
@@ -55,7 +55,7 @@ def test_a_kernel_is_asked_feature_by_feature(
 ) -> None:
     kernel = Kernel(known)
     monkeypatch.setattr(fcntl, "ioctl", kernel.ioctl)
-    found = tap.set_offloads("t0", 3, wanted=True)
+    found = tap_queues.set_offloads("t0", 3, wanted=True)
     assert offloads.names(found) == granted
     assert kernel.set == found, "what is told is what holds"
     assert kernel.header_bytes == lib.TTF_VNET_HDR_BYTES
@@ -64,7 +64,7 @@ def test_a_kernel_is_asked_feature_by_feature(
 def test_without_offload_what_was_set_before_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel(0x7F)
     monkeypatch.setattr(fcntl, "ioctl", kernel.ioctl)
-    assert tap.set_offloads("t0", 3, wanted=False) == 0
+    assert tap_queues.set_offloads("t0", 3, wanted=False) == 0
     assert kernel.set == 0
 
 
@@ -74,7 +74,7 @@ def test_a_device_that_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
     with pytest.raises(DeviceError, match='"t0"'):
-        tap.set_offloads("t0", 3, wanted=True)
+        tap_queues.set_offloads("t0", 3, wanted=True)
 
 
 def test_names() -> None:

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The queues of a tap: open one, set its offloads, detach and attach it, and empty it.
+
+The ioctls are those of linux/if_tun.h. With offloads, a virtio_net_hdr of 10 bytes stands in front of each
+frame of a queue, so that a GSO frame passes as it was sent (docs/drivers.md says why 10 bytes).
+"""
+
+import errno
+import fcntl
+import os
+import struct
+import time
+from pathlib import Path
+
+from forwarder.devices.netns import inside
+from forwarder.devices.port import Discarded
+from forwarder.errors import DeviceError, NotPermitted, TtfwdError
+from forwarder.native import lib
+
+TUN_DEVICE = Path("/dev/net/tun")
+
+_TUNSETIFF = 0x400454CA
+_TUNSETOFFLOAD = 0x400454D0
+_TUNSETVNETHDRSZ = 0x400454D8
+_TUNSETQUEUE = 0x400454D9
+_IFF_TAP = 0x0002
+_IFF_MULTI_QUEUE = 0x0100
+_IFF_ATTACH_QUEUE = 0x0200
+_IFF_DETACH_QUEUE = 0x0400
+_IFF_NO_PI = 0x1000
+_IFF_VNET_HDR = 0x4000
+
+# Requested from the kernel one by one. It knows USO since Linux 6.2, for both versions of IP at once only.
+_FEATURES = (
+    lib.TTF_OFFLOAD_CSUM,
+    lib.TTF_OFFLOAD_TSO4,
+    lib.TTF_OFFLOAD_TSO6,
+    lib.TTF_OFFLOAD_TSO_ECN,
+    lib.TTF_OFFLOAD_USO4 | lib.TTF_OFFLOAD_USO6,
+)
+
+_DISCARD_NS = 500_000_000  # enough for a long queue; a flood must not hold up the supervisor
+_LONGEST_READ_BYTES = 1 << 17  # more than any frame with its offload header
+
+
+def _ifreq(name: str, flags: int) -> bytes:
+    return struct.pack("16sH22x", name.encode(), flags)
+
+
+def _failure(name: str, error: OSError) -> TtfwdError:
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return NotPermitted(f'tap device "{name}": not permitted (run as root, or with CAP_NET_ADMIN)')
+    reason = {
+        errno.EBUSY: "its queues are held by another process",
+        errno.EINVAL: "a device of that name exists and is no multi-queue tap",
+        errno.E2BIG: "the kernel takes no more queues",
+        errno.ENOENT: f"{TUN_DEVICE} doesn't exist (modprobe tun)",
+        errno.ENODEV: f"{TUN_DEVICE} has no driver (modprobe tun)",
+    }.get(error.errno or 0, os.strerror(error.errno or 0))
+    return DeviceError(f'tap device "{name}": {reason}')
+
+
+def open_queue(name: str, netns: str | None, vnet_hdr: bool) -> int:
+    """One queue of the tap `name` in a namespace, made with its first queue; a non-blocking fd."""
+    try:
+        with inside(netns):
+            fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _failure(name, error) from None
+    try:
+        flags = _IFF_TAP | _IFF_NO_PI | _IFF_MULTI_QUEUE | (_IFF_VNET_HDR if vnet_hdr else 0)
+        fcntl.ioctl(fd, _TUNSETIFF, _ifreq(name, flags))
+    except OSError as error:
+        os.close(fd)
+        raise _failure(name, error) from None
+    return fd
+
+
+def set_offloads(name: str, fd: int, wanted: bool) -> int:
+    """Have the kernel leave to us all the work that it can, or none. Raises DeviceError.
+
+    Returns the TTF_OFFLOAD_ bits that it granted. Offloads belong to the device and may be left over from an
+    earlier owner, so they are always set.
+    """
+    granted = 0
+    try:
+        fcntl.ioctl(fd, _TUNSETOFFLOAD, 0)
+        if wanted:
+            fcntl.ioctl(fd, _TUNSETVNETHDRSZ, struct.pack("i", lib.TTF_VNET_HDR_BYTES))
+    except OSError as error:
+        raise _failure(name, error) from None
+    for feature in _FEATURES if wanted else ():
+        try:
+            fcntl.ioctl(fd, _TUNSETOFFLOAD, granted | feature)
+        except OSError:  # EINVAL: this kernel doesn't know it; the features set so far stay
+            continue
+        granted |= feature
+    return granted
+
+
+def set_attached(fd: int, attached: bool) -> None:
+    """Have the kernel steer packets to this queue, or to the others. Detaching drops the queue's packets."""
+    fcntl.ioctl(fd, _TUNSETQUEUE, _ifreq("", _IFF_ATTACH_QUEUE if attached else _IFF_DETACH_QUEUE))
+
+
+def discard(fd: int, header_bytes: int) -> Discarded:
+    """Read a queue that no worker serves until it is empty, for half a second at most.
+
+    Otherwise its packets are counted nowhere: the kernel drops them when a queue is detached or closed.
+    """
+    buffer = bytearray(_LONGEST_READ_BYTES)
+    deadline_ns = time.monotonic_ns() + _DISCARD_NS
+    packets = read_bytes = 0
+    while time.monotonic_ns() < deadline_ns:
+        try:
+            got = os.readv(fd, [buffer])
+        except OSError:  # empty (EAGAIN), detached already or gone (EBADFD)
+            break
+        packets += 1
+        read_bytes += got - header_bytes
+    return Discarded(packets, read_bytes)
