@@ -38,9 +38,9 @@ static bool device_takes_frames(const struct turbotap_sock *ts)
  * ordinary sendmsg, which reports the error. Two kinds are safe:
  *
  *	no offload
- *	a checksum within the frame that starts behind an Ethernet and an IPv4
- *	header, if this machine's headers are little-endian whatever
- *	TUNSETVNETLE says
+ *	a checksum within the frame, which starts behind an Ethernet and an IPv4
+ *	header; only on kernels where all headers are little-endian, with and
+ *	without TUNSETVNETLE
  */
 static bool header_is_safe(const struct virtio_net_hdr *header, size_t length)
 {
@@ -251,7 +251,7 @@ void tt_batch_init(struct turbotap_sock *ts)
 	INIT_DELAYED_WORK(&ts->late, late_work);
 }
 
-/* For tt_release(): the last fd is closed, so no call is under way. */
+/* No call may be under way: the last fd must be closed. */
 void tt_batch_exit(struct turbotap_sock *ts)
 {
 	cancel_delayed_work_sync(&ts->late);
