@@ -14,12 +14,12 @@ static inline uint64_t clock_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
-static inline uint64_t now_coarse_ns(void)
+static inline uint64_t clock_coarse_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC_COARSE);
 }
 
-static inline uint64_t now_precise_ns(void)
+static inline uint64_t clock_precise_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);
 }

@@ -21,6 +21,8 @@
  */
 #define TTF_BURST_BYTES (512u << 10)
 
+#define FRAME_TRUNCATED UINT32_MAX /* the length of a frame that was longer than its memory */
+
 /* One frame on its way in or out: where its Ethernet header is, and its length from there. */
 struct ttf_frame {
 	uint8_t *eth;
@@ -64,8 +66,8 @@ struct ttf_queue {
 struct ttf_driver_ops {
 	/*
 	 * Receive up to count frames into frames[].eth, setting length and offload; a frame that did not
-	 * fit has length UINT32_MAX. Returns how many, or -errno if none; -EAGAIN when the queue is empty.
-	 * Adds the system calls made to *calls. Never blocks.
+	 * fit has length FRAME_TRUNCATED. Returns how many, or -errno if none; -EAGAIN when the queue is
+	 * empty. Adds the system calls made to *calls. Never blocks.
 	 */
 	int (*rx)(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls);
 
@@ -86,7 +88,7 @@ struct ttf_driver_ops {
 };
 
 /* For drivers that can't stop in between: frames like the last ones, at most TTF_BURST_BYTES of them. */
-static inline uint32_t queue_burst_limit(const struct ttf_queue *queue, uint32_t count)
+static inline uint32_t driver_burst_limit(const struct ttf_queue *queue, uint32_t count)
 {
 	uint32_t limit = queue->frame_bytes ? TTF_BURST_BYTES / queue->frame_bytes : count;
 
@@ -96,7 +98,7 @@ static inline uint32_t queue_burst_limit(const struct ttf_queue *queue, uint32_t
 }
 
 /* Frames were received, so many bytes in all. */
-static inline void queue_burst_received(struct ttf_queue *queue, uint32_t bytes, uint32_t frames)
+static inline void driver_burst_received(struct ttf_queue *queue, uint32_t bytes, uint32_t frames)
 {
 	if (frames)
 		queue->frame_bytes = bytes / frames;

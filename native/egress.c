@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames leave by the ports that this worker serves: what a port can't take over is done here first. */
+#include "egress.h"
+
 #include <errno.h>
 
-#include "vnet_hdr.h"
+#include "ethernet.h"
 #include "gso.h"
-#include "worker_internal.h"
+#include "vnet_hdr.h"
 
 #define TX_RETRIES 8
 
-/* The first unsent frame can't be sent: which name, and does the error concern it alone? */
-static uint32_t drop_reason(int error, int *alone)
+/* The name of an error that met the first unsent frame. *alone: it concerns that frame only. */
+static uint32_t egress_drop_reason(int error, bool *alone)
 {
-	*alone = 0;
+	*alone = false;
 	switch (error) {
 	case EAGAIN:
 	case EINTR:
@@ -25,15 +26,15 @@ static uint32_t drop_reason(int error, int *alone)
 	case EBADFD: /* tun: the device is gone */
 		return TTF_DROP_LINK_DOWN;
 	case EMSGSIZE:
-		*alone = 1;
+		*alone = true;
 		return TTF_DROP_OVERSIZE;
 	default:
-		*alone = 1;
+		*alone = true;
 		return TTF_DROP_TX_ERROR;
 	}
 }
 
-static void flush_port(struct worker_port *port)
+static void egress_flush_port(struct worker_port *port)
 {
 	struct ttf_frame *frames = port->frames;
 	uint32_t count = port->out, done = 0, retries = TX_RETRIES;
@@ -51,111 +52,110 @@ static void flush_port(struct worker_port *port)
 			done += (uint32_t)sent;
 			continue;
 		}
-		int alone;
-		uint32_t reason = drop_reason(-sent, &alone);
+		bool alone;
+		uint32_t reason = egress_drop_reason(-sent, &alone);
 
 		if (reason == TTF_DROP_TX_FULL && retries-- > 0)
 			continue;
-		drop(port->stats, reason, alone ? 1 : count - done);
+		count_drop(port->stats, reason, alone ? 1 : count - done);
 		done = alone ? done + 1 : count;
 	}
 	count_add(&port->stats->tx_calls, calls);
 	port->out = 0;
 }
 
-void transmit(struct ttf_worker *worker)
+void ttf_egress_flush(struct ttf_worker *worker)
 {
 	for (uint32_t p = 0; p < worker->ports_high; p++)
 		if (worker->ports[p].out)
-			flush_port(&worker->ports[p]);
-	/* Back to where they came from on the stack, so that what rx_frames says of it stays true. */
-	while (worker->cut_frames)
-		pool_put(&worker->pool, worker->cut[--worker->cut_frames]);
+			egress_flush_port(&worker->ports[p]);
+	/* Back to where they came from on the stack, in reverse order: the rx burst stays valid. */
+	while (worker->segmented)
+		pool_put(&worker->pool, worker->segmented_ids[--worker->segmented]);
 }
 
-static void append(const struct ttf_worker *worker, struct worker_port *port, struct ttf_frame view)
+static void egress_append(const struct ttf_worker *worker, struct worker_port *port, struct ttf_frame frame)
 {
-	/* A segment that was cut made more frames than a burst has. */
+	/* A GSO frame may have become more packets than a burst has. */
 	if (port->out >= worker->batch)
-		flush_port(port);
-	port->frames[port->out++] = view;
+		egress_flush_port(port);
+	port->frames[port->out++] = frame;
 }
 
-/* A frame for a packet of a segment, until transmit(): at most a burst of them. UINT32_MAX if none is free.
- */
-static uint32_t take_cut_frame(struct ttf_worker *worker, const struct worker_port *port)
+/* ----------------------------------------------------------------------------------------- GSO */
+
+/* A frame for one packet of a GSO frame, until ttf_egress_flush(). FRAME_ID_NONE if none is free. */
+static uint32_t egress_packet_frame(struct ttf_worker *worker, const struct worker_port *port)
 {
 	struct pool *pool = &worker->pool;
-	uint32_t frame;
+	uint32_t frame_id;
 
 	if (!pool->free)
-		reclaim(worker);
-	if (!pool->free || worker->cut_frames == worker->batch || port->out >= worker->batch)
-		transmit(worker);
-	if (!pool->free)
-		return UINT32_MAX;
-	frame = pool_peek(pool, 0);
-	pool_take(pool, 1);
-	worker->cut[worker->cut_frames++] = frame;
-	return frame;
+		ttf_handoff_reclaim(&worker->handoff);
+	if (!pool->free || worker->segmented == worker->batch || port->out >= worker->batch)
+		ttf_egress_flush(worker);
+	frame_id = pool_get(pool);
+	if (frame_id != FRAME_ID_NONE)
+		worker->segmented_ids[worker->segmented++] = frame_id;
+	return frame_id;
 }
 
-static void cut_segment(struct ttf_worker *worker, struct worker_port *port, struct ttf_frame view,
-			const struct offload_request *request)
+static void egress_segment(struct ttf_worker *worker, struct worker_port *port, struct ttf_frame frame,
+			   const struct offload_request *request)
 {
-	const uint32_t count = ttf_gso_packets(request, view.length);
+	const uint32_t count = ttf_gso_packets(request, frame.length);
 
-	/* Before anything is sent or dropped in their name; see count_outputs() in steer.c. */
+	/* Before any of them is sent or dropped; see flood_count() in steer.c. */
 	count_add(&worker->stats->orphans.copied_packets, count - 1);
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t frame = take_cut_frame(worker, port);
+		uint32_t frame_id = egress_packet_frame(worker, port);
 		struct ttf_frame packet = { 0 };
 
-		if (frame == UINT32_MAX) {
-			drop(port->stats, TTF_DROP_NO_FRAME, count - i);
+		if (frame_id == FRAME_ID_NONE) {
+			count_drop(port->stats, TTF_DROP_NO_FRAME, count - i);
 			return;
 		}
-		packet.eth = pool_eth(&worker->pool, frame);
-		packet.length = ttf_gso_packet(request, view.eth, view.length, i, packet.eth);
+		packet.eth = pool_eth(&worker->pool, frame_id);
+		packet.length = ttf_gso_packet(request, frame.eth, frame.length, i, packet.eth);
 		if (port->queue.header_bytes)
 			vnet_hdr_clear(packet.eth);
-		append(worker, port, packet);
+		egress_append(worker, port, packet);
 	}
 }
 
-static void queue_request(struct ttf_worker *worker, struct worker_port *port, struct ttf_frame view)
+static void egress_offload(struct ttf_worker *worker, struct worker_port *port, struct ttf_frame frame)
 {
 	struct offload_request request;
 
-	/* Again, after forward_frame(): another worker's frame is memory that it may have spoilt since. */
-	if (ttf_vnet_hdr_parse(view.eth, view.length, &request) < 0) {
-		drop(port->stats, TTF_DROP_OFFLOAD, 1);
+	/* worker.c parsed it before. A frame of another worker's pool may have been spoilt since. */
+	if (ttf_vnet_hdr_parse(frame.eth, frame.length, &request) < 0) {
+		count_drop(port->stats, TTF_DROP_OFFLOAD, 1);
 		return;
 	}
-	if (ttf_vnet_hdr_oversize(&request, view.eth, view.length, port->mtu)) {
-		drop(port->stats, TTF_DROP_OVERSIZE, 1);
+	if (ttf_vnet_hdr_oversize(&request, frame.eth, frame.length, port->mtu)) {
+		count_drop(port->stats, TTF_DROP_OVERSIZE, 1);
 		return;
 	}
 	if (request.gso_size && request.wants & ~port->offloads) {
-		cut_segment(worker, port, view, &request);
+		egress_segment(worker, port, frame, &request);
 		return;
 	}
 	if (request.wants & ~port->offloads || request.crc32c)
-		ttf_vnet_hdr_complete(&request, view.eth, view.length);
-	append(worker, port, view);
+		ttf_vnet_hdr_complete(&request, frame.eth, frame.length);
+	egress_append(worker, port, frame);
 }
 
-void queue_frame(struct ttf_worker *worker, struct worker_port *port, struct ttf_frame view)
+void ttf_egress_frame(struct ttf_worker *worker, struct worker_port *port, struct ttf_frame frame)
 {
-	if (view.offload) {
-		queue_request(worker, port, view);
+	if (frame.offload) {
+		egress_offload(worker, port, frame);
 		return;
 	}
-	if (ttf_oversize(view.eth, view.length, port->mtu)) {
-		drop(port->stats, TTF_DROP_OVERSIZE, 1);
+	if (ttf_eth_oversize(frame.eth, frame.length, port->mtu)) {
+		count_drop(port->stats, TTF_DROP_OVERSIZE, 1);
 		return;
 	}
 	if (port->queue.header_bytes)
-		vnet_hdr_clear(view.eth);
-	append(worker, port, view);
+		vnet_hdr_clear(frame.eth);
+	egress_append(worker, port, frame);
 }

@@ -29,7 +29,7 @@ static int learnable(const uint8_t *mac, uint64_t value)
 
 static uint64_t bucket_of(uint64_t mac)
 {
-	return mix64(mac) & (TTF_FDB_BUCKETS - 1);
+	return hash_mix64(mac) & (TTF_FDB_BUCKETS - 1);
 }
 
 void ttf_fdb_learn(struct ttf_fdb *fdb, const uint8_t *mac, uint32_t port, uint64_t now_ns)

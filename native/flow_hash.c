@@ -3,33 +3,18 @@
 
 #include <string.h>
 
-#define MAX_EXTENSION_HEADERS 8
+#include "ethernet.h"
 
-uint32_t ttf_eth_payload(const uint8_t *eth, uint32_t length, uint32_t *ethertype)
-{
-	uint32_t at = TTF_ETH_HLEN;
-	uint32_t type = load_be16(eth + 12);
-
-	for (uint32_t tags = 0; tags < TTF_MAX_VLAN_TAGS; tags++) {
-		if ((type != ETHERTYPE_VLAN && type != ETHERTYPE_QINQ) || at + TTF_VLAN_HLEN > length)
-			break;
-		type = load_be16(eth + at + 2);
-		at += TTF_VLAN_HLEN;
-	}
-	*ethertype = type;
-	return at;
-}
-
-static int has_ports(uint32_t protocol)
+static bool hash_has_ports(uint32_t protocol)
 {
 	return protocol == PROTO_TCP || protocol == PROTO_UDP || protocol == PROTO_SCTP ||
 	       protocol == PROTO_UDPLITE || protocol == PROTO_DCCP;
 }
 
 /* Addition commutes, so that the two directions of a flow get one hash. */
-static uint32_t symmetric(uint64_t source, uint64_t destination, uint32_t protocol)
+static uint32_t hash_symmetric(uint64_t source, uint64_t destination, uint32_t protocol)
 {
-	return (uint32_t)(mix64(mix64(source) + mix64(destination) + protocol) >> 32);
+	return (uint32_t)(hash_mix64(hash_mix64(source) + hash_mix64(destination) + protocol) >> 32);
 }
 
 static uint32_t hash_macs(const uint8_t *eth)
@@ -38,7 +23,7 @@ static uint32_t hash_macs(const uint8_t *eth)
 
 	memcpy(&destination, eth, 6);
 	memcpy(&source, eth + 6, 6);
-	return symmetric(source, destination, 0);
+	return hash_symmetric(source, destination, 0);
 }
 
 static uint32_t hash_ipv4(const uint8_t *eth, uint32_t length, uint32_t at)
@@ -54,42 +39,22 @@ static uint32_t hash_ipv4(const uint8_t *eth, uint32_t length, uint32_t at)
 	if ((load_be16(ip + 6) & 0x3fff) == 0) { /* neither an offset nor more fragments */
 		protocol = ip[9];
 		header = (ip[0] & 0xfu) * 4;
-		if (has_ports(protocol) && header >= 20 && at + header + 4 <= length) {
+		if (hash_has_ports(protocol) && header >= 20 && at + header + 4 <= length) {
 			source_port = load_be16(ip + header);
 			destination_port = load_be16(ip + header + 2);
 		}
 	}
-	return symmetric((uint64_t)source << 16 | source_port, (uint64_t)destination << 16 | destination_port,
-			 protocol);
+	return hash_symmetric((uint64_t)source << 16 | source_port,
+			      (uint64_t)destination << 16 | destination_port, protocol);
 }
 
-static uint64_t ipv6_endpoint(const uint8_t *address, uint32_t port)
+static uint64_t hash_ipv6_endpoint(const uint8_t *address, uint32_t port)
 {
 	uint64_t high, low;
 
 	memcpy(&high, address, 8);
 	memcpy(&low, address + 8, 8);
-	return mix64(high + port) ^ low;
-}
-
-uint32_t ttf_ipv6_payload(const uint8_t *eth, uint32_t length, uint32_t at, uint32_t *protocol)
-{
-	uint32_t found = eth[at + 6];
-
-	at += 40;
-	for (int i = 0; i < MAX_EXTENSION_HEADERS; i++) {
-		if ((found != PROTO_HOPOPTS && found != PROTO_ROUTING && found != PROTO_DSTOPTS &&
-		     found != PROTO_AH) ||
-		    at + 8 > length)
-			break;
-		uint32_t next = eth[at];
-		uint32_t words = eth[at + 1];
-
-		at += found == PROTO_AH ? (words + 2) * 4 : (words + 1) * 8;
-		found = next;
-	}
-	*protocol = found;
-	return at;
+	return hash_mix64(high + port) ^ low;
 }
 
 static uint32_t hash_ipv6(const uint8_t *eth, uint32_t length, uint32_t at)
@@ -99,15 +64,15 @@ static uint32_t hash_ipv6(const uint8_t *eth, uint32_t length, uint32_t at)
 
 	if (at + 40 > length || ip[0] >> 4 != 6)
 		return hash_macs(eth);
-	at = ttf_ipv6_payload(eth, length, at, &protocol);
+	at = ttf_eth_ipv6_payload(eth, length, at, &protocol);
 	if (protocol == PROTO_FRAGMENT)
 		protocol = 0;
-	if (has_ports(protocol) && at + 4 <= length) {
+	if (hash_has_ports(protocol) && at + 4 <= length) {
 		source_port = load_be16(eth + at);
 		destination_port = load_be16(eth + at + 2);
 	}
-	return symmetric(ipv6_endpoint(ip + 8, source_port), ipv6_endpoint(ip + 24, destination_port),
-			 protocol);
+	return hash_symmetric(hash_ipv6_endpoint(ip + 8, source_port),
+			      hash_ipv6_endpoint(ip + 24, destination_port), protocol);
 }
 
 uint32_t ttf_flow_hash(const uint8_t *eth, uint32_t length)

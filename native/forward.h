@@ -36,10 +36,7 @@ struct forward_table {
  * macswap swaps the addresses in place; bridge learns the source address. Nothing else is written.
  * now_ns: CLOCK_MONOTONIC_COARSE, for ageing.
  */
-struct forward_verdict forward(const struct forward_table *table, uint32_t in_port, uint8_t *eth,
-			       uint32_t length, uint64_t now_ns);
-
-/* Is a frame of this length more than a port of this MTU carries? VLAN tags don't count. */
-int ttf_oversize(const uint8_t *eth, uint32_t length, uint32_t mtu);
+struct forward_verdict ttf_forward(const struct forward_table *table, uint32_t in_port, uint8_t *eth,
+				   uint32_t length, uint64_t now_ns);
 
 #endif

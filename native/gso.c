@@ -4,7 +4,7 @@
 #include <arpa/inet.h>
 
 #include "checksum.h"
-#include "flow_hash.h"
+#include "ethernet.h"
 
 enum {
 	TCP_FIN = 0x01,

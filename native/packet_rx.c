@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 
 #include "atomic.h"
-#include "flow_hash.h"
+#include "ethernet.h"
 #include "packet_tx.h"
 #include "packet_slot.h"
 #include "socket_batch.h"
@@ -222,7 +222,7 @@ static int receive_frame(const struct ttf_queue *queue, const struct tpacket2_hd
 
 	if (got < 0)
 		return errno == EAGAIN ? 0 : -errno;
-	frame->length = message.msg_flags & MSG_TRUNC ? UINT32_MAX : (uint32_t)got - header + gap;
+	frame->length = message.msg_flags & MSG_TRUNC ? FRAME_TRUNCATED : (uint32_t)got - header + gap;
 	return 1;
 }
 
@@ -265,8 +265,8 @@ static int packet_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t
 			copy_frame(queue, slot, frame);
 		}
 		if (got) {
-			frame->offload = offload_asks(frame->eth);
-			if (vlan_bytes(slot) && frame->length != UINT32_MAX)
+			frame->offload = vnet_hdr_requests(frame->eth);
+			if (vlan_bytes(slot) && frame->length != FRAME_TRUNCATED)
 				restore_vlan(frame, slot);
 			bytes += slot->tp_len;
 			n++;
@@ -279,19 +279,19 @@ static int packet_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t
 static int packet_tx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls)
 {
 	struct packet_tx *sender = queue->ring->sender;
-	int ready = packet_sender_ready(sender, calls);
+	int ready = ttf_packet_tx_ready(sender, calls);
 	uint32_t others = 0;
 
-	if (ready && packet_sender_takes(sender, &frames[0])) {
-		int sent = packet_sender_send(sender, frames, count, calls);
+	if (ready && ttf_packet_tx_takes(sender, &frames[0])) {
+		int sent = ttf_packet_tx_send(sender, frames, count, calls);
 
 		if (sent)
 			return sent;
 		ready = 0;
 	}
-	while (others < count && !(ready && packet_sender_takes(sender, &frames[others])))
+	while (others < count && !(ready && ttf_packet_tx_takes(sender, &frames[others])))
 		others++;
-	return socket_send(queue->scratch, queue->fd, queue->header_bytes, frames, others, calls);
+	return ttf_socket_batch_send(queue->scratch, queue->fd, queue->header_bytes, frames, others, calls);
 }
 
 static uint64_t packet_drops(struct ttf_queue *queue)
@@ -307,7 +307,7 @@ static uint64_t packet_drops(struct ttf_queue *queue)
 	/* Left there, poll() would never sleep again, and the first burst after the device is back fail. */
 	clear_error(queue->fd);
 	if (queue->ring->sender)
-		packet_sender_refresh(queue->ring->sender);
+		ttf_packet_tx_refresh(queue->ring->sender);
 	return drops;
 }
 
@@ -331,7 +331,7 @@ int ttf_packet_discard(int fd, uint32_t limit, struct ttf_discarded *discarded)
 	if (!error) {
 		while (discarded->packets < limit && packet_rx(&queue, &frame, 1, &calls) > 0) {
 			discarded->packets++;
-			discarded->bytes += frame.length == UINT32_MAX ? 0 : frame.length;
+			discarded->bytes += frame.length == FRAME_TRUNCATED ? 0 : frame.length;
 		}
 		discarded->kernel_drops = packet_drops(&queue);
 		packet_close(&queue);

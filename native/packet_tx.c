@@ -9,8 +9,7 @@
 #include <sys/mman.h>
 
 #include "atomic.h"
-#include "flow_hash.h"
-#include "forward.h"
+#include "ethernet.h"
 #include "vnet_hdr.h"
 #include "packet_slot.h"
 
@@ -90,7 +89,7 @@ struct packet_tx *ttf_packet_tx_open(int fd)
 		return NULL;
 	}
 	sender->ifindex = bound.sll_ifindex;
-	packet_sender_refresh(sender);
+	ttf_packet_tx_refresh(sender);
 	find_next(sender, &calls);
 	return sender;
 }
@@ -101,7 +100,7 @@ void ttf_packet_tx_close(struct packet_tx *sender)
 	free(sender);
 }
 
-void packet_sender_refresh(struct packet_tx *sender)
+void ttf_packet_tx_refresh(struct packet_tx *sender)
 {
 	struct ifreq request = { .ifr_ifindex = sender->ifindex };
 
@@ -110,18 +109,18 @@ void packet_sender_refresh(struct packet_tx *sender)
 		sender->mtu = (uint32_t)request.ifr_mtu;
 }
 
-int packet_sender_ready(struct packet_tx *sender, uint64_t *calls)
+int ttf_packet_tx_ready(struct packet_tx *sender, uint64_t *calls)
 {
 	if (!sender->known)
 		find_next(sender, calls);
 	return sender->known && packet_slot_status(slot_at(sender, sender->next)) == TP_STATUS_AVAILABLE;
 }
 
-int packet_sender_takes(const struct packet_tx *sender, const struct ttf_frame *frame)
+int ttf_packet_tx_takes(const struct packet_tx *sender, const struct ttf_frame *frame)
 {
 	/* With offload headers the kernel doesn't look at the MTU here; where it does, it says so. */
 	return !frame->offload && frame->length >= TTF_ETH_HLEN && frame->length <= ROOM_BYTES &&
-	       !ttf_oversize(frame->eth, frame->length, sender->mtu);
+	       !ttf_eth_oversize(frame->eth, frame->length, sender->mtu);
 }
 
 static void fill(struct tpacket2_hdr *slot, const struct ttf_frame *frame)
@@ -137,13 +136,13 @@ static void fill(struct tpacket2_hdr *slot, const struct ttf_frame *frame)
 	store_release(&slot->tp_status, TP_STATUS_SEND_REQUEST);
 }
 
-int packet_sender_send(struct packet_tx *sender, const struct ttf_frame *frames, uint32_t count,
+int ttf_packet_tx_send(struct packet_tx *sender, const struct ttf_frame *frames, uint32_t count,
 		       uint64_t *calls)
 {
 	uint32_t n = 0, sent;
 	int error;
 
-	while (n < count && packet_sender_takes(sender, &frames[n])) {
+	while (n < count && ttf_packet_tx_takes(sender, &frames[n])) {
 		struct tpacket2_hdr *slot = slot_at(sender, sender->next + n);
 
 		if (packet_slot_status(slot) != TP_STATUS_AVAILABLE)

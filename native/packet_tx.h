@@ -18,17 +18,17 @@ struct packet_tx *ttf_packet_tx_open(int fd);
 void ttf_packet_tx_close(struct packet_tx *sender);
 
 /* The device's MTU may have changed: to be called now and then. */
-void packet_sender_refresh(struct packet_tx *sender);
+void ttf_packet_tx_refresh(struct packet_tx *sender);
 
 /* Is there room in the ring? */
-int packet_sender_ready(struct packet_tx *sender, uint64_t *calls);
+int ttf_packet_tx_ready(struct packet_tx *sender, uint64_t *calls);
 
 /* Is the ring for such a frame? Not if it asks for something, is too long for a slot, or for the device. */
-int packet_sender_takes(const struct packet_tx *sender, const struct ttf_frame *frame);
+int ttf_packet_tx_takes(const struct packet_tx *sender, const struct ttf_frame *frame);
 
 /* What struct ttf_driver_ops, tx, is to do, up to the first frame that isn't taken. 0: not by the ring now.
  */
-int packet_sender_send(struct packet_tx *sender, const struct ttf_frame *frames, uint32_t count,
+int ttf_packet_tx_send(struct packet_tx *sender, const struct ttf_frame *frames, uint32_t count,
 		       uint64_t *calls);
 
 #endif

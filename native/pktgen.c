@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "flow_hash.h"
+#include "ethernet.h"
 
 #define FIRST_PORT 49152u
 #define DISCARD_PORT 9u

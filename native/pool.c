@@ -6,7 +6,7 @@
 
 #include "ring.h"
 
-int ttf_pool_init(struct pool *pool, void *segment, int owner)
+int ttf_pool_init(struct pool *pool, void *segment, bool owner)
 {
 	const struct ttf_frames *head = segment;
 
@@ -29,7 +29,7 @@ void ttf_pool_exit(struct pool *pool)
 
 int ttf_pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count)
 {
-	uint8_t *held = calloc(pool->frames, 1);
+	bool *held = calloc(pool->frames, sizeof(*held));
 
 	if (!held)
 		return -ENOMEM;
@@ -40,16 +40,16 @@ int ttf_pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t 
 			continue;
 		ring_reclaim(ring, ring_completed(ring));
 		for (uint32_t i = 0; i < ring->tail - ring->reclaimed && i < ring->slots; i++) {
-			uint32_t frame = ring_reclaimed_frame(ring, i);
+			uint32_t frame_id = ring_reclaimed_frame(ring, i);
 
-			if (frame < pool->frames)
-				held[frame] = 1;
+			if (frame_id < pool->frames)
+				held[frame_id] = true;
 		}
 	}
 	pool->free = 0;
-	for (uint32_t frame = pool->frames; frame-- > 0;)
-		if (!held[frame])
-			pool_put(pool, frame);
+	for (uint32_t frame_id = pool->frames; frame_id-- > 0;)
+		if (!held[frame_id])
+			pool_put(pool, frame_id);
 	free(held);
 	return 0;
 }

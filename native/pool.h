@@ -9,7 +9,11 @@
 #ifndef TTF_POOL_H
 #define TTF_POOL_H
 
+#include <stdbool.h>
+
 #include "abi.h"
+
+#define FRAME_ID_NONE UINT32_MAX /* no frame is free */
 
 struct pool {
 	uint8_t *base; /* first frame */
@@ -19,7 +23,7 @@ struct pool {
 };
 
 /* Map a checked frames segment. The stack is allocated for its owner only. 0 or -ENOMEM. */
-int ttf_pool_init(struct pool *pool, void *segment, int owner);
+int ttf_pool_init(struct pool *pool, void *segment, bool owner);
 void ttf_pool_exit(struct pool *pool);
 
 struct ttf_ring;
@@ -31,9 +35,9 @@ struct ttf_ring;
  */
 int ttf_pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count);
 
-static inline uint8_t *pool_eth(const struct pool *pool, uint32_t frame)
+static inline uint8_t *pool_eth(const struct pool *pool, uint32_t frame_id)
 {
-	return pool->base + (uint64_t)frame * TTF_FRAME_STRIDE + TTF_FRAME_HEADROOM;
+	return pool->base + (uint64_t)frame_id * TTF_FRAME_STRIDE + TTF_FRAME_HEADROOM;
 }
 
 /* The i-th frame from the top, not yet taken: what a burst receives into. i < pool->free. */
@@ -47,9 +51,15 @@ static inline void pool_take(struct pool *pool, uint32_t count)
 	pool->free -= count;
 }
 
-static inline void pool_put(struct pool *pool, uint32_t frame)
+static inline void pool_put(struct pool *pool, uint32_t frame_id)
 {
-	pool->stack[pool->free++] = frame;
+	pool->stack[pool->free++] = frame_id;
+}
+
+/* Take the frame at the top, or FRAME_ID_NONE. */
+static inline uint32_t pool_get(struct pool *pool)
+{
+	return pool->free ? pool->stack[--pool->free] : FRAME_ID_NONE;
 }
 
 #endif

@@ -15,8 +15,8 @@ void ttf_socket_batch_init(struct socket_batch *scratch)
 	scratch->rx_filled = 0;
 }
 
-void socket_fill_rx(struct socket_batch *scratch, const struct ttf_frame *frames, uint32_t count,
-		    uint32_t header_bytes)
+void ttf_socket_batch_fill_rx(struct socket_batch *scratch, const struct ttf_frame *frames, uint32_t count,
+			      uint32_t header_bytes)
 {
 	if (scratch->rx_filled >= count && scratch->rx_header_bytes == header_bytes)
 		return;
@@ -27,12 +27,12 @@ void socket_fill_rx(struct socket_batch *scratch, const struct ttf_frame *frames
 	scratch->rx_header_bytes = header_bytes;
 }
 
-int socket_send(struct socket_batch *scratch, int fd, uint32_t header_bytes, const struct ttf_frame *frames,
-		uint32_t count, uint64_t *calls)
+int ttf_socket_batch_send(struct socket_batch *scratch, int fd, uint32_t header_bytes,
+			  const struct ttf_frame *frames, uint32_t count, uint64_t *calls)
 {
 	int sent;
 
-	socket_fill_tx(scratch, frames, count, header_bytes);
+	socket_batch_fill_tx(scratch, frames, count, header_bytes);
 	++*calls;
 	sent = sendmmsg(fd, scratch->tx_messages, count, MSG_DONTWAIT);
 	return sent < 0 ? -errno : sent;

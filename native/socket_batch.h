@@ -16,12 +16,12 @@
  * Have rx_vectors[0..count), and the messages over them, stand for frames[0..count). Does nothing where
  * they do already; see struct port_scratch.
  */
-void socket_fill_rx(struct socket_batch *scratch, const struct ttf_frame *frames, uint32_t count,
-		    uint32_t header_bytes);
+void ttf_socket_batch_fill_rx(struct socket_batch *scratch, const struct ttf_frame *frames, uint32_t count,
+			      uint32_t header_bytes);
 
 /* The same for tx_vectors, which are other frames each time. */
-static inline void socket_fill_tx(struct socket_batch *scratch, const struct ttf_frame *frames,
-				  uint32_t count, uint32_t header_bytes)
+static inline void socket_batch_fill_tx(struct socket_batch *scratch, const struct ttf_frame *frames,
+					uint32_t count, uint32_t header_bytes)
 {
 	for (uint32_t i = 0; i < count; i++)
 		scratch->tx_vectors[i] = (struct iovec){ .iov_base = frames[i].eth - header_bytes,
@@ -29,17 +29,18 @@ static inline void socket_fill_tx(struct socket_batch *scratch, const struct ttf
 }
 
 /* A frame was received, `bytes` long with its offload header. `cut`: it was longer than its iovec. */
-static inline void socket_received(struct ttf_frame *frame, uint32_t bytes, uint32_t header_bytes, int cut)
+static inline void socket_batch_received(struct ttf_frame *frame, uint32_t bytes, uint32_t header_bytes,
+					 int cut)
 {
 	if (cut)
-		frame->length = UINT32_MAX;
+		frame->length = FRAME_TRUNCATED;
 	else
 		frame->length = bytes > header_bytes ? bytes - header_bytes : 0;
-	frame->offload = header_bytes && offload_asks(frame->eth);
+	frame->offload = header_bytes && vnet_hdr_requests(frame->eth);
 }
 
 /* What struct ttf_driver_ops, tx, is to do, on a socket with headers of this size: a message a frame. */
-int socket_send(struct socket_batch *scratch, int fd, uint32_t header_bytes, const struct ttf_frame *frames,
-		uint32_t count, uint64_t *calls);
+int ttf_socket_batch_send(struct socket_batch *scratch, int fd, uint32_t header_bytes,
+			  const struct ttf_frame *frames, uint32_t count, uint64_t *calls);
 
 #endif

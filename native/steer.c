@@ -1,100 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which worker sends a frame: this one (egress.c), another one through a ring, or several for a flood. */
+#include "steer.h"
+
 #include <string.h>
-#include <unistd.h>
 
+#include "egress.h"
 #include "flow_hash.h"
-#include "worker_internal.h"
 
-/* --------------------------------------------------------------------------------------- rings */
-
-void reclaim(struct ttf_worker *worker)
+static uint16_t steer_desc_flags(struct ttf_frame frame)
 {
-	struct pool *pool = &worker->pool;
-
-	for (uint32_t w = 0; w < worker->workers; w++) {
-		struct ttf_ring *ring = worker->ring_out[w].ring;
-		uint32_t count = ring ? ring_completed(ring) : 0;
-
-		for (uint32_t i = 0; i < count; i++) {
-			uint32_t frame = ring_reclaimed_frame(ring, i);
-
-			/* The slot is shared memory: a number that lies must not reach the stack. */
-			if (frame < pool->frames && pool->free < pool->frames)
-				pool_put(pool, frame);
-		}
-		if (count) {
-			ring_reclaim(ring, count);
-			worker->rx_ready = 0;
-		}
-	}
+	return frame.offload ? TTF_DESC_OFFLOAD : 0;
 }
 
-/* Write a descriptor for worker `to`. Returns 1, or 0 when the ring is full, which is counted. */
-static int hand_over(struct ttf_worker *worker, uint32_t to, struct ttf_desc desc)
-{
-	struct ring_out *out = &worker->ring_out[to];
-
-	if (ring_free(out->ring, out->pending) == 0)
-		reclaim(worker);
-	if (ring_free(out->ring, out->pending) == 0) {
-		count_add(&out->stats->dropped, 1);
-		drop(worker->ports[desc.in_port].stats, TTF_DROP_RING_FULL, 1);
-		return 0;
-	}
-	*ring_slot(out->ring, out->pending) = desc;
-	out->pending++;
-	return 1;
-}
-
-static void publish_rings(struct ttf_worker *worker)
-{
-	for (uint32_t w = 0; w < worker->workers; w++) {
-		struct ring_out *out = &worker->ring_out[w];
-
-		if (!out->pending)
-			continue;
-		ring_publish(out->ring, out->pending);
-		count_add(&out->stats->pushed, out->pending);
-		out->pending = 0;
-		/*
-		 * Tail before `sleeping`, in the order of every processor: the consumer stores `sleeping`,
-		 * fences, and looks at tail again (sleep_until_woken() in worker.c). One of us sees the
-		 * other.
-		 */
-		fence_seq_cst();
-		if (load_relaxed(&out->consumer->sleeping)) {
-			static const uint64_t one = 1;
-
-			/* EAGAIN means that the eventfd is signalled already. */
-			if (write(out->doorbell, &one, sizeof(one)) == sizeof(one))
-				count_add(&worker->stats->doorbells, 1);
-		}
-	}
-}
-
-void flush(struct ttf_worker *worker)
-{
-	transmit(worker);
-	if (worker->workers > 1)
-		publish_rings(worker);
-}
-
-/* ------------------------------------------------------------------------------------- steering */
-
-static uint16_t desc_offload(struct ttf_frame view)
-{
-	return view.offload ? TTF_DESC_OFFLOAD : 0;
-}
-
-static uint32_t steering_key(const struct ttf_worker *worker, const uint8_t *eth, uint32_t length)
+static uint32_t steer_key(const struct ttf_worker *worker, const uint8_t *eth, uint32_t length)
 {
 	return worker->steering == TTF_STEERING_FLOW ? ttf_flow_hash(eth, length) >> 16 : worker->id;
 }
 
 /* The worker that sends frames with this key from port `in` out of port `out`. */
-static uint32_t owner_of(const struct ttf_worker *worker, uint32_t key, const struct worker_port *in,
-			 const struct worker_port *out)
+static uint32_t steer_owner(const struct ttf_worker *worker, uint32_t key, const struct worker_port *in,
+			    const struct worker_port *out)
 {
 	uint32_t queues = out->queues;
 
@@ -104,32 +28,53 @@ static uint32_t owner_of(const struct ttf_worker *worker, uint32_t key, const st
 	return key % queues;
 }
 
-int send_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, uint32_t frame,
-	       struct ttf_frame view)
+/* True if the ring holds the frame now. Otherwise it is full, and the frame is dropped in its port's name. */
+static bool steer_hand_over(struct ttf_worker *worker, uint32_t to, struct ttf_desc desc)
+{
+	if (handoff_full(&worker->handoff, to)) {
+		count_add(&worker->handoff.out[to].stats->dropped, 1);
+		count_drop(worker->ports[desc.in_port].stats, TTF_DROP_RING_FULL, 1);
+		return false;
+	}
+	handoff_transmit(&worker->handoff, to, desc);
+	return true;
+}
+
+bool ttf_steer_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, uint32_t frame_id,
+		     struct ttf_frame frame)
 {
 	struct worker_port *in = &worker->ports[in_port], *out = &worker->ports[out_port];
 	uint32_t owner;
 
 	if (!out->used) {
-		drop(in->stats, TTF_DROP_NO_PORT, 1);
-		return 0;
+		count_drop(in->stats, TTF_DROP_NO_PORT, 1);
+		return false;
 	}
-	owner = owner_of(worker, steering_key(worker, view.eth, view.length), in, out);
+	owner = steer_owner(worker, steer_key(worker, frame.eth, frame.length), in, out);
 	if (owner == worker->id) {
-		queue_frame(worker, out, view);
-		return 0;
+		ttf_egress_frame(worker, out, frame);
+		return false;
 	}
-	return hand_over(worker, owner,
-			 (struct ttf_desc){ .frame = frame,
-					    .length = view.length,
-					    .in_port = (uint8_t)in_port,
-					    .out_port = (uint8_t)out_port,
-					    .flags = desc_offload(view),
-					    .in_generation = (uint16_t)in->generation,
-					    .out_generation = (uint16_t)out->generation });
+	return steer_hand_over(worker, owner,
+			       (struct ttf_desc){ .frame = frame_id,
+						  .length = frame.length,
+						  .in_port = (uint8_t)in_port,
+						  .out_port = (uint8_t)out_port,
+						  .flags = steer_desc_flags(frame),
+						  .in_generation = (uint16_t)in->generation,
+						  .out_generation = (uint16_t)out->generation });
 }
 
-/* How many ports must worker `who` send a flooded frame to? */
+void ttf_steer_flush(struct ttf_worker *worker)
+{
+	ttf_egress_flush(worker);
+	if (worker->workers > 1)
+		ttf_handoff_publish(&worker->handoff);
+}
+
+/* --------------------------------------------------------------------------------------- flood */
+
+/* The number of ports that worker `who` sends a flooded frame to. */
 static uint32_t flood_outputs(const struct ttf_worker *worker, uint32_t key, uint32_t in_port, uint32_t who)
 {
 	const struct worker_port *in = &worker->ports[in_port];
@@ -138,94 +83,93 @@ static uint32_t flood_outputs(const struct ttf_worker *worker, uint32_t key, uin
 	for (uint32_t p = 0; p < worker->ports_high; p++) {
 		const struct worker_port *port = &worker->ports[p];
 
-		outputs += port->used && p != in_port && owner_of(worker, key, in, port) == who;
+		outputs += port->used && p != in_port && steer_owner(worker, key, in, port) == who;
 	}
 	return outputs;
 }
 
 /*
- * Copies are counted before anything that can be sent or dropped in their name: no counter may ever show
- * an output that no input explains, or a crash there would leave a negative loss.
+ * Count copies before sending or dropping any of them. Otherwise a crash in between would leave more packets
+ * out than in, and the loss would be negative.
  */
-static void count_outputs(struct ttf_worker *worker, uint32_t outputs, struct ttf_counters *otherwise)
+static void flood_count(struct ttf_worker *worker, uint32_t outputs, struct ttf_counters *otherwise)
 {
 	if (outputs)
 		count_add(&worker->stats->orphans.copied_packets, outputs - 1);
 	else
-		drop(otherwise, TTF_DROP_NO_PORT, 1);
+		count_drop(otherwise, TTF_DROP_NO_PORT, 1);
 }
 
-static void flood_here(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct ttf_frame view)
+static void flood_here(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct ttf_frame frame)
 {
 	const struct worker_port *in = &worker->ports[in_port];
 
 	for (uint32_t p = 0; p < worker->ports_high; p++) {
 		struct worker_port *port = &worker->ports[p];
 
-		if (port->used && p != in_port && owner_of(worker, key, in, port) == worker->id)
-			queue_frame(worker, port, view);
+		if (port->used && p != in_port && steer_owner(worker, key, in, port) == worker->id)
+			ttf_egress_frame(worker, port, frame);
 	}
 }
 
-void flood_handed(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct ttf_frame view)
+void ttf_steer_flooded(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct ttf_frame frame)
 {
-	count_outputs(worker, flood_outputs(worker, key, in_port, worker->id), &worker->stats->orphans);
-	flood_here(worker, key, in_port, view);
+	flood_count(worker, flood_outputs(worker, key, in_port, worker->id), &worker->stats->orphans);
+	flood_here(worker, key, in_port, frame);
 }
 
-/* A frame in a pool has one reader, so each further worker gets a copy. Returns it, or UINT32_MAX. */
-static uint32_t copy_frame(struct ttf_worker *worker, struct ttf_frame view)
+/* One worker reads a frame of a pool, so each further worker gets a copy. FRAME_ID_NONE if none is free. */
+static uint32_t flood_copy(struct ttf_worker *worker, struct ttf_frame frame)
 {
 	struct pool *pool = &worker->pool;
-	uint32_t frame;
+	uint32_t copy;
 
 	if (!pool->free)
-		reclaim(worker);
-	if (!pool->free)
-		return UINT32_MAX;
-	frame = pool_peek(pool, 0);
-	pool_take(pool, 1);
-	worker->rx_ready = 0;
-	memcpy(pool_eth(pool, frame) - TTF_VNET_HDR_BYTES, view.eth - TTF_VNET_HDR_BYTES,
-	       view.length + TTF_VNET_HDR_BYTES);
-	return frame;
+		ttf_handoff_reclaim(&worker->handoff);
+	copy = pool_get(pool);
+	if (copy == FRAME_ID_NONE)
+		return FRAME_ID_NONE;
+	rx_burst_invalidate(&worker->rx);
+	memcpy(pool_eth(pool, copy) - TTF_VNET_HDR_BYTES, frame.eth - TTF_VNET_HDR_BYTES,
+	       frame.length + TTF_VNET_HDR_BYTES);
+	return copy;
 }
 
-int flood_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame, struct ttf_frame view)
+bool ttf_steer_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t frame_id, struct ttf_frame frame)
 {
 	const struct worker_port *in = &worker->ports[in_port];
-	uint32_t key = steering_key(worker, view.eth, view.length);
+	uint32_t key = steer_key(worker, frame.eth, frame.length);
 	uint32_t here = flood_outputs(worker, key, in_port, worker->id);
 	uint32_t outputs = here;
-	int handed = 0;
+	bool handed = false;
 
 	for (uint32_t to = 0; to < worker->workers; to++)
 		outputs += to != worker->id && flood_outputs(worker, key, in_port, to);
-	count_outputs(worker, outputs, in->stats);
+	flood_count(worker, outputs, in->stats);
 	for (uint32_t to = 0; to < worker->workers && outputs > (here > 0); to++) {
-		uint32_t copy = frame;
+		uint32_t copy = frame_id;
 
 		if (to == worker->id || !flood_outputs(worker, key, in_port, to))
 			continue;
 		if (handed || here)
-			copy = copy_frame(worker, view);
-		if (copy == UINT32_MAX) {
-			drop(in->stats, TTF_DROP_NO_FRAME, 1);
+			copy = flood_copy(worker, frame);
+		if (copy == FRAME_ID_NONE) {
+			count_drop(in->stats, TTF_DROP_NO_FRAME, 1);
 			continue;
 		}
-		if (!hand_over(worker, to,
-			       (struct ttf_desc){ .frame = copy,
-						  .length = view.length,
-						  .in_port = (uint8_t)in_port,
-						  .flags = TTF_DESC_FLOOD | desc_offload(view),
-						  .in_generation = (uint16_t)in->generation,
-						  .out_generation = (uint16_t)key })) {
-			if (copy != frame)
+		if (!steer_hand_over(worker, to,
+				     (struct ttf_desc){ .frame = copy,
+							.length = frame.length,
+							.in_port = (uint8_t)in_port,
+							.flags = TTF_DESC_FLOOD | steer_desc_flags(frame),
+							.in_generation = (uint16_t)in->generation,
+							.out_generation = (uint16_t)key })) {
+			if (copy != frame_id)
 				pool_put(&worker->pool, copy);
-		} else if (copy == frame) {
-			handed = 1;
+		} else if (copy == frame_id) {
+			handed = true;
 		}
 	}
-	flood_here(worker, key, in_port, view);
+	flood_here(worker, key, in_port, frame);
 	return handed;
 }

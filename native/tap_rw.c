@@ -25,10 +25,10 @@ static int rw_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t cou
 			return n ? (int)n : -errno;
 		/* tun cuts a frame to the buffer without saying so: a full buffer is one that was cut. */
 		if ((size_t)got >= room)
-			frames[n].length = UINT32_MAX;
+			frames[n].length = FRAME_TRUNCATED;
 		else
 			frames[n].length = (uint32_t)got > header ? (uint32_t)got - header : 0;
-		frames[n].offload = header && offload_asks(eth);
+		frames[n].offload = header && vnet_hdr_requests(eth);
 		queue->last_length = frames[n].length;
 		bytes += (size_t)got;
 		n++;

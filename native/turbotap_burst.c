@@ -28,14 +28,14 @@ static int burst_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t 
 	const uint32_t header = queue->header_bytes;
 	struct socket_batch *scratch = queue->scratch;
 	struct msghdr message = { .msg_iov = scratch->rx_vectors,
-				  .msg_iovlen = queue_burst_limit(queue, count),
+				  .msg_iovlen = driver_burst_limit(queue, count),
 				  .msg_control = scratch->lengths,
 				  .msg_controllen = sizeof(scratch->lengths) };
 	const unsigned char *lengths;
 	uint32_t bytes = 0;
 	ssize_t got;
 
-	socket_fill_rx(scratch, frames, count, header);
+	ttf_socket_batch_fill_rx(scratch, frames, count, header);
 	++*calls;
 	got = recvmsg(queue->fd, &message, MSG_DONTWAIT);
 	if (got < 0)
@@ -48,10 +48,10 @@ static int burst_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t 
 		uint32_t length;
 
 		memcpy(&length, lengths + (size_t)i * sizeof(length), sizeof(length));
-		socket_received(&frames[i], length, header, length > scratch->rx_vectors[i].iov_len);
+		socket_batch_received(&frames[i], length, header, length > scratch->rx_vectors[i].iov_len);
 		bytes += length;
 	}
-	queue_burst_received(queue, bytes, (uint32_t)got);
+	driver_burst_received(queue, bytes, (uint32_t)got);
 	return (int)got;
 }
 
@@ -61,7 +61,7 @@ static int burst_tx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t 
 	struct msghdr message = { .msg_iov = scratch->tx_vectors, .msg_iovlen = count };
 	ssize_t sent;
 
-	socket_fill_tx(scratch, frames, count, queue->header_bytes);
+	socket_batch_fill_tx(scratch, frames, count, queue->header_bytes);
 	++*calls;
 	sent = sendmsg(queue->fd, &message, MSG_DONTWAIT);
 	if (sent < 0)

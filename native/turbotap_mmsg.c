@@ -11,24 +11,24 @@ static int mmsg_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t c
 	uint32_t bytes = 0;
 	int got;
 
-	count = queue_burst_limit(queue, count);
-	socket_fill_rx(scratch, frames, count, header);
+	count = driver_burst_limit(queue, count);
+	ttf_socket_batch_fill_rx(scratch, frames, count, header);
 	++*calls;
 	got = recvmmsg(queue->fd, scratch->rx_messages, count, MSG_DONTWAIT, NULL);
 	if (got < 0)
 		return -errno;
 	for (int i = 0; i < got; i++) {
-		socket_received(&frames[i], scratch->rx_messages[i].msg_len, header,
-				scratch->rx_messages[i].msg_hdr.msg_flags & MSG_TRUNC);
+		socket_batch_received(&frames[i], scratch->rx_messages[i].msg_len, header,
+				      scratch->rx_messages[i].msg_hdr.msg_flags & MSG_TRUNC);
 		bytes += scratch->rx_messages[i].msg_len;
 	}
-	queue_burst_received(queue, bytes, (uint32_t)got);
+	driver_burst_received(queue, bytes, (uint32_t)got);
 	return got;
 }
 
 static int mmsg_tx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls)
 {
-	return socket_send(queue->scratch, queue->fd, queue->header_bytes, frames, count, calls);
+	return ttf_socket_batch_send(queue->scratch, queue->fd, queue->header_bytes, frames, count, calls);
 }
 
 const struct ttf_driver_ops ttf_driver_turbotap_mmsg = { .rx = mmsg_rx, .tx = mmsg_tx };

@@ -188,7 +188,7 @@ static int uring_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t 
 		return -EAGAIN;
 	if (count > uring->ask)
 		count = uring->ask;
-	count = queue_burst_limit(queue, count);
+	count = driver_burst_limit(queue, count);
 	read_burst(queue, frames, count, calls);
 	for (uint32_t i = 0; i < count; i++) {
 		int32_t got = uring->results[i];
@@ -202,17 +202,17 @@ static int uring_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t 
 			memcpy(frames[n].eth - header, frames[i].eth - header, (size_t)got);
 		/* tun cuts a frame to the buffer without saying so: a full buffer is one that was cut. */
 		if ((uint32_t)got >= room)
-			frames[n].length = UINT32_MAX;
+			frames[n].length = FRAME_TRUNCATED;
 		else
 			frames[n].length = (uint32_t)got > header ? (uint32_t)got - header : 0;
-		frames[n].offload = header && offload_asks(frames[n].eth);
+		frames[n].offload = header && vnet_hdr_requests(frames[n].eth);
 		bytes += (uint32_t)got;
 		n++;
 	}
 	if (error != -EAGAIN)
 		uring->ready = 1;
 	uring->ask = next_ask(n, count);
-	queue_burst_received(queue, bytes, n);
+	driver_burst_received(queue, bytes, n);
 	return n ? (int)n : error;
 }
 

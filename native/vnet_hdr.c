@@ -3,8 +3,7 @@
 
 #include "checksum.h"
 #include "crc32c.h"
-#include "flow_hash.h"
-#include "forward.h"
+#include "ethernet.h"
 
 #define IPV4_MIN_BYTES 20u
 #define IPV6_BYTES 40u
@@ -33,7 +32,7 @@ static int parse_network(const uint8_t *eth, uint32_t length, uint32_t protocol,
 	if (ethertype == ETHERTYPE_IPV4 && request->version == 4)
 		return (ip[0] & 0xfu) * 4 == bytes && ip[9] == protocol ? 0 : -1;
 	if (ethertype != ETHERTYPE_IPV6 || request->version != 6 || bytes < IPV6_BYTES ||
-	    ttf_ipv6_payload(eth, length, request->network, &found) != request->csum_start)
+	    ttf_eth_ipv6_payload(eth, length, request->network, &found) != request->csum_start)
 		return -1;
 	return found == protocol ? 0 : -1;
 }
@@ -116,7 +115,7 @@ int ttf_vnet_hdr_oversize(const struct offload_request *request, const uint8_t *
 	uint32_t longest;
 
 	if (!request->gso_size)
-		return ttf_oversize(eth, length, mtu);
+		return ttf_eth_oversize(eth, length, mtu);
 	longest = request->headers + request->gso_size;
 	return (longest < length ? longest : length) - request->network > mtu;
 }

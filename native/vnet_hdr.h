@@ -63,7 +63,7 @@ static inline struct vnet_hdr vnet_hdr_read(const uint8_t *eth)
  * Is anything left to be done, or is the header one that nobody should send? That a checksum was checked asks
  * for nothing: it is said of all that a device with receive checksums, or GRO, hands to a packet socket.
  */
-static inline int offload_asks(const uint8_t *eth)
+static inline int vnet_hdr_requests(const uint8_t *eth)
 {
 	struct vnet_hdr header = vnet_hdr_read(eth);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop: rx burst -> forward -> tx burst -> publish, for every port queue and every inbound ring.
+ * The loop: rx burst -> forward -> tx burst -> publish, for every port queue and every inward handoff ring.
  *
- * Counters are published in the order received, then sent or dropped, each with release: the counters of
- * a killed worker never show more out than in, and what is missing is what it held (recover.c).
+ * Counters are published in the order received, then sent or dropped, each with release. So the counters of a
+ * killed worker never show more out than in, and the difference is what it held (recover.c).
  */
 #include "worker.h"
 
@@ -11,14 +11,18 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "flow_hash.h"
-#include "vnet_hdr.h"
+#include "egress.h"
+#include "ethernet.h"
 #include "prefetch.h"
+#include "steer.h"
+#include "vnet_hdr.h"
 #include "worker_internal.h"
 
-#define DRAIN_NS 50000000ull /* a busy queue is not waited for; the rest is dropped by name */
+#define DRAIN_NS 50000000ull /* a busy queue never runs dry: after this time the rest is dropped by name */
 #define POOL_EMPTY_SLEEP_NS 1000000ull
 #define COARSE_TICK_NS 10000000ull /* the coarse clock lags by up to one tick: 10 ms at 100 Hz */
+
+/* -------------------------------------------------------------------------------- from a device */
 
 static uint32_t burst_bucket(uint32_t count)
 {
@@ -31,57 +35,47 @@ static void count_received(struct ttf_counters *stats, const struct ttf_frame *f
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < count; i++)
-		bytes += frames[i].length == UINT32_MAX ? 0 : frames[i].length;
+		bytes += frames[i].length == FRAME_TRUNCATED ? 0 : frames[i].length;
 	count_add(&stats->rx_packets, count);
 	count_add(&stats->rx_bytes, bytes);
 	count_add(&stats->rx_calls, calls);
 	count_add(&stats->rx_bursts[burst_bucket(count)], 1);
 }
 
-/* Returns 1 when a ring holds the frame now. */
-static int forward_frame(struct ttf_worker *worker, uint32_t slot, uint32_t frame, struct ttf_frame view)
+/* True if a handoff ring holds the frame now. */
+static bool forward_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame_id,
+			  struct ttf_frame frame)
 {
-	struct ttf_counters *stats = worker->ports[slot].stats;
+	struct ttf_counters *stats = worker->ports[in_port].stats;
 	struct forward_verdict verdict;
 	struct offload_request request;
 
-	if (view.length == UINT32_MAX) {
-		drop(stats, TTF_DROP_OVERSIZE, 1);
-		return 0;
+	if (frame.length == FRAME_TRUNCATED) {
+		count_drop(stats, TTF_DROP_OVERSIZE, 1);
+		return false;
 	}
-	/* Whatever becomes of it: a header that makes no sense goes no further than here. */
-	if (view.offload && view.length >= TTF_ETH_HLEN &&
-	    ttf_vnet_hdr_parse(view.eth, view.length, &request) < 0) {
-		drop(stats, TTF_DROP_OFFLOAD, 1);
-		return 0;
+	/* A malformed offload header goes no further than here, whatever the verdict would be. */
+	if (frame.offload && frame.length >= TTF_ETH_HLEN &&
+	    ttf_vnet_hdr_parse(frame.eth, frame.length, &request) < 0) {
+		count_drop(stats, TTF_DROP_OFFLOAD, 1);
+		return false;
 	}
-	verdict = forward(&worker->table, slot, view.eth, view.length, worker->now_ns);
+	verdict = ttf_forward(&worker->table, in_port, frame.eth, frame.length, worker->now_ns);
 	switch (verdict.kind) {
 	case TTF_VERDICT_PORT:
-		return send_frame(worker, slot, verdict.value, frame, view);
+		return ttf_steer_frame(worker, in_port, verdict.value, frame_id, frame);
 	case TTF_VERDICT_FLOOD:
-		return flood_frame(worker, slot, frame, view);
+		return ttf_steer_flood(worker, in_port, frame_id, frame);
 	default:
-		drop(stats, verdict.value, 1);
-		return 0;
+		count_drop(stats, verdict.value, 1);
+		return false;
 	}
 }
 
-static void ready_frames(struct ttf_worker *worker, uint32_t count)
+int ttf_worker_receive(struct ttf_worker *worker, uint32_t port_id, bool discard)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		worker->rx_frames[i] = pool_peek(&worker->pool, i);
-		worker->rx[i].eth = pool_eth(&worker->pool, worker->rx_frames[i]);
-		if (worker->workers > 1)
-			prefetch_write(worker->rx[i].eth);
-	}
-	worker->rx_ready = count;
-	worker->scratch.rx_filled = 0;
-}
-
-int receive_burst(struct ttf_worker *worker, uint32_t slot, int discard)
-{
-	struct worker_port *port = &worker->ports[slot];
+	struct worker_port *port = &worker->ports[port_id];
+	struct rx_burst *rx = &worker->rx;
 	struct pool *pool = &worker->pool;
 	uint32_t room = pool->free < worker->batch ? pool->free : worker->batch;
 	uint64_t calls = 0;
@@ -89,110 +83,42 @@ int receive_burst(struct ttf_worker *worker, uint32_t slot, int discard)
 
 	if (!room)
 		return -ENOBUFS;
-	if (worker->rx_ready < room)
-		ready_frames(worker, room);
-	count = port->queue.driver->rx(&port->queue, worker->rx, room, &calls);
+	rx_burst_prepare(rx, pool, room);
+	count = port->queue.driver->rx(&port->queue, rx->frames, room, &calls);
 	if (count <= 0) {
 		count_add(&port->stats->rx_empty_calls, calls);
 		return count;
 	}
-	count_received(port->stats, worker->rx, (uint32_t)count, calls);
+	count_received(port->stats, rx->frames, (uint32_t)count, calls);
 	if (discard) {
-		drop(port->stats, TTF_DROP_SHUTDOWN, (uint64_t)count);
+		count_drop(port->stats, TTF_DROP_SHUTDOWN, (uint64_t)count);
 		return count;
 	}
-	pool_take(pool, (uint32_t)count);
+	rx_burst_take(pool, (uint32_t)count);
 	for (int i = 0; i < count; i++)
-		worker->handed[i] = (uint8_t)forward_frame(worker, slot, worker->rx_frames[i], worker->rx[i]);
-	flush(worker);
-	for (int i = count; i-- > 0;) {
-		if (worker->handed[i])
-			worker->rx_ready = 0;
-		else
-			pool_put(pool, worker->rx_frames[i]);
-	}
+		rx->handed[i] = forward_frame(worker, port_id, rx->frame_ids[i], rx->frames[i]);
+	ttf_steer_flush(worker);
+	rx_burst_return(rx, pool, (uint32_t)count);
 	return count;
 }
 
-/* Act on a descriptor of another worker's frame, once its bounds are known to be right. */
-static void consume_desc(struct ttf_worker *worker, struct ring_in *in, const struct ttf_desc *shared)
-{
-	/* One read of shared memory: what was checked is what is used. */
-	const struct ttf_desc desc = *(const volatile struct ttf_desc *)shared;
-	struct ttf_counters *orphans = &worker->stats->orphans;
-	const struct worker_port *in_port;
-	struct worker_port *out_port;
-	struct ttf_frame view;
-
-	if (desc.frame >= in->pool.frames || desc.length < TTF_ETH_HLEN ||
-	    desc.length > TTF_FRAME_MAX_BYTES || desc.in_port >= TTF_MAX_PORTS ||
-	    desc.out_port >= TTF_MAX_PORTS) {
-		count_add(&in->stats->bad, 1);
-		drop(orphans, TTF_DROP_BAD_DESC, 1);
-		return;
-	}
-	view = (struct ttf_frame){ .eth = pool_eth(&in->pool, desc.frame),
-				   .length = desc.length,
-				   .offload = desc.flags & TTF_DESC_OFFLOAD };
-	if (desc.flags & TTF_DESC_FLOOD) {
-		in_port = &worker->ports[desc.in_port];
-		if (!in_port->used || (uint16_t)in_port->generation != desc.in_generation)
-			drop(orphans, TTF_DROP_NO_PORT, 1);
-		else
-			flood_handed(worker, desc.out_generation, desc.in_port, view);
-		return;
-	}
-	out_port = &worker->ports[desc.out_port];
-	if (!out_port->used || !out_port->serves || (uint16_t)out_port->generation != desc.out_generation)
-		drop(orphans, TTF_DROP_NO_PORT, 1);
-	else
-		queue_frame(worker, out_port, view);
-}
-
-/* One burst from a ring: claim, send straight from the producer's pool, complete. */
-static uint32_t consume_burst(struct ttf_worker *worker, struct ring_in *in)
-{
-	uint32_t count = ring_peek(in->ring, worker->batch);
-
-	if (!count)
-		return 0;
-	for (uint32_t i = 0; i < count; i++)
-		prefetch_read(pool_eth(&in->pool, ring_at(in->ring, i)->frame));
-	for (uint32_t i = 0; i < count; i++)
-		consume_desc(worker, in, ring_at(in->ring, i));
-	flush(worker);
-	ring_complete(in->ring);
-	count_add(&in->stats->popped, count);
-	return count;
-}
-
-static uint32_t consume_rings(struct ttf_worker *worker)
-{
-	uint32_t moved = 0;
-
-	for (uint32_t w = 0; w < worker->workers; w++)
-		if (worker->ring_in[w].ring)
-			moved += consume_burst(worker, &worker->ring_in[w]);
-	return moved;
-}
-
-static uint32_t receive_ports(struct ttf_worker *worker, int discard)
+static uint32_t receive_ports(struct ttf_worker *worker, bool discard)
 {
 	uint32_t moved = 0;
 
 	if (worker->pool.free < worker->reclaim_below)
-		reclaim(worker);
+		ttf_handoff_reclaim(&worker->handoff);
 	if (!worker->pool.free) {
 		count_add(&worker->stats->pool_empty_rounds, 1);
 		return 0;
 	}
-	for (uint32_t slot = 0; slot < worker->ports_high; slot++) {
-		struct worker_port *port = &worker->ports[slot];
+	for (uint32_t p = 0; p < worker->ports_high; p++) {
+		struct worker_port *port = &worker->ports[p];
 		int count;
 
 		if (!port->serves || port->error)
 			continue;
-		count = receive_burst(worker, slot, discard);
+		count = ttf_worker_receive(worker, p, discard);
 		if (count > 0)
 			moved += (uint32_t)count;
 		else if (count != 0 && count != -EAGAIN && count != -EINTR && count != -ENOBUFS)
@@ -201,16 +127,81 @@ static uint32_t receive_ports(struct ttf_worker *worker, int discard)
 	return moved;
 }
 
+/* -------------------------------------------------------------------------- from another worker */
+
+/* Check the bounds of a descriptor of another worker's frame, and send it. */
+static void consume_desc(struct ttf_worker *worker, struct handoff_in *in, const struct ttf_desc *shared)
+{
+	/* One read of shared memory: the values that are checked are the values that are used. */
+	const struct ttf_desc desc = *(const volatile struct ttf_desc *)shared;
+	struct ttf_counters *orphans = &worker->stats->orphans;
+	const struct worker_port *in_port;
+	struct worker_port *out_port;
+	struct ttf_frame frame;
+
+	if (desc.frame >= in->pool.frames || desc.length < TTF_ETH_HLEN ||
+	    desc.length > TTF_FRAME_MAX_BYTES || desc.in_port >= TTF_MAX_PORTS ||
+	    desc.out_port >= TTF_MAX_PORTS) {
+		count_add(&in->stats->bad, 1);
+		count_drop(orphans, TTF_DROP_BAD_DESC, 1);
+		return;
+	}
+	frame = (struct ttf_frame){ .eth = pool_eth(&in->pool, desc.frame),
+				    .length = desc.length,
+				    .offload = desc.flags & TTF_DESC_OFFLOAD };
+	if (desc.flags & TTF_DESC_FLOOD) {
+		in_port = &worker->ports[desc.in_port];
+		if (!in_port->used || (uint16_t)in_port->generation != desc.in_generation)
+			count_drop(orphans, TTF_DROP_NO_PORT, 1);
+		else
+			ttf_steer_flooded(worker, desc.out_generation, desc.in_port, frame);
+		return;
+	}
+	out_port = &worker->ports[desc.out_port];
+	if (!out_port->used || !out_port->serves || (uint16_t)out_port->generation != desc.out_generation)
+		count_drop(orphans, TTF_DROP_NO_PORT, 1);
+	else
+		ttf_egress_frame(worker, out_port, frame);
+}
+
+/* One burst from a handoff ring: claim, send straight from the producer's pool, complete. */
+static uint32_t consume_burst(struct ttf_worker *worker, struct handoff_in *in)
+{
+	uint32_t count = handoff_receive(in, worker->batch);
+
+	if (!count)
+		return 0;
+	for (uint32_t i = 0; i < count; i++)
+		prefetch_read(pool_eth(&in->pool, ring_at(in->ring, i)->frame));
+	for (uint32_t i = 0; i < count; i++)
+		consume_desc(worker, in, ring_at(in->ring, i));
+	ttf_steer_flush(worker);
+	handoff_complete(in, count);
+	return count;
+}
+
+static uint32_t consume_rings(struct ttf_worker *worker)
+{
+	uint32_t moved = 0;
+
+	for (uint32_t w = 0; w < worker->workers; w++)
+		if (worker->handoff.in[w].ring)
+			moved += consume_burst(worker, &worker->handoff.in[w]);
+	return moved;
+}
+
+/* ------------------------------------------------------------------------- from the generator */
+
 static uint32_t generate_burst(struct ttf_worker *worker, struct worker_port *port)
 {
-	uint32_t count = ttf_pktgen_due(port->generator, now_precise_ns(), worker->batch);
+	uint32_t count = ttf_pktgen_due(port->generator, clock_precise_ns(), worker->batch);
 
 	if (!count)
 		return 0;
 	count_add(&port->stats->generated_packets, count);
 	ttf_pktgen_fill(port->generator, port->frames, count);
 	port->out = count;
-	flush(worker);
+	ttf_steer_flush(worker);
 	return count;
 }
 
@@ -218,26 +209,18 @@ static uint32_t generate_ports(struct ttf_worker *worker)
 {
 	uint32_t moved = 0;
 
-	for (uint32_t slot = 0; slot < worker->ports_high; slot++)
-		if (worker->ports[slot].generator && worker->ports[slot].serves)
-			moved += generate_burst(worker, &worker->ports[slot]);
+	for (uint32_t p = 0; p < worker->ports_high; p++)
+		if (worker->ports[p].generator && worker->ports[p].serves)
+			moved += generate_burst(worker, &worker->ports[p]);
 	return moved;
 }
 
 /* --------------------------------------------------------------------------------------- sleep */
 
-static int rings_waiting(const struct ttf_worker *worker)
-{
-	for (uint32_t w = 0; w < worker->workers; w++)
-		if (worker->ring_in[w].ring && ring_waiting(worker->ring_in[w].ring))
-			return 1;
-	return 0;
-}
-
 static uint64_t earliest_generation(const struct ttf_worker *worker, uint64_t until_ns)
 {
-	for (uint32_t slot = 0; slot < worker->ports_high; slot++) {
-		const struct worker_port *port = &worker->ports[slot];
+	for (uint32_t p = 0; p < worker->ports_high; p++) {
+		const struct worker_port *port = &worker->ports[p];
 
 		if (port->generator && port->serves && port->generator->due_ns < until_ns)
 			until_ns = port->generator->due_ns;
@@ -245,7 +228,7 @@ static uint64_t earliest_generation(const struct ttf_worker *worker, uint64_t un
 	return until_ns;
 }
 
-/* A queue that is no longer in order would end every sleep at once: leave it for the rest of the slice. */
+/* A queue in error would end every sleep at once: leave it out for the rest of the slice. */
 static void note_errors(struct ttf_worker *worker, nfds_t count)
 {
 	for (nfds_t i = 1; i < count; i++)
@@ -258,36 +241,37 @@ static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uin
 {
 	struct ttf_run_words *run_words = worker->run_words;
 	struct pollfd *polls = worker->polls;
-	uint64_t now = now_precise_ns();
+	uint64_t now = clock_precise_ns();
 	nfds_t count = 0;
 	uint64_t wait_ns;
 
 	polls[count++] = (struct pollfd){ .fd = worker->doorbell, .events = POLLIN };
 	if (!worker->pool.free) {
-		/* What a port holds can't be received; only a consumer can help, and it rings no bell. */
+		/* Without a free frame no port can be received from. Consumers free frames, and ring no bell.
+		 */
 		if (until_ns > now + POOL_EMPTY_SLEEP_NS)
 			until_ns = now + POOL_EMPTY_SLEEP_NS;
 	} else if (!worker->drained) {
-		for (uint32_t slot = 0; slot < worker->ports_high; slot++)
-			if (worker->ports[slot].serves && !worker->ports[slot].error) {
-				worker->polled[count] = slot;
-				polls[count++] = (struct pollfd){ .fd = worker->ports[slot].queue.fd,
-								  .events = POLLIN };
+		for (uint32_t p = 0; p < worker->ports_high; p++)
+			if (worker->ports[p].serves && !worker->ports[p].error) {
+				worker->polled[count] = p;
+				polls[count++] =
+					(struct pollfd){ .fd = worker->ports[p].queue.fd, .events = POLLIN };
 			}
 		until_ns = earliest_generation(worker, until_ns);
 	}
 	wait_ns = until_ns > now ? until_ns - now : 0;
 
 	store_relaxed(&run_words->sleeping, 1);
-	fence_seq_cst(); /* see publish_rings() in steer.c */
-	if (!rings_waiting(worker) && load_relaxed(&run_words->attention) == attention) {
+	fence_seq_cst(); /* see ttf_handoff_publish() */
+	if (!handoff_waiting(&worker->handoff) && load_relaxed(&run_words->attention) == attention) {
 		struct timespec timeout = { (time_t)(wait_ns / 1000000000ull),
 					    (long)(wait_ns % 1000000000ull) };
 
 		if (ppoll(polls, count, &timeout, NULL) > 0) {
 			uint64_t rings;
 
-			/* EAGAIN: somebody else's doorbell; nothing to clear. */
+			/* A failing read is EAGAIN: the doorbell has been answered already. */
 			if (polls[0].revents & POLLIN && read(worker->doorbell, &rings, sizeof(rings)) < 0)
 				polls[0].revents = 0;
 			note_errors(worker, count);
@@ -309,12 +293,12 @@ static void busy_ends(struct ttf_worker *worker, uint64_t now_ns)
 
 static void idle(struct ttf_worker *worker, uint32_t attention, uint64_t until_ns)
 {
-	uint64_t now = now_precise_ns();
+	uint64_t now = clock_precise_ns();
 
 	if (worker->busy_since_ns)
 		worker->last_work_ns = now;
 	busy_ends(worker, now);
-	reclaim(worker);
+	ttf_handoff_reclaim(&worker->handoff);
 	if (worker->rx_mode == TTF_RX_POLLING ||
 	    (worker->rx_mode == TTF_RX_ADAPTIVE && now - worker->last_work_ns < worker->spin_ns))
 		return;
@@ -322,23 +306,23 @@ static void idle(struct ttf_worker *worker, uint32_t attention, uint64_t until_n
 }
 
 /*
- * What one round does under each control word:
+ * One round in each run state:
  *
  *   RUN    receive, generate, consume
- *   DRAIN  receive until a round finds nothing or DRAIN_NS is over, then only consume; the run_state_seen
- *          word says when: from then on this worker's rings get nothing new
- *   STOP   consume; what the kernel's queues still hold is counted and dropped by name; then the end
+ *   DRAIN  receive until a round finds nothing or DRAIN_NS have passed, then only consume. The run_state_seen
+ *          word tells the supervisor: from then on this worker hands nothing over
+ *   STOP   consume; then count what the kernel's queues still hold, drop it by name, and end
  */
 static uint32_t run_round(struct ttf_worker *worker, uint32_t run_state)
 {
 	uint32_t moved = 0;
 
 	if (run_state == TTF_RUN_STATE_RUN) {
-		moved = receive_ports(worker, 0) + generate_ports(worker);
+		moved = receive_ports(worker, false) + generate_ports(worker);
 	} else if (!worker->drained) {
 		if (!worker->drain_since_ns)
 			worker->drain_since_ns = worker->now_ns;
-		moved = receive_ports(worker, 0);
+		moved = receive_ports(worker, false);
 		/* Without a free frame a round finds nothing, whatever the queues hold. */
 		worker->drained =
 			(!moved && worker->pool.free) || worker->now_ns - worker->drain_since_ns > DRAIN_NS;
@@ -354,11 +338,11 @@ static void discard_rest(struct ttf_worker *worker)
 {
 	uint32_t moved, total = 0;
 
-	while (total < LAST_PACKETS && (moved = receive_ports(worker, 1)) > 0)
+	while (total < LAST_PACKETS && (moved = receive_ports(worker, true)) > 0)
 		total += moved;
 }
 
-void read_kernel_drops(struct worker_port *port)
+void ttf_worker_count_kernel_drops(struct worker_port *port)
 {
 	if (port->serves && port->queue.driver->drops)
 		count_add(&port->stats->kernel_drops, port->queue.driver->drops(&port->queue));
@@ -366,13 +350,13 @@ void read_kernel_drops(struct worker_port *port)
 
 static void slice_begins(struct ttf_worker *worker)
 {
-	for (uint32_t slot = 0; slot < worker->ports_high; slot++)
-		worker->ports[slot].error = 0;
+	for (uint32_t p = 0; p < worker->ports_high; p++)
+		worker->ports[p].error = 0;
 }
 
 static void slice_ends(struct ttf_worker *worker, uint64_t began_ns)
 {
-	uint64_t now = now_precise_ns();
+	uint64_t now = clock_precise_ns();
 
 	if (worker->busy_since_ns) {
 		busy_ends(worker, now);
@@ -381,8 +365,8 @@ static void slice_ends(struct ttf_worker *worker, uint64_t began_ns)
 	count_add(&worker->stats->running_ns, now - began_ns);
 	store_release(&worker->stats->cpu_ns, worker->cpu_base_ns + clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 	store_relaxed(&worker->stats->pool_free_frames, worker->pool.free);
-	for (uint32_t slot = 0; slot < worker->ports_high; slot++)
-		read_kernel_drops(&worker->ports[slot]);
+	for (uint32_t p = 0; p < worker->ports_high; p++)
+		ttf_worker_count_kernel_drops(&worker->ports[p]);
 }
 
 uint32_t ttf_worker_attention(const struct ttf_worker *worker)
@@ -390,9 +374,43 @@ uint32_t ttf_worker_attention(const struct ttf_worker *worker)
 	return load_acquire(&worker->run_words->attention); /* pairs with ttf_run_state_attention() */
 }
 
+/*
+ * Theory of operation
+ *
+ * The loop runs in slices. Python calls ttf_worker_run() with a slice's length, looks after the worker
+ * channel (ports come and go), and calls again. During a slice nothing is allocated, logged or locked, and
+ * Python doesn't run.
+ *
+ * A slice is a sequence of rounds. Each round
+ *
+ *   1. reads the run state, and the coarse clock, and stores the heartbeat: a supervisor that sees no new
+ *      heartbeat kills the worker;
+ *   2. receives one burst from every port queue of this worker, forwards it, and sends it: through its own
+ *      queues at once, through the handoff rings of other workers as descriptors. Frames that are sent or
+ *      dropped return to the pool before the next burst; frames in rings return when their consumers give
+ * them back (ttf_handoff_reclaim());
+ *   3. consumes one burst from every inward handoff ring: such frames leave straight from the producer's
+ * pool.
+ *
+ * One burst each keeps every source of packets live: none waits for another to run dry.
+ *
+ * A round that moved nothing is idle time. A worker in rx mode `polling` begins the next round at once.
+ * Otherwise the worker sleeps in ppoll() on its queues and its doorbell, in rx mode `adaptive` only once
+ * spin_ns have passed without work. Before it sleeps it stores `sleeping`, fences, and looks at its inward
+ * rings once more; ttf_handoff_publish() does the opposite, so no wake-up is lost.
+ *
+ * A slice ends when its time is over, when a message waits in the worker channel, or in run state STOP when
+ * everything is drained. The coarse clock may lag by a tick, so a sleep lasts up to a tick longer than the
+ * slice: otherwise the end of every slice would be a spin.
+ *
+ * Caveats
+ *   - A queue's error (its device is down or gone) silences the queue for the rest of the slice only.
+ *   - The worker may be killed at any instruction. The next incarnation finds in shared memory which frames
+ * the rings hold (ttf_pool_rebuild()), and the supervisor what was lost (ttf_recover_worker()).
+ */
 int ttf_worker_run(struct ttf_worker *worker, uint64_t slice_ns, uint32_t attention)
 {
-	const uint64_t began_ns = now_precise_ns();
+	const uint64_t began_ns = clock_precise_ns();
 	const uint64_t until_ns = began_ns + slice_ns;
 	int end = TTF_RUN_SLICE;
 
@@ -401,12 +419,12 @@ int ttf_worker_run(struct ttf_worker *worker, uint64_t slice_ns, uint32_t attent
 		uint32_t run_state = load_acquire(&worker->run_words->run_state);
 		uint32_t moved;
 
-		worker->now_ns = now_coarse_ns();
+		worker->now_ns = clock_coarse_ns();
 		store_relaxed(&worker->stats->heartbeat_ns, worker->now_ns);
 		moved = run_round(worker, run_state);
 		count_add(&worker->stats->rounds, 1);
 		if (moved && !worker->busy_since_ns)
-			worker->busy_since_ns = now_precise_ns();
+			worker->busy_since_ns = clock_precise_ns();
 		if (!moved && worker->drained && run_state == TTF_RUN_STATE_STOP) {
 			discard_rest(worker);
 			end = TTF_RUN_STOPPED;
@@ -418,8 +436,7 @@ int ttf_worker_run(struct ttf_worker *worker, uint64_t slice_ns, uint32_t attent
 			end = TTF_RUN_ATTENTION;
 			break;
 		}
-		if (!moved) /* sleep past the end of the slice by the coarse clock, or it would end in a spin
-			     */
+		if (!moved)
 			idle(worker, attention, until_ns + COARSE_TICK_NS);
 	}
 	slice_ends(worker, began_ns);

@@ -72,19 +72,19 @@ void ttf_worker_free(struct ttf_worker *worker);
 
 /* 0 or -EINVAL (a value out of range), -EEXIST, or what kept the driver from opening the queue. */
 int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *config);
-int ttf_worker_set_peer(struct ttf_worker *worker, uint32_t slot, int32_t peer);
+int ttf_worker_set_peer(struct ttf_worker *worker, uint32_t port_id, int32_t peer);
 
 /* Have a port's queue generate. 0, -EINVAL, -ENOMEM. */
-int ttf_worker_pktgen(struct ttf_worker *worker, uint32_t slot, const struct ttf_pktgen_config *config);
+int ttf_worker_pktgen(struct ttf_worker *worker, uint32_t port_id, const struct ttf_pktgen_config *config);
 
 /*
  * Forward what the port's queue still holds (bounded), then forget the port: frames for it are from now
  * on dropped as no_port. 0 or -ENOENT.
  */
-int ttf_worker_detach(struct ttf_worker *worker, uint32_t slot);
+int ttf_worker_detach(struct ttf_worker *worker, uint32_t port_id);
 
 /* The errno that stopped a port's queue (its device is gone), 0 while it works. */
-int ttf_worker_queue_error(const struct ttf_worker *worker, uint32_t slot);
+int ttf_worker_queue_error(const struct ttf_worker *worker, uint32_t port_id);
 
 /*
  * Run the loop for slice_ns at most. Returns enum ttf_run_end. `attention` is what ttf_worker_attention()

@@ -7,13 +7,7 @@
 #include "layout.h"
 #include "worker_internal.h"
 
-static void set_ports_high(struct ttf_worker *worker)
-{
-	worker->ports_high = 0;
-	for (uint32_t slot = 0; slot < TTF_MAX_PORTS; slot++)
-		if (worker->ports[slot].used)
-			worker->ports_high = slot + 1;
-}
+/* -------------------------------------------------------------------------------------- worker */
 
 static int map_rings(struct ttf_worker *worker, const struct ttf_worker_config *config)
 {
@@ -24,8 +18,8 @@ static int map_rings(struct ttf_worker *worker, const struct ttf_worker_config *
 	if (!outward)
 		return -ENOMEM;
 	for (uint32_t w = 0; w < worker->workers; w++) {
-		struct ring_out *out = &worker->ring_out[w];
-		struct ring_in *in = &worker->ring_in[w];
+		struct handoff_out *out = &worker->handoff.out[w];
+		struct handoff_in *in = &worker->handoff.in[w];
 
 		if (w == worker->id)
 			continue;
@@ -35,7 +29,7 @@ static int map_rings(struct ttf_worker *worker, const struct ttf_worker_config *
 		out->doorbell = config->doorbells[w];
 		in->ring = ttf_rings_ring(config->rings, w, worker->id);
 		in->stats = ttf_stats_ring(config->stats, w, worker->id);
-		ttf_pool_init(&in->pool, config->frames[w], 0);
+		ttf_pool_init(&in->pool, config->frames[w], false);
 		if (out->ring->slots != slots || in->ring->slots != slots)
 			error = -EINVAL;
 	}
@@ -45,27 +39,35 @@ static int map_rings(struct ttf_worker *worker, const struct ttf_worker_config *
 	return error;
 }
 
-static int config_valid(const struct ttf_worker_config *config)
+static bool worker_config_valid(const struct ttf_worker_config *config)
 {
 	const struct ttf_header *stats = config->stats, *rings = config->rings;
 
 	if (stats->workers != rings->workers)
-		return 0;
+		return false;
 	for (uint32_t w = 0; w < stats->workers; w++)
 		if (((const struct ttf_header *)config->frames[w])->epoch != stats->epoch)
-			return 0;
+			return false;
 	return stats->epoch == rings->epoch && config->id < stats->workers && stats->ports == TTF_MAX_PORTS &&
 	       config->batch >= 1 && config->batch <= TTF_MAX_BATCH && config->mode <= TTF_MODE_TXONLY &&
 	       config->steering <= TTF_STEERING_FLOW && config->rx_mode <= TTF_RX_ADAPTIVE;
 }
 
+/* Reclaim long before the pool is empty: the sooner a frame comes back, the warmer it is. */
+static uint32_t reclaim_below(const struct ttf_worker *worker)
+{
+	const uint32_t frames = worker->pool.frames;
+
+	return frames - (frames / 4 < 4 * worker->batch ? frames / 4 : 4 * worker->batch);
+}
+
 struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 {
 	struct ttf_worker *worker;
-	uint32_t out_at_most;
+	struct handoff *handoff;
 	int error = -ENOMEM;
 
-	if (!config_valid(config)) {
+	if (!worker_config_valid(config)) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -82,19 +84,26 @@ struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 	worker->spin_ns = config->spin_ns;
 	worker->table.mode = config->mode;
 	worker->table.fdb = ttf_rings_fdb(config->rings);
-	for (uint32_t slot = 0; slot < TTF_MAX_PORTS; slot++) {
-		worker->table.peer[slot] = -1;
-		worker->ports[slot].stats = ttf_stats_queue(config->stats, slot, worker->id);
+	for (uint32_t p = 0; p < TTF_MAX_PORTS; p++) {
+		worker->table.peer[p] = -1;
+		worker->ports[p].stats = ttf_stats_queue(config->stats, p, worker->id);
 	}
-	ttf_socket_batch_init(&worker->scratch);
 	worker->run_words = ttf_rings_run_words(config->rings, worker->id);
 	worker->stats = ttf_stats_worker(config->stats, worker->id);
 	worker->doorbell = config->doorbells[worker->id];
-	worker->ring_out = calloc(worker->workers, sizeof(*worker->ring_out));
-	worker->ring_in = calloc(worker->workers, sizeof(*worker->ring_in));
 	worker->polls = calloc(1 + TTF_MAX_PORTS, sizeof(*worker->polls));
-	if (worker->ring_out && worker->ring_in && worker->polls)
-		error = ttf_pool_init(&worker->pool, config->frames[worker->id], 1);
+	ttf_socket_batch_init(&worker->batch_arrays);
+	worker->rx.batch = &worker->batch_arrays;
+	worker->rx.shared = worker->workers > 1;
+	handoff = &worker->handoff;
+	handoff->workers = worker->workers;
+	handoff->out = calloc(worker->workers, sizeof(*handoff->out));
+	handoff->in = calloc(worker->workers, sizeof(*handoff->in));
+	handoff->pool = &worker->pool;
+	handoff->rx = &worker->rx;
+	handoff->stats = worker->stats;
+	if (handoff->out && handoff->in && worker->polls)
+		error = ttf_pool_init(&worker->pool, config->frames[worker->id], true);
 	if (!error)
 		error = map_rings(worker, config);
 	if (error) {
@@ -102,16 +111,13 @@ struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 		errno = -error;
 		return NULL;
 	}
-	/* Long before the pool is empty: the sooner a frame comes back, the warmer it is. */
-	out_at_most =
-		worker->pool.frames / 4 < 4 * worker->batch ? worker->pool.frames / 4 : 4 * worker->batch;
-	worker->reclaim_below = worker->pool.frames - out_at_most;
+	worker->reclaim_below = reclaim_below(worker);
 	worker->cpu_base_ns = worker->stats->cpu_ns;
-	worker->last_work_ns = now_precise_ns();
+	worker->last_work_ns = clock_precise_ns();
 	store_relaxed(&worker->stats->pool_frames, worker->pool.frames);
 	store_relaxed(&worker->stats->pool_free_frames, worker->pool.free);
 	store_relaxed(&worker->run_words->sleeping, 0);
-	store_relaxed(&worker->stats->heartbeat_ns, now_coarse_ns());
+	store_relaxed(&worker->stats->heartbeat_ns, clock_coarse_ns());
 	return worker;
 }
 
@@ -119,47 +125,74 @@ static void close_queue(struct worker_port *port)
 {
 	if (port->serves && port->queue.driver->close)
 		port->queue.driver->close(&port->queue);
-	port->serves = 0;
+	port->serves = false;
 }
 
 void ttf_worker_free(struct ttf_worker *worker)
 {
 	if (!worker)
 		return;
-	for (uint32_t slot = 0; slot < TTF_MAX_PORTS; slot++) {
-		ttf_pktgen_free(worker->ports[slot].generator);
-		close_queue(&worker->ports[slot]);
+	for (uint32_t p = 0; p < TTF_MAX_PORTS; p++) {
+		ttf_pktgen_free(worker->ports[p].generator);
+		close_queue(&worker->ports[p]);
 	}
 	ttf_pool_exit(&worker->pool);
 	free(worker->polls);
-	free(worker->ring_in);
-	free(worker->ring_out);
+	free(worker->handoff.in);
+	free(worker->handoff.out);
 	free(worker);
+}
+
+/* --------------------------------------------------------------------------------------- ports */
+
+static const struct ttf_driver_ops *const drivers[] = {
+	[TTF_DRIVER_TAP] = &ttf_driver_tap,	  [TTF_DRIVER_TURBOTAP_MMSG] = &ttf_driver_turbotap_mmsg,
+	[TTF_DRIVER_PACKET] = &ttf_driver_packet, [TTF_DRIVER_TURBOTAP_BURST] = &ttf_driver_turbotap_burst,
+	[TTF_DRIVER_URING] = &ttf_driver_uring,
+};
+
+static void set_ports_high(struct ttf_worker *worker)
+{
+	worker->ports_high = 0;
+	for (uint32_t p = 0; p < TTF_MAX_PORTS; p++)
+		if (worker->ports[p].used)
+			worker->ports_high = p + 1;
+}
+
+static bool peer_valid(int32_t peer)
+{
+	return peer >= -1 && peer < TTF_MAX_PORTS;
+}
+
+static bool port_config_valid(const struct ttf_worker *worker, const struct ttf_port_config *config)
+{
+	if (config->port_id >= TTF_MAX_PORTS || !peer_valid(config->peer))
+		return false;
+	if (config->driver > TTF_DRIVER_URING)
+		return false;
+	if (config->queues < 1 || config->queues > worker->workers)
+		return false;
+	/* The first workers have a queue each. */
+	if ((config->fd >= 0) != (worker->id < config->queues))
+		return false;
+	if (config->driver == TTF_DRIVER_PACKET && !config->header_bytes)
+		return false;
+	if (config->header_bytes)
+		return config->header_bytes == TTF_VNET_HDR_BYTES;
+	return !config->offloads;
 }
 
 int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *config)
 {
-	static const struct ttf_driver_ops *const drivers[] = {
-		[TTF_DRIVER_TAP] = &ttf_driver_tap,
-		[TTF_DRIVER_TURBOTAP_MMSG] = &ttf_driver_turbotap_mmsg,
-		[TTF_DRIVER_PACKET] = &ttf_driver_packet,
-		[TTF_DRIVER_TURBOTAP_BURST] = &ttf_driver_turbotap_burst,
-		[TTF_DRIVER_URING] = &ttf_driver_uring,
-	};
 	struct worker_port *port;
 
-	if (config->port_id >= TTF_MAX_PORTS || config->queues < 1 || config->queues > worker->workers ||
-	    config->peer < -1 || config->peer >= TTF_MAX_PORTS || config->driver > TTF_DRIVER_URING ||
-	    (config->header_bytes && config->header_bytes != TTF_VNET_HDR_BYTES) ||
-	    (config->offloads && !config->header_bytes) ||
-	    (config->driver == TTF_DRIVER_PACKET && !config->header_bytes) ||
-	    (config->fd >= 0) != (worker->id < config->queues))
+	if (!port_config_valid(worker, config))
 		return -EINVAL;
 	port = &worker->ports[config->port_id];
 	if (port->used)
 		return -EEXIST;
 	*port = (struct worker_port){
-		.used = 1,
+		.used = true,
 		.generation = config->generation,
 		.queues = config->queues,
 		.mtu = config->mtu,
@@ -167,7 +200,7 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 		.serves = config->fd >= 0,
 		.stats = port->stats,
 		.queue = { .driver = drivers[config->driver],
-			   .scratch = &worker->scratch,
+			   .scratch = &worker->batch_arrays,
 			   .fd = config->fd,
 			   .plain_fd = config->plain_fd,
 			   .header_bytes = config->header_bytes,
@@ -177,8 +210,8 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 		int error = port->queue.driver->open(&port->queue);
 
 		if (error) {
-			port->used = 0;
-			port->serves = 0;
+			port->used = false;
+			port->serves = false;
 			return error;
 		}
 	}
@@ -187,60 +220,68 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 	return 0;
 }
 
-int ttf_worker_set_peer(struct ttf_worker *worker, uint32_t slot, int32_t peer)
+int ttf_worker_set_peer(struct ttf_worker *worker, uint32_t port_id, int32_t peer)
 {
-	if (slot >= TTF_MAX_PORTS || peer < -1 || peer >= TTF_MAX_PORTS)
+	if (port_id >= TTF_MAX_PORTS || !peer_valid(peer))
 		return -EINVAL;
-	worker->table.peer[slot] = (int16_t)peer;
+	worker->table.peer[port_id] = (int16_t)peer;
 	return 0;
 }
 
-int ttf_worker_pktgen(struct ttf_worker *worker, uint32_t slot, const struct ttf_pktgen_config *config)
+int ttf_worker_pktgen(struct ttf_worker *worker, uint32_t port_id, const struct ttf_pktgen_config *config)
 {
 	struct pktgen *generator;
 
-	if (slot >= TTF_MAX_PORTS || !worker->ports[slot].used || config->size < 60 || config->size > 9018 ||
-	    config->flows < 1 || config->flows > 16384)
+	if (port_id >= TTF_MAX_PORTS || !worker->ports[port_id].used || config->size < 60 ||
+	    config->size > 9018 || config->flows < 1 || config->flows > 16384)
 		return -EINVAL;
 	generator = ttf_pktgen_new(config);
 	if (!generator)
 		return -ENOMEM;
-	ttf_pktgen_free(worker->ports[slot].generator);
-	worker->ports[slot].generator = generator;
+	ttf_pktgen_free(worker->ports[port_id].generator);
+	worker->ports[port_id].generator = generator;
 	return 0;
 }
 
-int ttf_worker_detach(struct ttf_worker *worker, uint32_t slot)
+/* Forward what the queue holds, as far as frames last. */
+static void empty_queue(struct ttf_worker *worker, uint32_t port_id)
 {
-	struct worker_port *port;
 	uint32_t total = 0;
 
-	if (slot >= TTF_MAX_PORTS || !worker->ports[slot].used)
-		return -ENOENT;
-	port = &worker->ports[slot];
-	while (port->serves && total < LAST_PACKETS) {
+	while (worker->ports[port_id].serves && total < LAST_PACKETS) {
 		int count;
 
-		reclaim(worker); /* what consumers are done with is room to receive */
-		count = receive_burst(worker, slot, 0);
+		/* Frames that come back from consumers are room to receive. */
+		ttf_handoff_reclaim(&worker->handoff);
+		count = ttf_worker_receive(worker, port_id, false);
 		if (count <= 0)
 			break;
 		total += (uint32_t)count;
 	}
-	read_kernel_drops(port);
+}
+
+int ttf_worker_detach(struct ttf_worker *worker, uint32_t port_id)
+{
+	struct worker_port *port;
+
+	if (port_id >= TTF_MAX_PORTS || !worker->ports[port_id].used)
+		return -ENOENT;
+	port = &worker->ports[port_id];
+	empty_queue(worker, port_id);
+	ttf_worker_count_kernel_drops(port);
 	ttf_pktgen_free(port->generator);
 	port->generator = NULL;
-	port->used = 0;
+	port->used = false;
 	close_queue(port);
-	worker->table.peer[slot] = -1;
+	worker->table.peer[port_id] = -1;
 	for (uint32_t p = 0; p < TTF_MAX_PORTS; p++)
-		if (worker->table.peer[p] == (int16_t)slot)
+		if (worker->table.peer[p] == (int16_t)port_id)
 			worker->table.peer[p] = -1;
 	set_ports_high(worker);
 	return 0;
 }
 
-int ttf_worker_queue_error(const struct ttf_worker *worker, uint32_t slot)
+int ttf_worker_queue_error(const struct ttf_worker *worker, uint32_t port_id)
 {
-	return slot < TTF_MAX_PORTS ? worker->ports[slot].error : 0;
+	return port_id < TTF_MAX_PORTS ? worker->ports[port_id].error : 0;
 }

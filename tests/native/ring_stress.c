@@ -99,7 +99,7 @@ static void produce(enum point point, uint64_t countdown)
 	struct ttf_ring *rings[] = { ring };
 	struct pool pool;
 
-	if (ttf_pool_init(&pool, frames, 1) < 0 || ttf_pool_rebuild(&pool, rings, 1) < 0)
+	if (ttf_pool_init(&pool, frames, true) < 0 || ttf_pool_rebuild(&pool, rings, 1) < 0)
 		exit(2);
 	/* What was published is all that an incarnation inherits. */
 	uint64_t sequence = shared->totals.pushed;
@@ -167,7 +167,7 @@ static void consume(enum point point, uint64_t countdown)
 {
 	struct pool pool;
 
-	if (ttf_pool_init(&pool, frames, 0) < 0)
+	if (ttf_pool_init(&pool, frames, false) < 0)
 		exit(2);
 	uint64_t position = shared->totals.popped;
 

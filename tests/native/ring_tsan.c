@@ -41,7 +41,7 @@ static void *produce(void *arg)
 	struct pool pool;
 
 	(void)arg;
-	if (ttf_pool_init(&pool, frames, 1) < 0 || ttf_pool_rebuild(&pool, rings, 2) < 0)
+	if (ttf_pool_init(&pool, frames, true) < 0 || ttf_pool_rebuild(&pool, rings, 2) < 0)
 		exit(2);
 	for (uint64_t sequence = 0; sequence < total && !load_acquire(&failed);) {
 		uint32_t completed = ring_completed(ring);
@@ -78,7 +78,7 @@ static void *consume(void *arg)
 	uint64_t position = 0;
 
 	(void)arg;
-	if (ttf_pool_init(&pool, frames, 0) < 0)
+	if (ttf_pool_init(&pool, frames, false) < 0)
 		exit(2);
 	while (position < total && !load_acquire(&failed)) {
 		uint32_t count = ring_peek(ring, BURST);

@@ -92,7 +92,7 @@ class Table:
     def forward(self, in_port: int, data: bytes, now_ns: int = SECOND_NS) -> tuple[int, int, bytes]:
         """The verdict, its value, and the bytes afterwards."""
         buffer = exact(data)
-        verdict = lib.forward(self.table, in_port, buffer, len(data), now_ns)
+        verdict = lib.ttf_forward(self.table, in_port, buffer, len(data), now_ns)
         return verdict.kind, verdict.value, bytes(ffi.buffer(buffer))
 
     def bridge(self, in_port: int, src: bytes, dst: bytes, now_ns: int = SECOND_NS) -> tuple[int, int]:
@@ -412,7 +412,7 @@ def test_truncated_packets_are_read_within_bounds(name: str) -> None:
         cut = data[:length]
         assert flow_hash(cut) == int(lib.ttf_flow_hash(exact(cut), length))
         if length >= 14:
-            lib.ttf_oversize(exact(cut), length, 0)
+            lib.ttf_eth_oversize(exact(cut), length, 0)
 
 
 @UNHURRIED
@@ -421,7 +421,7 @@ def test_nonsense_is_read_within_bounds(head: str, at: int, noise: bytes) -> Non
     data = PACKETS[head][:at] + noise
     flow_hash(data)
     Table("macswap").forward(0, data)
-    lib.ttf_oversize(exact(data), len(data), 0)
+    lib.ttf_eth_oversize(exact(data), len(data), 0)
 
 
 def test_flows_are_spread_evenly() -> None:
@@ -445,10 +445,10 @@ def test_the_mtu_counts_neither_header_nor_tags(mtu: int) -> None:
     ]
     for head in heads:
         fits = bytes(head / Raw(bytes(mtu)))
-        assert not lib.ttf_oversize(exact(fits), len(fits), mtu)
-        assert lib.ttf_oversize(exact(fits + b"x"), len(fits) + 1, mtu)
+        assert not lib.ttf_eth_oversize(exact(fits), len(fits), mtu)
+        assert lib.ttf_eth_oversize(exact(fits + b"x"), len(fits) + 1, mtu)
     third = bytes(ether() / Dot1Q() / Dot1Q() / Dot1Q(type=0x88B5) / Raw(bytes(mtu)))
-    assert lib.ttf_oversize(exact(third), len(third), mtu), "a third tag is payload"
+    assert lib.ttf_eth_oversize(exact(third), len(third), mtu), "a third tag is payload"
 
 
 # ----------------------------------------------------------------------------------------------- offload

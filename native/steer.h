@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which worker sends a frame: this one (egress.h), another one through a handoff ring (handoff.h), or several
+ * for a flood. Steering by queue keeps a frame on the worker that received it; steering by flow gives both
+ * directions of a flow to one worker. Nothing leaves before ttf_steer_flush().
+ */
+#ifndef TTF_STEER_H
+#define TTF_STEER_H
+
+#include "worker_internal.h"
+
+/*
+ * Send a frame of this worker's pool out of one port, or drop it by name. True if a handoff ring holds it
+ * now, false if it is this worker's again after ttf_steer_flush().
+ */
+bool ttf_steer_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, uint32_t frame_id,
+		     struct ttf_frame frame);
+
+/* The same for every port but in_port. Each further worker that must send it gets a copy. */
+bool ttf_steer_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t frame_id, struct ttf_frame frame);
+
+/* Send a frame that another worker flooded with this steering key out of the ports that this one owns for it.
+ */
+void ttf_steer_flooded(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct ttf_frame frame);
+
+/* Send what waits at this worker's ports, and publish what waits for other workers. */
+void ttf_steer_flush(struct ttf_worker *worker);
+
+#endif
