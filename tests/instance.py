@@ -45,7 +45,7 @@ TTFWD = Path(sysconfig.get_path("scripts"), "ttfwd")
 TIME_FACTOR = float(os.environ.get("TTFWD_TIME_FACTOR", "1"))
 START_TIMEOUT_S = 40.0 * TIME_FACTOR
 STOP_TIMEOUT_S = 40.0 * TIME_FACTOR
-WAIT_TIMEOUT_S = 20.0 * TIME_FACTOR
+WAIT_TIMEOUT_S = 60.0 * TIME_FACTOR
 COMMAND_TIMEOUT_S = 60.0 * TIME_FACTOR
 # Keys for the configuration of an instance that isn't tested for how soon it takes a worker for hung.
 PATIENT: dict[str, object] = {"heartbeat_timeout_ms": 60_000} if TIME_FACTOR > 1 else {}
@@ -79,6 +79,16 @@ def run(
 def ip(*words: str, netns: str | None = None) -> str:
     """`ip ...`, in a namespace if one is named."""
     return run("ip", *(("-n", netns) if netns else ()), *words).stdout
+
+
+def eventually(
+    condition: Callable[[], bool], what: str, timeout_s: float = WAIT_TIMEOUT_S, poll_s: float = 0.02
+) -> None:
+    """Wait until a condition holds; AssertionError with `what` if it doesn't in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
+        time.sleep(poll_s)
 
 
 def device_exists(netns: str | None, name: str) -> bool:

@@ -18,7 +18,7 @@ from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 
 from forwarder.native import lib
 from tests.drivers import BATCHED, PLAIN
-from tests.instance import Instance, instance, ip
+from tests.instance import Instance, eventually, instance, ip
 from tests.netns.frames import flow_frames, padded
 from tests.netns.test_modes import offered
 from tests.netns.topology import TIMEOUT_S, Side, assert_same, lab
@@ -119,7 +119,9 @@ def test_what_the_kernel_drops_before_us_is_known(driver: str) -> None:
             assert port.counters.rx_packets + dropped == count
             # What was received went on: the sink's device has it, but for what it took no more.
             other = it.port("p1")
-            assert right.counters("rx")["packets"] == other.counters.tx_packets
+            eventually(
+                lambda: right.counters("rx")["packets"] == other.counters.tx_packets, "the sink has them all"
+            )
             assert it.stats_json()["ports"][0]["kernel_dropped_before_packets"] == dropped
 
 
