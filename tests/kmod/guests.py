@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guests that tests run in, and how they run beside all other tests. test_guest.py reports.
 
-They start with the first test and get the CPU time that nobody else wants (SCHED_IDLE), so that tests on the
-host take as long as without them. The first guest runs ttfwd's tests, alone, as ttfwd gives up on workers
-that don't start in time; most of it fits into the time that the host needs. The others then have the machine.
+The guest that runs ttfwd's tests starts with the first test and gets the CPU time that nobody else wants
+(SCHED_IDLE), so that tests on the host take as long as without it. Its clock stands while it gets none, so it
+doesn't fail when it is starved. The guests of the module have two CPUs that race, and clocks that go on. They
+start when all other tests are over; from then on every guest gets its share.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 from tests.kmod import vm
 from tests.kmod.kernels import ROOT, SERIES, build, of_series
 
+# From when somebody waits for them.
 _TIMEOUT_S = 2700
 
 # What only costs an emulated CPU time: workarounds for hardware that it isn't, zeroing of each page that is
@@ -34,16 +35,17 @@ class Guest:
     series: str
     tests: str
     cpus: int = 2
+    clock: vm.Clock = vm.Clock.HOST
 
     @property
     def name(self) -> str:
         return f"{self.tests}-{self.series}"
 
 
-# The module needs CPUs that race. ttfwd's own tests are mostly Python, faster on one emulated CPU than on
-# two; they would take too long on both kernels.
+# ttfwd's own tests are mostly Python, faster on one emulated CPU than on two. They would take too long on
+# both kernels.
 OF_THE_MODULE = tuple(Guest(series, "module") for series in SERIES)
-OF_TTFWD = Guest(SERIES[-1], "ttfwd", cpus=1)
+OF_TTFWD = Guest(SERIES[-1], "ttfwd", cpus=1, clock=vm.Clock.BUSY)
 ALL = (OF_TTFWD, *OF_THE_MODULE)
 
 
@@ -56,36 +58,49 @@ class Ran:
 
 
 class Guests:
-    """All of them, at work in the background from when this is made. Safe to end at any time."""
+    """All of them. That of ttfwd's tests is at work from when this is made. Safe to end at any time."""
 
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="ttfwd-guests-")
         self._running: list[vm.Running] = []
-        self._ended = Event()
+        self._waited_for = self._ended = False
         self._pool = ThreadPoolExecutor(len(ALL))
-        first = self._pool.submit(self._run, OF_TTFWD)
-        self._ran = {OF_TTFWD: first} | {
-            guest: self._pool.submit(self._run, guest, first) for guest in OF_THE_MODULE
-        }
+        self._ran = {OF_TTFWD: self._pool.submit(self._run, OF_TTFWD)}
 
     def wait(self, guest: Guest) -> Ran:
         """Raises what kept it from running: a skip that names a missing capability, or AssertionError."""
-        return self._ran[guest].result()
+        if not self._waited_for:
+            self._waited_for = True
+            for running in self._running:
+                running.hurry()
+            self._ran |= {other: self._pool.submit(self._run, other) for other in OF_THE_MODULE}
+        try:
+            return self._ran[guest].result(_TIMEOUT_S)
+        except TimeoutError:
+            self._end_running()
+            result = self._ran[guest].result().result
+            raise AssertionError(
+                f"no end after {_TIMEOUT_S} s\n{result.output}\n{result.log[-8000:]}"
+            ) from None
 
     def end(self) -> None:
         """Kill those that run, and remove what they left."""
-        self._ended.set()
-        for future in self._ran.values():
-            future.cancel()
-        for running in self._running:
-            running.end()
-        self._pool.shutdown()
+        self._ended = True
+        self._end_running()
+        self._pool.shutdown(cancel_futures=True)
         self._temporary.cleanup()
 
-    def _run(self, guest: Guest, after: Future[Ran] | None = None) -> Ran:
-        if after:
-            wait([after])
-        assert not self._ended.is_set(), "the tests are over"
+    def _end_running(self) -> None:
+        for running in self._running:
+            running.end()
+
+    def _started(self, running: vm.Running) -> None:
+        self._running.append(running)
+        if self._ended:
+            running.end()
+
+    def _run(self, guest: Guest) -> Ran:
+        assert not self._ended, "the tests are over"
         folder = Path(self._temporary.name, guest.name)
         results = folder / "results"
         results.mkdir(parents=True)
@@ -99,14 +114,18 @@ class Guests:
             "FILES": " ".join(_files_with_turbotap()) if guest is OF_TTFWD else "tests/kmod/guest",
         }
         settings = [f"{name}={value}" for name, value in environment.items()]
-        script = shlex.join(["env", *settings, "sh", "tests/kmod/in_guest.sh"])
-        with vm.started(
-            kernel, script, cpus=guest.cpus, append=_FASTER, writable=results, background=True
-        ) as running:
-            self._running.append(running)
-            if self._ended.is_set():
-                running.end()
-            return Ran(running.wait(_TIMEOUT_S), results)
+        result = vm.run(
+            kernel,
+            shlex.join(["env", *settings, "sh", "tests/kmod/in_guest.sh"]),
+            cpus=guest.cpus,
+            clock=guest.clock,
+            timeout=None,
+            append=_FASTER,
+            writable=results,
+            background=not self._waited_for,
+            on_start=self._started,
+        )
+        return Ran(result, results)
 
 
 def _programs(into: Path) -> Path:

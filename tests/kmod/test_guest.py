@@ -8,6 +8,7 @@ what came back. A test that was skipped in a guest has failed: nothing that it c
 
 from __future__ import annotations
 
+import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 
@@ -39,6 +40,8 @@ def test_what_runs_there(
     guest: Guest, guests: Guests, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     ran = guests.wait(guest)
+    if ran.result.boots > 1:
+        warnings.warn(f"{guest.name} panicked in its own boot and was booted once more", stacklevel=1)
     failures = _failures(ran, f"{guest.tests}.xml", record_testsuite_property)
     assert not failures, f"{len(failures)} failed\n" + "\n".join(failures)
 

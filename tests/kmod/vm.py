@@ -9,17 +9,20 @@ write below /tmp, /etc, /usr and /var, and forgets that when it ends. What shoul
 
 from __future__ import annotations
 
+import enum
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import psutil
 
 from tests.kmod.kernel_log import faults
 from tests.kmod.kernels import ROOT, Kernel
@@ -44,6 +47,21 @@ _CACHED = "-virtfs local,path=/,mount_tag=cached,security_model=none,readonly=on
 _MOUNT_CACHED = "mount -t 9p -o ro,version=9p2000.L,trans=virtio,cache=loose,msize=512000 cached /mnt"
 _GUESTS_OWN = ("/proc", "/sys", "/dev", "/run", "/etc", "/var", "/tmp", "/lib/modules")
 
+# What a guest's kernel logs first on our behalf: its boot is over.
+_UP = "ttfwd: the guest is up"
+
+
+class Clock(enum.Enum):
+    """What moves a guest's clock, as options of QEMU. Those that count instructions need a single CPU."""
+
+    HOST = ""
+    """The host's clock: a guest that gets no CPU time sees its own timeouts pass."""
+    BUSY = " -icount shift=0,sleep=on"
+    """A nanosecond an instruction, and the host's clock while the guest sleeps. Its timeouts are in CPU time:
+    it may be starved."""
+    INSTRUCTIONS = " -icount shift=0,sleep=off"
+    """A nanosecond an instruction. Sleep takes no time, waiting for the host's files takes any time."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -52,6 +70,12 @@ class Result:
     status: int
     output: str
     log: str
+    boots: int = 1
+
+    @property
+    def panicked_in_boot(self) -> bool:
+        """Did the kernel panic before the command began?"""
+        return _UP not in self.log and "Kernel panic" in self.log
 
     @property
     def faults(self) -> list[str]:
@@ -73,7 +97,7 @@ class Running:
     process: subprocess.Popen[str]
     printed: Future[tuple[str, str]]
 
-    def wait(self, timeout: float) -> Result:
+    def wait(self, timeout: float | None) -> Result:
         """How it ended. After `timeout` seconds it is ended: AssertionError, with what it had printed."""
         try:
             output, log = self.printed.result(timeout)
@@ -89,35 +113,36 @@ class Running:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
 
+    def hurry(self) -> None:
+        """Take it out of the background: from now on it gets its share of CPU time. Only root can."""
+        with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
+            started = psutil.Process(self.process.pid)
+            for process in (started, *started.children(recursive=True)):
+                for thread in process.threads():
+                    os.sched_setscheduler(thread.id, os.SCHED_OTHER, os.sched_param(0))
+
 
 @contextmanager
-def started(
+def _started(
     kernel: Kernel,
     command: str,
     *,
-    cpus: int = 2,
-    memory: str = "2G",
-    icount: bool = False,
-    writable: Path | None = None,
-    append: str = "",
-    background: bool = False,
+    cpus: int,
+    clock: Clock,
+    append: str,
+    writable: Path | None,
+    background: bool,
 ) -> Iterator[Running]:
-    """Boot `kernel` and run `command`, a line for sh, as root and in ROOT; at the end, kill what is left.
-
-    icount: the guest's clock counts instructions, one a nanosecond; needs cpus == 1.
-    append: more of the kernel's command line.
-    background: it gets the CPU time that nobody else wants.
-    writable: a folder of the host that the guest can write to, at the same path.
-    """
+    """A guest as run() describes it. When the block ends, what is left of it is killed."""
     if not _VNG.is_file():
         missing("virtme-ng")
-    assert cpus == 1 or not icount, "a clock that counts instructions counts those of one CPU"
+    assert cpus == 1 or clock is Clock.HOST, "a clock that counts instructions counts those of one CPU"
     line: list[str | Path] = ["chrt", "--idle", "0"] if background else []
     line += [_VNG, "-r", kernel.image, "--verbose", "--disable-kvm", "--cpus", str(cpus)]
-    line += ["--memory", memory, "--append", f"module_blacklist={_UNUSED} {_PATIENT} {append}"]
+    line += ["--memory", "2G", "--append", f"module_blacklist={_UNUSED} {_PATIENT} {append}"]
     if writable:
         line += ["--rwdir", writable]
-    line += [f"--qemu-opts={_CACHED}" + (" -icount shift=0,sleep=off" if icount else "")]
+    line += [f"--qemu-opts={_CACHED}{clock.value}"]
     with ThreadPoolExecutor(1) as reader, tempfile.NamedTemporaryFile("w", prefix="ttfwd-guest-") as script:
         # virtme-ng hands a command over on the kernel's command line, which holds 2 KiB.
         script.write(_below_cached_root(command, [*_GUESTS_OWN, *([str(writable)] if writable else [])]))
@@ -144,6 +169,7 @@ def _below_cached_root(command: str, shared: Iterable[str]) -> str:
         # The kernel logs to the console, which is virtme-ng's standard error: keep the command out of it.
         "exec 2>&1",
         "set -e",
+        f"echo '{_UP}' >/dev/kmsg",
         _MOUNT_CACHED,
         *(f"mount --rbind {shlex.quote(folder)} {shlex.quote(f'/mnt{folder}')}" for folder in shared),
         f"exec chroot /mnt sh -c {shlex.quote(f'cd {shlex.quote(str(ROOT))}; {command}')}",
@@ -156,10 +182,30 @@ def run(
     command: str,
     *,
     cpus: int = 2,
-    icount: bool = False,
-    timeout: float = 600,
+    clock: Clock = Clock.HOST,
+    timeout: float | None = 600,
     append: str = "",
+    writable: Path | None = None,
+    background: bool = False,
+    on_start: Callable[[Running], None] = lambda guest: None,
 ) -> Result:
-    """started(), and waited for."""
-    with started(kernel, command, cpus=cpus, icount=icount, append=append) as guest:
-        return guest.wait(timeout)
+    """Boot `kernel` and run `command`, a line for sh, as root and in ROOT, to its end.
+
+    append: more of the kernel's command line.
+    background: it gets the CPU time that nobody else wants.
+    writable: a folder of the host that the guest can write to, at the same path.
+    on_start: called with each guest that is started.
+
+    An emulated machine can panic in its kernel's own boot; it is then booted once more. Result.boots tells.
+    """
+    boots = 0
+    while True:
+        boots += 1
+        with _started(
+            kernel, command, cpus=cpus, clock=clock, append=append, writable=writable, background=background
+        ) as guest:
+            on_start(guest)
+            result = guest.wait(timeout)
+        if boots == 2 or not result.panicked_in_boot:
+            return replace(result, boots=boots)
+        print(f"{kernel.release} panicked in its own boot: booted once more", file=sys.stderr)

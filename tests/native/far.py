@@ -30,7 +30,7 @@ MTU = 9000
 
 def _wait_until_up(netlink: IPRoute) -> None:
     """The other end hears of it by and by, and drops what it is given until then."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while netlink.link("get", ifname="far")[0].get_attr("IFLA_OPERSTATE") != "UP":
         assert time.monotonic() < deadline
         time.sleep(0.01)

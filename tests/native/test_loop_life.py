@@ -31,7 +31,7 @@ def one_way(instance: MakeInstance, **settings: Any) -> tuple[Instance, Port, Po
 
 def wait_for(happened: Callable[[], bool]) -> None:
     """Wait for another thread or process; only a hang ends in failure."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < deadline, "never happened"
         time.sleep(0.0005)

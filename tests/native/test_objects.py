@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing
-from tests.native.harness import NATIVE
-from tests.native.programs import CFLAGS, DATAPATH, compiler, environment
+from tests.native.programs import CFLAGS, DATAPATH, NATIVE, compiler, environment
+from tests.support.capabilities import missing
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Object:
 
 def _symbols(path: Path, which: str) -> frozenset[str]:
     nm = shutil.which("nm") or missing("nm")
-    command = [nm, "--format=just-symbols", "--extern-only", which, path]
+    command: list[str | Path] = [nm, "--format=just-symbols", "--extern-only", which, path]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
     return frozenset(done.stdout.split())
 
@@ -35,7 +34,7 @@ def _symbols(path: Path, which: str) -> frozenset[str]:
 def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Object]:
     into = tmp_path_factory.mktemp("objects")
     sources = [NATIVE / name for name in DATAPATH]
-    command = [compiler(), *CFLAGS, f"-I{NATIVE}", "-c", *sources]
+    command: list[str | Path] = [compiler(), *CFLAGS, f"-I{NATIVE}", "-c", *sources]
     done = subprocess.run(command, cwd=into, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return {

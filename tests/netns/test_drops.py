@@ -21,7 +21,7 @@ from tests.netns.frames import flow_frames, padded
 from tests.netns.test_modes import offered
 from tests.netns.topology import TIMEOUT_S, Side, assert_same, lab
 from tests.support.drivers import BATCHED, PLAIN
-from tests.support.instance import Instance, instance, ip
+from tests.support.instance import Instance, eventually, instance, ip
 
 COUNT = 50
 
@@ -119,7 +119,9 @@ def test_what_the_kernel_drops_before_us_is_known(driver: str) -> None:
             assert port.counters.rx_packets + dropped == count
             # What was received went on: the sink's device has it, but for what it took no more.
             other = it.port("p1")
-            assert right.counters("rx")["packets"] == other.counters.tx_packets
+            eventually(
+                lambda: right.counters("rx")["packets"] == other.counters.tx_packets, "the sink has them all"
+            )
             assert it.stats_json()["ports"][0]["kernel_dropped_before_packets"] == dropped
 
 

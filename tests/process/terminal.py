@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 ROWS, COLUMNS = 60, 160
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 CTRL_C = "\x03"
 
 # Control sequences (ECMA-48): CSI ... final byte, OSC ... BEL, and two-character ones.

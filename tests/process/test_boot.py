@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,18 @@ import psutil
 import pytest
 
 from tests.process.topology import Pair, quiet_namespace
-from tests.support.instance import TTFWD, device_exists, instance, ip, run, start_fails, unique
+from tests.support.instance import (
+    COMMAND_TIMEOUT_S,
+    STOP_TIMEOUT_S,
+    TTFWD,
+    device_exists,
+    eventually,
+    instance,
+    ip,
+    run,
+    start_fails,
+    unique,
+)
 
 _NETNS = Path("/run/netns")
 _SHM = Path("/dev/shm")
@@ -253,11 +263,9 @@ def test_a_boot_that_is_interrupted_leaves_nothing(tmp_path: Path, number: signa
         text=True,
         env=private_environment(tmp_path),
     )
-    deadline = time.monotonic() + 20
-    while not list(_SHM.glob(f"ttfwd.{name}.rings")) and time.monotonic() < deadline:
-        time.sleep(0.002)
+    eventually(lambda: any(_SHM.glob(f"ttfwd.{name}.rings")), "it boots", poll_s=0.002)
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=COMMAND_TIMEOUT_S)
     assert process.returncode in (0, 1)  # 0: it ran before the signal came
     assert "Traceback" not in said
     assert process.returncode == 0 or "interrupted before the instance ran" in said
@@ -285,4 +293,4 @@ def test_a_second_start_says_that_it_runs_already_and_disturbs_nothing(pair: Pai
         assert [worker.restarts for worker in after.workers] == [0, 0]
         it.cli("stats")  # its name, its socket and its memory are still its own
         run(TTFWD, "stop", "--name", it.name, env=it.environment)
-        it.process.wait(20)
+        it.process.wait(STOP_TIMEOUT_S)

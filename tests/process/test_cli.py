@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.capabilities import missing
-from tests.support.instance import TTFWD, instance, run, unique
+from tests.support.instance import COMMAND_TIMEOUT_S, TTFWD, instance, run, unique
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 ESCAPE = "\x1b"
@@ -206,7 +206,7 @@ def test_a_reader_that_went_away_is_no_crash(environment: dict[str, str], closed
                 stderr=subprocess.PIPE,
                 text=True,
                 env=environment,
-                timeout=30,
+                timeout=COMMAND_TIMEOUT_S,
             )
             assert "Traceback" not in done.stderr
             assert done.returncode == 1

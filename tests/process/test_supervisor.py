@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,18 @@ import pytest
 from forwarder.stats.accounting import accounting
 from tests.process.topology import Pair, link, queue_rx, quiet_namespace
 from tests.process.traffic import Sink, Source, assert_in_order
-from tests.support.instance import TTFWD, Instance, device_exists, instance, ip, run, unique
+from tests.support.instance import (
+    COMMAND_TIMEOUT_S,
+    STOP_TIMEOUT_S,
+    TTFWD,
+    Instance,
+    device_exists,
+    eventually,
+    instance,
+    ip,
+    run,
+    unique,
+)
 
 _SHM = Path("/dev/shm")
 _NETNS = Path("/run/netns")
@@ -26,20 +36,13 @@ _NETNS = Path("/run/netns")
 
 def wait_until_gone(it: Instance, workers: Sequence[psutil.Process] = ()) -> None:
     """Every process of the instance. A dead supervisor stays a zombie until it is waited for."""
-    it.process.wait(20)
-    deadline = time.monotonic() + 20
-    while (it.processes() or any(map(lives, workers))) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert it.processes() == []
-    assert not any(map(lives, workers))
+    it.process.wait(STOP_TIMEOUT_S)
+    eventually(lambda: not it.processes() and not any(map(lives, workers)), "every process is gone")
 
 
 def wait_until_no_device(netns: str, name: str) -> None:
     """A process that exits shows no environment any more a moment before its files are closed."""
-    deadline = time.monotonic() + 5
-    while device_exists(netns, name) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not device_exists(netns, name)
+    eventually(lambda: not device_exists(netns, name), f"{name} is gone")
 
 
 def lives(process: psutil.Process) -> bool:
@@ -116,7 +119,7 @@ def test_everything_killed_at_once_and_a_clean_start(pair: Pair) -> None:
         assert f"shared memory /ttfwd.{it.name}.rings" in log
         with Sink(pair.right, "t1") as sink, Source(pair.left, "t0", rate=2_000, limit_packets=1_600) as more:
             more.wait()
-            time.sleep(0.3)
+            eventually(lambda: it.stats_json()["total"]["tx_packets"] == 1_600, "all were sent on")
         assert sink.received.packets == more.result.accepted_packets == 1_600
         assert "every packet is accounted for" in stop_again(it)
         assert list(_SHM.glob(f"ttfwd.{it.name}.*")) == []
@@ -175,7 +178,7 @@ def assert_watch_follows(it: Instance) -> None:
     assert watching.stdout is not None
     looks = [json.loads(watching.stdout.readline())["total"]["tx_packets"] for _ in range(3)]
     watching.send_signal(signal.SIGINT)
-    _, said = watching.communicate(timeout=20)
+    _, said = watching.communicate(timeout=COMMAND_TIMEOUT_S)
     assert looks[0] < looks[1] < looks[2]
     assert (watching.returncode, said) == (0, "")
 

@@ -17,7 +17,7 @@ import pytest
 from tests.process.terminal import CTRL_C, Terminal
 from tests.process.topology import Pair
 from tests.process.traffic import Source
-from tests.support.instance import TTFWD, device_exists, run, unique
+from tests.support.instance import STOP_TIMEOUT_S, TTFWD, device_exists, eventually, run, unique
 
 _SHM = Path("/dev/shm")
 
@@ -132,7 +132,7 @@ def test_a_closed_terminal_drains_and_removes_everything(setting: Setting) -> No
         children = psutil.Process(terminal.process.pid).children()
         assert len(children) == 2
         terminal.hang_up()
-        assert terminal.process.wait(30) == 0
+        assert terminal.process.wait(STOP_TIMEOUT_S) == 0
         assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
     setting.assert_nothing_left()
 
@@ -153,9 +153,7 @@ def test_a_terminal_that_takes_no_output_holds_nothing_up(setting: Setting) -> N
         ]
         run(*command, env=setting.environment)
         terminal.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 30
-        while list(_SHM.glob(f"ttfwd.{setting.name}.*")) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        eventually(lambda: not list(_SHM.glob(f"ttfwd.{setting.name}.*")), "its memory is gone")
         setting.assert_nothing_left()
         assert terminal.wait() == 0  # reads on: the rest is printed
         assert "every packet is accounted for" in terminal.shown

@@ -149,7 +149,7 @@ class Source(_Process):
         rate: int,
         flows: int = 16,
         stream: int = 0,
-        limit_s: float = 60,
+        limit_s: float = 300,
         limit_packets: int = 10_000_000,
         dst_mac: str = "02:00:00:00:0d:01",
         src_mac: str = "02:00:00:00:05:01",

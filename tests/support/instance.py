@@ -38,14 +38,14 @@ import psutil
 
 from forwarder.stats.accounting import accounting
 from forwarder.stats.reader import StatsReader
-from forwarder.stats.snapshot import Port, Snapshot
+from forwarder.stats.snapshot import Port, Snapshot, Worker
 
 TTFWD = Path(sysconfig.get_path("scripts"), "ttfwd")
 # How much slower than any machine this one may be: an emulated one takes 20 times as long for Python.
 TIME_FACTOR = float(os.environ.get("TTFWD_TIME_FACTOR", "1"))
 START_TIMEOUT_S = 40.0 * TIME_FACTOR
 STOP_TIMEOUT_S = 40.0 * TIME_FACTOR
-WAIT_TIMEOUT_S = 20.0 * TIME_FACTOR
+WAIT_TIMEOUT_S = 60.0 * TIME_FACTOR
 COMMAND_TIMEOUT_S = 60.0 * TIME_FACTOR
 # Keys for the configuration of an instance that isn't tested for how soon it takes a worker for hung.
 PATIENT: dict[str, object] = {"heartbeat_timeout_ms": 60_000} if TIME_FACTOR > 1 else {}
@@ -79,6 +79,16 @@ def run(
 def ip(*words: str, netns: str | None = None) -> str:
     """`ip ...`, in a namespace if one is named."""
     return run("ip", *(("-n", netns) if netns else ()), *words).stdout
+
+
+def eventually(
+    condition: Callable[[], bool], what: str, timeout_s: float = WAIT_TIMEOUT_S, poll_s: float = 0.02
+) -> None:
+    """Wait until a condition holds; AssertionError with `what` if it doesn't in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
+        time.sleep(poll_s)
 
 
 def device_exists(netns: str | None, name: str) -> bool:
@@ -187,19 +197,21 @@ class Instance:
     def settled(self, received: int = 0, quiet_s: float = 0.2, timeout_s: float = WAIT_TIMEOUT_S) -> Snapshot:
         """The counters once no packet counter has moved for `quiet_s` and the accounting closes.
 
-        Say how many packets must have been received by then, in all: a worker that is kept from its CPU looks
-        quiet too.
+        A worker that is kept from its CPU looks quiet too. So each must be asleep then, or have made a round
+        of its loop meanwhile. What is still on its way to a worker isn't seen: say how many packets must have
+        been received by then, in all.
         """
         deadline = time.monotonic() + timeout_s
-        before, since = _packets(self.stats()), time.monotonic()
+        before, since = self.stats(), time.monotonic()
         while True:
             time.sleep(0.02)
+            looked = all(map(_has_looked, before.workers, self.stats().workers))
             snapshot = self.stats()
-            now = _packets(snapshot)
-            if now != before:
-                before, since = now, time.monotonic()
+            if _packets(snapshot) != _packets(before):
+                before, since = snapshot, time.monotonic()
             elif (
-                time.monotonic() - since >= quiet_s
+                looked
+                and time.monotonic() - since >= quiet_s
                 and accounting(snapshot).closes
                 and snapshot.counters.rx_packets >= received
             ):
@@ -266,6 +278,17 @@ class Instance:
 def _packets(snapshot: Snapshot) -> tuple[Any, ...]:
     closing = accounting(snapshot)
     return closing.taken_in_packets, closing.explained_packets
+
+
+def _has_looked(before: Worker, now: Worker) -> bool:
+    """Has a worker looked at all its queues since `before`? One that sleeps is woken by what comes."""
+    if now.rounds >= before.rounds + 2:
+        return True  # the second began after `before`
+    try:
+        state = Path(f"/proc/{now.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True  # there is none
+    return state not in ("R", "D")
 
 
 class _Absent:

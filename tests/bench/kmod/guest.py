@@ -103,10 +103,10 @@ class Guest:
 
     def _run(self, commands: Sequence[str], *, counted: bool, append: str = "") -> list[JsonLine]:
         script = " && ".join(["modprobe tun", f"insmod {self.module}", *commands])
-        cpus = 1 if counted else 2
+        cpus, clock = (1, vm.Clock.INSTRUCTIONS) if counted else (2, vm.Clock.HOST)
         try:
             result = vm.run(
-                self.kernel, script, cpus=cpus, icount=counted, timeout=_TIMEOUT_S, append=append
+                self.kernel, script, cpus=cpus, clock=clock, timeout=_TIMEOUT_S, append=append
             ).check()
         except AssertionError as error:
             raise ProgramError(f"{self.kernel.release}: {error}") from None
