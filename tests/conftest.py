@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support.capabilities import REASON
@@ -23,6 +24,10 @@ if not os.environ.get("TTFWD_GUEST"):
     ALLOWED_MISSING |= {"turbotap.ko"}
 
 _HERE = Path(__file__).parent
+
+# An example may take any time: how long it takes says more of the machine than of the code.
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
 
 
 class _NoSkips:

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from forwarder.native import check
 from tests.native.ext import ffi, lib
@@ -89,7 +88,6 @@ DRIVERS = pytest.mark.parametrize(
         pytest.param(URING, VNET_HDR_BYTES, id="uring-header"),
     ],
 )
-UNHURRIED = settings(deadline=None)  # scapy is slow, and more so under a sanitizer
 
 
 def exact(data: bytes) -> Any:

@@ -27,7 +27,7 @@ from scapy.layers.sctp import SCTP
 from scapy.packet import Packet, Raw
 
 from tests.native.ext import ffi, lib
-from tests.native.harness import MODES, UNHURRIED, exact, mac
+from tests.native.harness import MODES, exact, mac
 from tests.support.offloads import VNET_HDR_BYTES, left_to_the_device, vnet_header
 
 SECOND_NS = 10**9
@@ -309,7 +309,6 @@ def both_ways(
     return packets
 
 
-@UNHURRIED
 @given(tags=TAGS, ips=st.one_of(st.tuples(V4, V4), st.tuples(V6, V6)), above=TRANSPORTS, p=PORTS, q=PORTS)
 def test_both_directions_have_one_hash(
     tags: list[Any], ips: tuple[str, str], above: Any, p: int, q: int
@@ -318,7 +317,6 @@ def test_both_directions_have_one_hash(
     assert flow_hash(there) == flow_hash(back)
 
 
-@UNHURRIED
 @given(ips=st.one_of(st.tuples(V4, V4), st.tuples(V6, V6)), above=TRANSPORTS, p=PORTS, q=PORTS, other=PORTS)
 def test_ports_tell_flows_apart(ips: tuple[str, str], above: Any, p: int, q: int, other: int) -> None:
     assume(other not in (p, q))
@@ -327,7 +325,6 @@ def test_ports_tell_flows_apart(ips: tuple[str, str], above: Any, p: int, q: int
     assert flow_hash(one) != flow_hash(two)
 
 
-@UNHURRIED
 @given(tags=TAGS, ips=st.tuples(V4, V4), p=PORTS, q=PORTS)
 def test_tags_do_not_change_the_flow(tags: list[Any], ips: tuple[str, str], p: int, q: int) -> None:
     bare, _ = both_ways([], *ips, None, UDP, p, q)
@@ -335,7 +332,6 @@ def test_tags_do_not_change_the_flow(tags: list[Any], ips: tuple[str, str], p: i
     assert flow_hash(bare) == flow_hash(tagged)
 
 
-@UNHURRIED
 @given(ips=st.tuples(V6, V6), p=PORTS, q=PORTS)
 def test_extension_headers_do_not_hide_the_ports(ips: tuple[str, str], p: int, q: int) -> None:
     bare, _ = both_ways([], *ips, None, UDP, p, q)
@@ -356,7 +352,6 @@ def test_options_do_not_hide_the_ports() -> None:
     assert len({flow_hash(packet) for packet in packets}) == 1
 
 
-@UNHURRIED
 @given(ips=st.tuples(V4, V4), p=PORTS, q=PORTS, offset=st.integers(1, 8191), more=st.booleans())
 def test_fragments_of_ipv4_stay_together(
     ips: tuple[str, str], p: int, q: int, offset: int, more: bool
@@ -368,7 +363,6 @@ def test_fragments_of_ipv4_stay_together(
     assert flow_hash(first) == flow_hash(later) == flow_hash(back)
 
 
-@UNHURRIED
 @given(ips=st.tuples(V6, V6), p=PORTS, q=PORTS, offset=st.integers(1, 8191))
 def test_fragments_of_ipv6_stay_together(ips: tuple[str, str], p: int, q: int, offset: int) -> None:
     src, dst = ips
@@ -415,7 +409,6 @@ def test_truncated_packets_are_read_within_bounds(name: str) -> None:
             lib.ttf_eth_oversize(exact(cut), length, 0)
 
 
-@UNHURRIED
 @given(head=st.sampled_from(sorted(PACKETS)), at=st.integers(12, 80), noise=st.binary(max_size=64))
 def test_nonsense_is_read_within_bounds(head: str, at: int, noise: bytes) -> None:
     data = PACKETS[head][:at] + noise
@@ -464,7 +457,6 @@ def complete(data: bytes, header: bytes) -> tuple[int, bytes, bytes]:
     return result, after[VNET_HDR_BYTES:], after[:VNET_HDR_BYTES]
 
 
-@UNHURRIED
 @given(
     ips=st.one_of(st.tuples(V4, V4), st.tuples(V6, V6)),
     above=st.sampled_from([TCP, UDP]),

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.config.cpus import (
@@ -74,7 +74,6 @@ def test_what_is_no_list_is_refused_with_what_would_be_right(text: str, message:
     assert len(str(caught.value)) < 120
 
 
-@settings(deadline=None)
 @given(st.sets(st.integers(0, 200), min_size=1))
 def test_a_formatted_list_reads_back(cpus: set[int]) -> None:
     assert set(parse_cpu_list(format_cpu_list(cpus))) == cpus
@@ -165,7 +164,6 @@ def test_interleaved_nodes_are_told_apart() -> None:
     assert assign(4, "auto", range(8), two) == (1, 3, 5, 7)
 
 
-@settings(deadline=None)
 @given(
     queues=st.integers(1, 128),
     allowed=st.sets(st.integers(0, 63), min_size=1),

@@ -174,7 +174,7 @@ def test_the_texts_that_are_mutated_are_valid() -> None:
         assert outcome(document(tomllib.loads(text))) == outcome(text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(mutated())
 def test_a_mutated_document_is_a_config_or_a_list_of_problems(tree: dict[str, Any]) -> None:
     text = document(tree)
@@ -182,7 +182,7 @@ def test_a_mutated_document_is_a_config_or_a_list_of_problems(tree: dict[str, An
     outcome(text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(TEXTS), st.integers(0, 2000), st.integers(0, 40), text_values)
 def test_a_file_with_a_piece_overwritten_is_a_config_or_a_list_of_problems(
     text: str, start: int, length: int, piece: str
@@ -190,7 +190,7 @@ def test_a_file_with_a_piece_overwritten_is_a_config_or_a_list_of_problems(
     outcome(text[:start] + piece + text[start + length :])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 @example("a." * 3000 + "a = 1")
 @example("a = " + "{a = " * 2000)
@@ -203,7 +203,7 @@ def test_any_text_is_a_config_or_a_list_of_problems(text: str) -> None:
     outcome(text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.binary(max_size=200), st.sampled_from(TEXTS), st.integers(0, 2000))
 @example(b"\xff\xfe", "", 0)
 @example(b"\xef\xbb\xbf", "", 0)
@@ -218,7 +218,7 @@ def test_any_bytes_are_a_config_or_a_list_of_problems(piece: bytes, text: str, s
             check(error)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.dictionaries(keys, values | st.none(), max_size=6),
     st.sampled_from(["xconnect", "bridge", "macswap", "rxonly", "txonly"]),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.supervisor.leaky_bucket import LeakyBucket
@@ -60,7 +60,6 @@ def test_a_bucket_that_would_admit_nothing_or_everything_is_refused(capacity: in
         LeakyBucket(capacity, leak_ns)
 
 
-@settings(deadline=None)
 @given(
     capacity=st.integers(1, 8),
     leak_ns=st.integers(1, 50),
