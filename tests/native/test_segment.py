@@ -16,7 +16,7 @@ from scapy.layers.sctp import SCTP, SCTPChunkData
 from scapy.packet import Packet, Raw
 
 from tests.native.ext import ffi, lib
-from tests.native.harness import UNHURRIED, exact
+from tests.native.harness import exact
 from tests.support.offloads import (
     CWR,
     GOOD,
@@ -85,7 +85,6 @@ def test_what_is_cut_is_what_scapy_makes(tags: str, network: str, transport: str
     assert cut_by_us(*segment(packet, 1400)) == cut(packet, 1400)
 
 
-@UNHURRIED
 @given(
     tags=st.sampled_from(sorted(TAGS)),
     network=st.sampled_from(sorted(NETWORKS)),
@@ -178,7 +177,6 @@ def test_the_checksum_of_sctp_is_its_own(tags: str, network: str) -> None:
     assert bytes(ffi.buffer(memory))[VNET_HDR_BYTES:].hex() == done.hex()
 
 
-@UNHURRIED
 @given(
     frame=st.builds(lambda head, tail: GOOD[0][:head] + tail, st.integers(14, 80), st.binary(max_size=200)),
     gso_type=st.sampled_from([0, 1, 3, 4, 5, 0x81, 0x84, 0x85]),
