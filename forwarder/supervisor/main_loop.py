@@ -1,42 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The supervisor: boot, run, drain, stop. It owns the tap fds and the shared memory.
+"""The supervisor: boot, run, drain, stop. It owns the fds of all queues, and the shared memory.
 
     BOOT     -> RUNNING   every worker is READY
     BOOT     -> STOPPED   anything failed: what was made is removed, the reason is raised
     RUNNING  -> DRAINING  a signal, or `stop` over the control socket
     DRAINING -> STOPPED   the rings are empty, what the kernel held is counted, the workers are gone
 
-One thread, one selector; in this order each time it wakes: signals, reap, heartbeats, reconcile. A signal
-handler only enqueues (signal.set_wakeup_fd). While this process is hung or busy the workers keep
-forwarding; when it dies they die with it.
+One thread, one selector. The supervisor alone knows both the worker pool and the ports: it tells workers of
+ports, and steers ports to workers. While it is hung or busy the workers keep forwarding; when it dies they
+die with it.
 """
 
 import logging
 import os
 import resource
 import selectors
-import signal
-import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from forwarder import rundir, shm
+from forwarder import offloads, rundir, shm
 from forwarder.config.cpus import allowed_cpus, assign
+from forwarder.config.load import port_from_params
 from forwarder.config.model import Config, peers_of
 from forwarder.control.rpc import MethodNotFound
 from forwarder.control.server import ControlServer
 from forwarder.devices.devices import Devices
 from forwarder.devices.devices import sweep as sweep_devices
 from forwarder.devices.port import Port
-from forwarder.errors import BadRequest, Interrupted
-from forwarder.native import lib
+from forwarder.errors import BadRequest, BootFailed, ConfigError, Interrupted, TtfwdError
 from forwarder.rundir import Journal
-from forwarder.supervisor.port_table import Ports
+from forwarder.supervisor.live_ports import LivePorts
+from forwarder.supervisor.port_table import PortTable, TablePort
 from forwarder.supervisor.shared_state import SharedState
-from forwarder.supervisor.worker_pool import Workers
+from forwarder.supervisor.signals import Signals
+from forwarder.supervisor.worker_pool import (
+    ANSWER_TIMEOUT_NS,
+    START_TIMEOUT_NS,
+    CameBack,
+    Event,
+    QueueReported,
+    Restarted,
+    WentAway,
+    WorkerPool,
+)
+from forwarder.supervisor.worker_process import wait_for
+from forwarder.worker.messages import Delivery, Request
 
 TICK_S = 0.25
 COUNTERS_EVERY_NS = 1_000_000_000
@@ -53,40 +64,6 @@ class Running:
     cpus: tuple[int, ...]
     ports: tuple[Port, ...]
     boot_ms: float
-
-
-class Signals:
-    """Signals as bytes on a socket: the handler itself does nothing."""
-
-    def __init__(self) -> None:
-        self._read, self._write = socket.socketpair()
-        self._read.setblocking(False)
-        self._write.setblocking(False)
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGCHLD]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
-            numbers.append(signal.SIGHUP)
-        before = {number: signal.signal(number, lambda *_: None) for number in numbers}
-        old_fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(old_fd)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self._read.close()
-            self._write.close()
-
-    def fileno(self) -> int:
-        return self._read.fileno()
-
-    def take(self) -> set[int]:
-        try:
-            return set(self._read.recv(4096))
-        except BlockingIOError:
-            return set()
 
 
 def _raise_descriptor_limit() -> None:
@@ -122,15 +99,7 @@ class Supervisor:
             stack.enter_context(self._signals.installed())
             stack.enter_context(self._selector)
             stack.enter_context(rundir.hold(self._config.name))
-            self._boot(stack, after_crash=self._sweep())
-            on_running(
-                Running(
-                    self._config,
-                    self._cpus,
-                    tuple(self._ports.all()),
-                    int(self._segments.instance.boot_ns) / 1e6,
-                )
-            )
+            on_running(self._boot(stack, after_crash=self._sweep()))
             while not self._stopping:
                 self._turn()
             self._drain()
@@ -148,60 +117,73 @@ class Supervisor:
         left_over.remove()
         return bool(swept)
 
-    def _boot(self, stack: ExitStack, after_crash: bool) -> None:
+    def _boot(self, stack: ExitStack, after_crash: bool) -> Running:
         config = self._config
-        self._cpus = assign(config.queues, config.cpus, allowed_cpus())
-        self._segments = stack.enter_context(SharedState(config, self._cpus))
+        cpus = assign(config.queues, config.cpus, allowed_cpus())
+        self._state = stack.enter_context(SharedState(config, cpus))
         journal = Journal(config.name)
         stack.callback(journal.remove)
         devices = Devices(journal, after_crash)
         stack.callback(devices.shutdown)
-        self._ports = Ports(config, self._segments, devices)
-        stack.callback(self._ports.close)
-        self._workers = Workers(
-            config, self._cpus, self._segments, self._ports.attach_all, self._ports.set_attached
-        )
-        stack.callback(self._workers.close)
+        self._table = PortTable(config)
+        self._ports = LivePorts(config, self._table, self._state, devices)
+        stack.callback(self._ports.close_all)
+        self._pool = WorkerPool(config, cpus, self._state)
+        stack.callback(self._pool.close)
         # Workers start while the devices are made: an interpreter's start is most of the boot.
-        self._workers.start_all()
-        for port in config.ports:
-            self._ports.open(port)
-        peers = peers_of(config.ports) if config.mode == "xconnect" else {}
-        for name, peer in peers.items():
-            slot, other = self._ports.slot_of(name), self._ports.slot_of(peer)
-            if slot is not None and other is not None:
-                self._ports.pair(slot, other)
-        for child in self._workers.children:
-            self._workers.go(child)
-        self._workers.wait_ready(self._check_interrupted)
-        self._workers.booting = False
-        path = rundir.socket_path(config.name)
+        self._pool.start_all()
+        self._open_ports()
+        for worker in self._pool.workers:
+            self._send_ports_and_go(worker.index)
+        self._wait_until_ready()
+        self._serve_control(stack)
+        now_ns = time.monotonic_ns()
+        boot_ns = now_ns - self._began_ns
+        self._state.instance_runs(boot_ns, now_ns)
+        self._watch_processes()
+        return Running(config, cpus, tuple(entry.port for entry in self._table), boot_ns / 1e6)
+
+    def _open_ports(self) -> None:
+        for config in self._config.ports:
+            self._ports.open(config)
+        if self._config.mode == "xconnect":
+            for name, peer in peers_of(self._config.ports).items():
+                self._ports.pair(self._table.named(name), self._table.named(peer))
+
+    def _wait_until_ready(self) -> None:
+        """Raises BootFailed with the first reason why a worker is not ready, and Interrupted."""
+        deadline_ns = time.monotonic_ns() + START_TIMEOUT_NS
+        while late := self._pool.not_ready():
+            if time.monotonic_ns() > deadline_ns:
+                names = ", ".join(map(str, late))
+                raise BootFailed(f"worker {names}: not ready after {START_TIMEOUT_NS // 10**9} s")
+            if self._signals.say_end():
+                raise Interrupted("interrupted before the instance ran")
+            self._pool.wait(100)
+            self._act_on(self._pool.hear())
+            self._act_on(self._pool.reap())
+        self._pool.end_of_boot()
+
+    def _serve_control(self, stack: ExitStack) -> None:
+        path = rundir.socket_path(self._config.name)
         stack.callback(ControlServer(path, self._selector, self._handle).close)
         self._selector.register(self._signals, selectors.EVENT_READ, None)
         stack.callback(self._selector.unregister, self._signals)
-        instance = self._segments.instance
-        instance.boot_ns = time.monotonic_ns() - self._began_ns
-        instance.heartbeat_ns = time.monotonic_ns()
-        instance.state = lib.TTF_INSTANCE_RUNNING
-        self._watch_processes()
-
-    def _check_interrupted(self) -> None:
-        if self._signals.take() & {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}:
-            raise Interrupted("interrupted before the instance ran")
 
     # -------------------------------------------------------------------------------------- run
 
     def _turn(self) -> None:
-        """Sleep until something happens, then: signals, reap, heartbeats, reconcile, requests."""
+        """Sleep until something happens, then look after everything once, and last serve requests."""
         events = self._selector.select(TICK_S)
-        if self._signals.take() & {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}:
+        if self._signals.say_end():
             self._stopping = True
-        self._workers.receive()
-        self._workers.reap()
+        self._act_on(self._pool.hear())
+        self._act_on(self._pool.reap())
         now_ns = time.monotonic_ns()
-        self._segments.instance.heartbeat_ns = now_ns
-        self._workers.watch(now_ns)
-        self._workers.reconcile(now_ns)
+        self._state.heartbeat(now_ns)
+        self._pool.watch(now_ns)
+        self._act_on(self._pool.restart_due(now_ns))
+        self._pool.keep_standby(now_ns)
         self._watch_processes()  # before a new client gets the number of a dead process' fd
         for key, _ in events:
             if key.data is not None:
@@ -212,7 +194,7 @@ class Supervisor:
 
     def _watch_processes(self) -> None:
         """Keep the selector on the processes that there are; while none dies nothing is registered anew."""
-        fds = self._workers.fds()
+        fds = self._pool.fds()
         if fds == self._watched:
             return
         for fd, _ in self._watched:
@@ -221,39 +203,150 @@ class Supervisor:
             self._selector.register(fd, selectors.EVENT_READ, None)
         self._watched = fds
 
+    # --------------------------------------------------------------------- workers and their ports
+
+    def _act_on(self, events: Iterable[Event]) -> None:
+        """What the worker pool reports becomes messages to workers, and the ports' steering."""
+        for event in events:
+            match event:
+                case Restarted(worker):
+                    self._send_ports_and_go(worker)
+                case CameBack(worker):
+                    self._ports.steer_to(worker)
+                case WentAway(worker):
+                    self._ports.steer_away_from(worker)
+                case QueueReported():
+                    self._tell_of_queue(event)
+
+    def _send_ports_and_go(self, worker: int) -> None:
+        """Send a starting worker every port, and let it run."""
+        for delivery in self._table.attach_all(worker):
+            self._pool.request(worker, delivery)
+        self._pool.go(worker)
+
+    def _tell_of_queue(self, report: QueueReported) -> None:
+        entry = self._table.get(report.port_id)
+        if entry is None or report.worker >= entry.port.queues:
+            what = f"queue_error of port {report.port_id}, of which it has no queue"
+            self._pool.condemn(report.worker, f"killed for a protocol violation: {what}")
+        elif report.error is not None:
+            log.warning("port %s queue %d: %s", entry.port.name, report.worker, report.error)
+        elif entry.port.driver.reports_recovery:
+            log.info("port %s queue %d works again", entry.port.name, report.worker)
+
+    def _ask_all(self, request_for: Callable[[int], Delivery[Request]]) -> list[str]:
+        """Send every worker a request and wait for the answers. Returns why workers refuse.
+
+        A worker that is starting answers after `go`. One that doesn't answer in time hangs, and is killed;
+        its replacement is told how things are by then.
+        """
+        questions = self._pool.ask_all(request_for)
+        deadline_ns = time.monotonic_ns() + ANSWER_TIMEOUT_NS
+        while time.monotonic_ns() < deadline_ns and (waiting := [q for q in questions if q.is_open]):
+            wait_for([question.process for question in waiting], 50)
+            self._act_on(self._pool.hear())
+        self._pool.give_up_on(questions)
+        return [f"worker {question.worker}: {question.refusal}" for question in questions if question.refusal]
+
+    # ---------------------------------------------------------------------------------- requests
+
     def _handle(self, method: str, params: dict[str, Any]) -> Any:
+        """A request over the control socket. Raises TtfwdError when it is refused."""
         match method:
             case "status":
-                return {"instance": self._config.name, "pid": os.getpid(), "ports": len(self._ports.slots)}
+                return {"instance": self._config.name, "pid": os.getpid(), "ports": len(self._table)}
             case "stop":
-                timeout_ms = params.get("timeout_ms", self._config.drain_timeout_ms)
-                if not isinstance(timeout_ms, int) or isinstance(timeout_ms, bool) or timeout_ms < 0:
-                    raise BadRequest("timeout_ms: milliseconds, 0 or more")
-                self._drain_timeout_ms = timeout_ms
-                self._stopping = True
-                return {"instance": self._config.name, "pid": os.getpid()}
+                return self._stop(params)
             case "connect":
-                return self._ports.connect(self._workers, params)
+                return self._connect(params)
             case "delete":
-                name = params.get("name")
-                if not isinstance(name, str):
-                    raise BadRequest("name: the name of a port")
-                return self._ports.delete(self._workers, name)
+                return self._delete(params)
             case _:
                 raise MethodNotFound(method)
+
+    def _stop(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        timeout_ms = params.get("timeout_ms", self._config.drain_timeout_ms)
+        if not isinstance(timeout_ms, int) or isinstance(timeout_ms, bool) or timeout_ms < 0:
+            raise BadRequest("timeout_ms: milliseconds, 0 or more")
+        self._drain_timeout_ms = timeout_ms
+        self._stopping = True
+        return {"instance": self._config.name, "pid": os.getpid()}
+
+    def _connect(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a port that every worker takes, or none: what was made for one that is refused goes again."""
+        try:
+            config = port_from_params(params, self._config, self._table.configs())
+        except ConfigError as error:
+            raise BadRequest(str(error)) from None
+        peer = self._table.named(config.peer) if config.peer is not None else None
+        entry = self._ports.open(config)
+        self._ports.pair(entry, peer)
+        refusals = self._ask_all(lambda worker: self._table.attach(entry.port_id, worker))
+        if refusals:
+            self._remove(entry)
+            raise TtfwdError(f'port "{config.name}": {"; ".join(refusals)}')
+        if peer is not None:
+            self._ports.pair(peer, entry)
+            self._ask_all(lambda _: self._table.set_peer(peer.port_id))
+        port = entry.port
+        log.info("port %s connected: %s, %d queues, %s", port.name, port.driver, port.queues, port.note)
+        return {
+            "port": port.name,
+            "slot": entry.port_id,
+            "driver": port.driver.name,
+            "io": port.driver.io_name or None,
+            "driver_note": port.note,
+            "offloads": list(offloads.names(port.offloads)),
+            "netns": port.config.netns,
+            "peer": config.peer,
+            **self._ports.seen(entry),
+        }
+
+    def _delete(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Forward what the queues hold, then remove the port."""
+        name = params.get("name")
+        if not isinstance(name, str):
+            raise BadRequest("name: the name of a port")
+        entry = self._table.named(name)
+        self._state.port_goes(entry.port_id)
+        self._remove(entry)
+        log.info("port %s deleted", name)
+        return {"port": name, "slot": entry.port_id}
+
+    def _remove(self, entry: TablePort) -> None:
+        self._ports.link_down(entry)
+        self._ask_all(lambda _: self._table.detach(entry.port_id))
+        self._ports.close(entry)
 
     # ------------------------------------------------------------------------------------- drain
 
     def _drain(self) -> None:
-        instance = self._segments.instance
-        instance.state = lib.TTF_INSTANCE_DRAINING
+        """Forward what is under way, count and drop what comes too late, end every worker."""
+        self._state.instance_drains()
         log.info("draining")
-        now_ns = time.monotonic_ns()
-        self._workers.drain(now_ns + self._drain_timeout_ms * 1_000_000)
+        self._wait_until_drained(time.monotonic_ns() + self._drain_timeout_ms * 1_000_000)
         # From here on our devices bring nothing new; what their queues hold is counted and dropped.
         self._ports.all_links_down()
-        self._workers.stop(time.monotonic_ns() + STOP_GRACE_NS)
+        self._wait_until_stopped(time.monotonic_ns() + STOP_GRACE_NS)
         self._ports.discard_all()
-        self._segments.count_abandoned()
+        self._state.count_abandoned()
         self._ports.update_all_counters()
-        instance.state = lib.TTF_INSTANCE_STOPPED
+        self._state.instance_stopped()
+
+    def _wait_until_drained(self, deadline_ns: int) -> None:
+        self._pool.drain()
+        while time.monotonic_ns() < deadline_ns:
+            self._act_on(self._pool.hear())
+            self._act_on(self._pool.reap())
+            if self._pool.is_drained():
+                return
+            self._pool.wait(2)
+
+    def _wait_until_stopped(self, deadline_ns: int) -> None:
+        self._pool.stop()
+        while not self._pool.is_stopped():
+            if time.monotonic_ns() > deadline_ns:
+                self._pool.kill()
+            self._pool.wait(20)
+            self._act_on(self._pool.hear())
+            self._act_on(self._pool.reap())

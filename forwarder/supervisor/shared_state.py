@@ -1,57 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All shared memory of one instance, as its supervisor makes, writes and removes it.
+"""The shared memory of one instance, as its supervisor makes, writes and removes it.
 
-Guarantees that closing removes every name that it made, and that a port's block is never seen half written
-(its generation is odd meanwhile).
+The supervisor writes shared memory here and nowhere else; no C struct leaves this module. Guarantees that
+closing removes every name that was made, that a port's block is never seen half written (its generation is
+odd meanwhile), and that no number found in a counter makes an addition fail: counters wrap as C's do.
 """
 
 import os
 import time
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING
 
 from forwarder import shm
 from forwarder.config.model import Config
 from forwarder.devices.port import Discarded, Port
 from forwarder.native import ffi, lib
+from forwarder.supervisor.worker_state import WorkerState
+
+if TYPE_CHECKING:
+    from forwarder.native import ttf_instance_stats, ttf_port_stats, ttf_worker_stats
 
 _PAGE_BYTES = 4096
+_U32_MASK = 2**32 - 1
+_U64_MASK = 2**64 - 1
+_NO_PEER = -1
 
 
 def pool_frames(workers: int, ring_slots: int, batch: int) -> int:
-    """Frames of one worker's pool: every ring of its row may be full and four bursts are still free."""
+    """How many frames a worker's pool has: with every ring of its row full, four bursts are still free."""
     return max(1024, (workers - 1) * ring_slots + 4 * batch)
 
 
 class SharedState:
-    """The stats, rings and frames segments. Use as a context manager."""
+    """The segments of the statistics, of the rings and of every worker's frames. Use as a context manager."""
 
     def __init__(self, config: Config, cpus: tuple[int, ...]) -> None:
         workers = config.queues
-        self.workers = workers
+        self._workers = workers
         self._undo = ExitStack()
         frames = pool_frames(workers, config.ring_slots, config.batch)
         stats_bytes = lib.ttf_stats_bytes(workers, lib.TTF_MAX_PORTS)
         rings_bytes = lib.ttf_rings_bytes(workers, config.ring_slots)
         # Frames are 64 KiB of address space each; small packets touch one page of them.
         base_bytes = stats_bytes + rings_bytes
-        in_use = (workers - 1) * config.ring_slots + 2 * config.batch  # a burst, and what is cut of it
-        segments_bytes = lib.ttf_frames_bytes(in_use) if any(port.offload for port in config.ports) else 0
-        shm.require_room(base_bytes + workers * frames * _PAGE_BYTES, base_bytes + workers * segments_bytes)
+        in_use = (workers - 1) * config.ring_slots + 2 * config.batch  # a burst, and its GSO frames' packets
+        gso_bytes = lib.ttf_frames_bytes(in_use) if any(port.offload for port in config.ports) else 0
+        shm.require_room(base_bytes + workers * frames * _PAGE_BYTES, base_bytes + workers * gso_bytes)
         epoch = time.time_ns()
         with ExitStack() as undo:
             self._undo = undo
-            self.stats = self._create(shm.stats_name(config.name), stats_bytes)
-            self.rings = self._create(shm.rings_name(config.name), rings_bytes)
+            self._stats = self._create(shm.stats_name(config.name), stats_bytes)
+            self._rings = self._create(shm.rings_name(config.name), rings_bytes)
             for worker in range(workers):
                 segment = self._create(shm.frames_name(config.name, worker), lib.ttf_frames_bytes(frames))
                 lib.ttf_frames_init(segment.base, frames, epoch)
             lib.ttf_rings_init(
-                self.rings.base, workers, config.ring_slots, 0, config.bridge.ageing_s * 10**9, epoch
+                self._rings.base, workers, config.ring_slots, 0, config.bridge.ageing_s * 10**9, epoch
             )
             # The stats segment is what others look for: describe the instance before its magic is stored.
             self._describe(config, cpus)
-            lib.ttf_stats_init(self.stats.base, workers, lib.TTF_MAX_PORTS, epoch)
+            lib.ttf_stats_init(self._stats.base, workers, lib.TTF_MAX_PORTS, epoch)
             self._undo = undo.pop_all()
 
     def __enter__(self) -> "SharedState":
@@ -67,9 +75,9 @@ class SharedState:
         return segment
 
     def _describe(self, config: Config, cpus: tuple[int, ...]) -> None:
-        header = ffi.cast("struct ttf_header *", self.stats.base)
-        header.workers, header.ports = self.workers, lib.TTF_MAX_PORTS  # the layout functions read them
-        instance = self.instance
+        header = ffi.cast("struct ttf_header *", self._stats.base)
+        header.workers, header.ports = self._workers, lib.TTF_MAX_PORTS  # the layout functions read them
+        instance = self._instance
         instance.name = config.name.encode()
         instance.mode = config.mode.encode()
         instance.steering = config.steering.encode()
@@ -81,90 +89,163 @@ class SharedState:
         instance.batch = config.batch
         instance.ring_slots = config.ring_slots
         for index, cpu in enumerate(cpus):
-            self.worker(index).cpu = cpu
+            self._worker(index).cpu = cpu
 
     @property
-    def instance(self) -> Any:
-        return lib.ttf_stats_instance(self.stats.base)
+    def _instance(self) -> "ttf_instance_stats":
+        return lib.ttf_stats_instance(self._stats.base)
 
-    def worker(self, index: int) -> Any:
-        return lib.ttf_stats_worker(self.stats.base, index)
+    def _worker(self, index: int) -> "ttf_worker_stats":
+        return lib.ttf_stats_worker(self._stats.base, index)
 
-    def port(self, slot: int) -> Any:
-        return lib.ttf_stats_port(self.stats.base, slot)
+    def _port(self, port_id: int) -> "ttf_port_stats":
+        return lib.ttf_stats_port(self._stats.base, port_id)
+
+    # ---------------------------------------------------------------------------------- instance
+
+    def instance_runs(self, boot_ns: int, now_ns: int) -> None:
+        instance = self._instance
+        instance.boot_ns = boot_ns
+        instance.heartbeat_ns = now_ns
+        instance.state = lib.TTF_INSTANCE_RUNNING
+
+    def heartbeat(self, now_ns: int) -> None:
+        self._instance.heartbeat_ns = now_ns
+
+    def instance_drains(self) -> None:
+        self._instance.state = lib.TTF_INSTANCE_DRAINING
+
+    def instance_stopped(self) -> None:
+        self._instance.state = lib.TTF_INSTANCE_STOPPED
 
     # ------------------------------------------------------------------------------------- ports
 
-    def write_port(self, slot: int, port: Port, peer: int) -> int:
-        """Fill a free slot. Returns its new generation."""
-        block = self.port(slot)
-        block.generation += 1
-        block.queues, block.mtu, block.ifindex, block.peer = port.queues, port.mtu, port.ifindex, peer
+    def describe_port(self, port_id: int, port: Port) -> int:
+        """Fill the block of a free port id. Returns the port's generation."""
+        block = self._port(port_id)
+        _begin(block)
+        block.queues, block.mtu, block.ifindex, block.peer = port.queues, port.mtu, port.ifindex, _NO_PEER
         ffi.memmove(block.mac, bytes.fromhex(port.mac.replace(":", "")), 6)
         block.name = port.name.encode()
         block.offloads = port.offloads
         block.driver, block.io = port.driver.name.encode(), port.driver.io_name.encode()
         block.netns = (port.config.netns or "").encode()
         block.note = port.note.encode()[: ffi.sizeof(block.note) - 1]
-        ffi.memmove(ffi.addressof(block.device), bytes(ffi.sizeof("struct ttf_device_counters")), 128)
+        device_bytes = ffi.sizeof("struct ttf_device_counters")
+        ffi.memmove(ffi.addressof(block.device), bytes(device_bytes), device_bytes)
         block.state = lib.TTF_PORT_UP
-        block.generation += 1
-        return int(block.generation)
+        return _end(block)
 
-    def clear_port(self, slot: int) -> None:
-        """After every worker has detached it: keep its totals, free its slot, forget its addresses."""
-        block = self.port(slot)
-        block.generation += 1
-        lib.ttf_retire_port(self.stats.base, slot)
-        lib.ttf_fdb_flush(lib.ttf_rings_fdb(self.rings.base), slot)
+    def pair(self, port_id: int, peer: int | None) -> None:
+        self._port(port_id).peer = _NO_PEER if peer is None else peer
+
+    def port_goes(self, port_id: int) -> None:
+        self._port(port_id).state = lib.TTF_PORT_DELETING
+
+    def clear_port(self, port_id: int) -> None:
+        """After every worker has detached it: keep its totals, free its id, forget its addresses."""
+        block = self._port(port_id)
+        _begin(block)
+        lib.ttf_retire_port(self._stats.base, port_id)
+        lib.ttf_fdb_flush(lib.ttf_rings_fdb(self._rings.base), port_id)
         block.state = lib.TTF_PORT_FREE
-        block.peer = -1
-        block.generation += 1
+        block.peer = _NO_PEER
+        _end(block)
 
-    def write_device(self, slot: int, counters: dict[str, int], now_ns: int) -> None:
-        device = self.port(slot).device
+    def write_device(self, port_id: int, counters: dict[str, int], now_ns: int) -> None:
+        """The device's own counters, by the kernel's names (IFLA_STATS64)."""
+        device = self._port(port_id).device
         for direction in ("rx", "tx"):
             for what in ("packets", "bytes", "dropped", "errors"):
                 setattr(device, f"{direction}_{what}", counters[f"{direction}_{what}"])
         device.updated_ns = now_ns
 
-    def count_discarded(self, slot: int, worker: int, discarded: Discarded) -> None:
+    def count_discarded(self, port_id: int, worker: int, discarded: Discarded) -> None:
         """On behalf of a dead worker, the only writer while it lived: taken from its queue, and dropped."""
-        counters = lib.ttf_stats_queue(self.stats.base, slot, worker)
-        counters.rx_packets += discarded.packets
-        counters.rx_bytes += discarded.size_bytes
-        counters.drops[lib.TTF_DROP_SHUTDOWN] += discarded.packets
-        counters.kernel_drops += discarded.kernel_drops
+        counters = lib.ttf_stats_queue(self._stats.base, port_id, worker)
+        counters.rx_packets = _sum(counters.rx_packets, discarded.packets)
+        counters.rx_bytes = _sum(counters.rx_bytes, discarded.size_bytes)
+        counters.kernel_drops = _sum(counters.kernel_drops, discarded.kernel_drops)
+        dropped = counters.drops
+        dropped[lib.TTF_DROP_SHUTDOWN] = _sum(dropped[lib.TTF_DROP_SHUTDOWN], discarded.packets)
 
     # ----------------------------------------------------------------------------------- workers
 
+    def worker_entered(self, worker: int, state: WorkerState) -> None:
+        self._worker(worker).state = int(state)
+
+    def worker_started(self, worker: int, pid: int, now_ns: int) -> None:
+        stats = self._worker(worker)
+        stats.pid = pid
+        stats.started_ns = stats.heartbeat_ns = now_ns
+
+    def worker_ready(self, worker: int, now_ns: int) -> None:
+        self._worker(worker).ready_ns = now_ns
+
+    def worker_reaped(self, worker: int, now_ns: int) -> None:
+        stats = self._worker(worker)
+        stats.pid = 0
+        stats.reaped_ns = now_ns
+
+    def worker_restarted(self, worker: int) -> None:
+        stats = self._worker(worker)
+        stats.restarts = (stats.restarts + 1) & _U32_MASK
+
+    def worker_heartbeat_ns(self, worker: int) -> int:
+        """CLOCK_MONOTONIC when its loop last turned."""
+        return self._worker(worker).heartbeat_ns
+
     def recover(self, worker: int) -> int:
         """After a worker's death. Returns the packets that it lost."""
-        return int(lib.ttf_recover_worker(self.stats.base, self.rings.base, worker))
+        return lib.ttf_recover_worker(self._stats.base, self._rings.base, worker)
 
-    def set_run_state(self, worker: int, word: int) -> None:
-        lib.ttf_run_state_set(self.rings.base, worker, word)
-
-    def run_state_seen(self, worker: int) -> int:
-        return int(lib.ttf_run_state_seen(self.rings.base, worker))
-
-    def attention(self, worker: int) -> None:
-        lib.ttf_run_state_attention(self.rings.base, worker)
+    # ------------------------------------------------------------------------------------- rings
 
     def reset_run_state(self, worker: int) -> None:
-        lib.ttf_run_state_reset(self.rings.base, worker)
+        """Before a worker starts: as if nothing had been asked of it yet."""
+        lib.ttf_run_state_reset(self._rings.base, worker)
 
-    def count_abandoned(self) -> None:
-        """After the last worker's end: what rings still hold nobody will send. Count it as dropped, by name.
+    def order_drain(self, worker: int) -> None:
+        lib.ttf_run_state_set(self._rings.base, worker, lib.TTF_RUN_STATE_DRAIN)
 
-        A drain leaves nothing there; without time for one, a worker may end before another's last burst.
-        """
-        for producer in range(self.workers):
-            for consumer in range(self.workers):
-                ring = lib.ttf_stats_ring(self.stats.base, producer, consumer)
-                waiting = ring.pushed - ring.popped
-                ring.popped += waiting
-                self.worker(consumer).orphans.drops[lib.TTF_DROP_SHUTDOWN] += waiting
+    def order_stop(self, worker: int) -> None:
+        lib.ttf_run_state_set(self._rings.base, worker, lib.TTF_RUN_STATE_STOP)
+
+    def drains(self, worker: int) -> bool:
+        """Whether a worker has stopped receiving, as ordered."""
+        return lib.ttf_run_state_seen(self._rings.base, worker) == lib.TTF_RUN_STATE_DRAIN
+
+    def attention(self, worker: int) -> None:
+        """Have a worker's loop look for messages. One that sleeps needs its doorbell as well."""
+        lib.ttf_run_state_attention(self._rings.base, worker)
 
     def waiting_packets(self) -> int:
-        return int(lib.ttf_rings_waiting(self.rings.base))
+        """Packets that are under way from one worker to another."""
+        return lib.ttf_rings_waiting(self._rings.base)
+
+    def count_abandoned(self) -> None:
+        """After the last worker's end: drop by name the packets that rings still hold.
+
+        A drain leaves none there; without time for one, a worker may end before another's last burst.
+        """
+        for producer in range(self._workers):
+            for consumer in range(self._workers):
+                ring = lib.ttf_stats_ring(self._stats.base, producer, consumer)
+                waiting = (ring.pushed - ring.popped) & _U64_MASK
+                ring.popped = ring.pushed
+                dropped = self._worker(consumer).orphans.drops
+                dropped[lib.TTF_DROP_SHUTDOWN] = _sum(dropped[lib.TTF_DROP_SHUTDOWN], waiting)
+
+
+def _sum(counter: int, more: int) -> int:
+    return (counter + more) & _U64_MASK
+
+
+def _begin(block: "ttf_port_stats") -> None:
+    """Readers of a port's block wait while its generation is odd."""
+    block.generation = (block.generation + 1 | 1) & _U32_MASK
+
+
+def _end(block: "ttf_port_stats") -> int:
+    block.generation = (block.generation + 1) & _U32_MASK & ~1
+    return block.generation

@@ -1,28 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker pool: start, reap, watch, restart and drain the workers; tell them of ports.
+"""The worker pool: start, hear, reap, watch, restart and drain the workers.
 
-A worker's state machine is in forwarder.supervisor.worker_process. What this guarantees: a dead worker is
-reaped, its losses are named, and its replacement gets every port that there is; a worker that doesn't
-answer is killed, never waited for longer than ACK_TIMEOUT_NS.
+The states of a worker are in forwarder.supervisor.worker_state. The pool knows nothing of ports and devices:
+its methods yield events, and the supervisor acts on each before the pool goes on. Guarantees that a dead
+worker is reaped, that its losses are named, and that a worker which hangs, doesn't answer or breaks the
+protocol is killed and replaced like any other that died.
 """
 
 import logging
 import os
-import select
 import signal
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
-from forwarder import drivers
 from forwarder.config.model import Config
 from forwarder.errors import BootFailed
-from forwarder.native import lib, string
+from forwarder.supervisor.leaky_bucket import LeakyBucket
 from forwarder.supervisor.shared_state import SharedState
-from forwarder.supervisor.worker_process import Child, Process, State, describe_exit, doorbell
-from forwarder.worker.channel import ChannelClosed, Message
+from forwarder.supervisor.worker_process import WorkerProcess, wait_for
+from forwarder.supervisor.worker_state import WorkerState
+from forwarder.worker.channel import ChannelClosed
+from forwarder.worker.messages import (
+    Ack,
+    Delivery,
+    Failed,
+    Go,
+    Hello,
+    ProtocolError,
+    QueueError,
+    Ready,
+    Request,
+    ToSupervisor,
+    ToWorker,
+)
 
-ACK_TIMEOUT_NS = 2_000_000_000
+ANSWER_TIMEOUT_NS = 2_000_000_000
 ABORT_GRACE_NS = 500_000_000
 START_TIMEOUT_NS = 20_000_000_000
 START_RETRY_NS = 1_000_000_000
@@ -30,354 +44,405 @@ MAX_FAILED_STARTS = 5
 
 log = logging.getLogger("ttfwd")
 
+# ------------------------------------------------------------------------------------ events
 
-class Workers:
-    """One Child a queue, and what they share."""
 
-    def __init__(
-        self,
-        config: Config,
-        cpus: tuple[int, ...],
-        segments: SharedState,
-        attach_all: Callable[["Workers", int], None],
-        set_attached: Callable[[int, bool], None],
-    ) -> None:
-        """`attach_all` sends a worker every port; `set_attached` steers its queues to it or away."""
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """A new process stands in for a dead one. It waits for its ports, and for go."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class CameBack:
+    """It serves its queues again."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class WentAway:
+    """Nobody serves its queues until it comes back. Yielded before the worker's state says so."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReported:
+    """A queue stopped, or works again (no error). The port is what the worker says: it may not exist."""
+
+    worker: int
+    port_id: int
+    error: str | None
+
+
+Event = Restarted | CameBack | WentAway | QueueReported
+
+
+# ------------------------------------------------------------------------------------ the pool
+
+
+@dataclass
+class PoolWorker:
+    """One worker over all its processes."""
+
+    index: int
+    cpu: int
+    bucket: LeakyBucket = field(default_factory=LeakyBucket)
+    state: WorkerState = WorkerState.NONE
+    process: WorkerProcess | None = None  # None: dead, and not yet replaced
+    restart_at_ns: int = 0  # in BACKOFF
+    starts_failed: int = 0  # in a row
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request that a worker's process was sent."""
+
+    worker: int
+    process: WorkerProcess
+    seq: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer may still come."""
+        return self.process.answered < self.seq and self.process.exit_code() is None
+
+    @property
+    def refusal(self) -> str | None:
+        return self.process.refusal if self.process.answered >= self.seq else None
+
+
+class WorkerPool:
+    """One PoolWorker for each queue, the doorbells that they share, and a standby process."""
+
+    def __init__(self, config: Config, cpus: tuple[int, ...], state: SharedState) -> None:
         self._config = config
-        self._segments = segments
-        self._attach_all = attach_all
-        self._set_attached = set_attached
-        self._doorbells = [doorbell() for _ in cpus]
+        self._state = state
+        self._doorbells = tuple(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in cpus)
         self._seq = 0
-        self.booting = True
-        self.draining = False
-        self._standby: Process | None = None
+        self._booting = True
+        self._draining = False
+        self._standby: WorkerProcess | None = None
         self._standby_at_ns = 0
-        self.children = [Child(index, cpu) for index, cpu in enumerate(cpus)]
+        self.workers = tuple(PoolWorker(index, cpu) for index, cpu in enumerate(cpus))
 
     # ------------------------------------------------------------------------------------- start
 
-    def start(self, child: Child) -> None:
-        self._segments.reset_run_state(child.index)
-        self._enter(child, State.STARTING)  # before the pid: nobody sees a new process as READY
-        process = child.process = self._take_process()
-        stats = self._segments.worker(child.index)
-        stats.pid = process.popen.pid
-        stats.started_ns = stats.heartbeat_ns = time.monotonic_ns()
-        config = self._config
-        try:
-            process.channel.send(
-                "hello",
-                self._doorbells,
-                instance=config.name,
-                worker=child.index,
-                cpu=child.cpu,
-                batch=config.batch,
-                mode=getattr(lib, f"TTF_MODE_{config.mode.upper()}"),
-                steering=getattr(lib, f"TTF_STEERING_{config.steering.upper()}"),
-                rx_mode=getattr(lib, f"TTF_RX_{config.rx_mode.upper()}"),
-                spin_us=config.spin_us,
-            )
-        except ChannelClosed as error:
-            process.last_error = str(error)
+    def start_all(self) -> None:
+        """Start every worker. Each waits for its ports, and for go. Raises OSError."""
+        for worker in self.workers:
+            self._start(worker)
 
-    def _take_process(self) -> Process:
-        """The standby, which has its interpreter's start behind it, or else a new process."""
+    def _start(self, worker: PoolWorker) -> None:
+        self._state.reset_run_state(worker.index)
+        self._enter(worker, WorkerState.STARTING)  # before the pid: nobody sees a new process as READY
+        process = worker.process = self._take_process()
+        self._state.worker_started(worker.index, process.pid, time.monotonic_ns())
+        config = self._config
+        hello = Hello(
+            instance=config.name,
+            worker=worker.index,
+            cpu=worker.cpu,
+            batch=config.batch,
+            mode=config.mode,
+            steering=config.steering,
+            rx_mode=config.rx_mode,
+            spin_us=config.spin_us,
+        )
+        self._send(worker, hello, self._doorbells)
+
+    def _take_process(self) -> WorkerProcess:
+        """The standby, whose interpreter runs already, or else a new process."""
         standby, self._standby = self._standby, None
         if standby is None:
-            return Process.start()
-        if standby.reap() is None:
+            return WorkerProcess.start()
+        if standby.exit_code() is None:
             return standby
         standby.close()
-        return Process.start()
+        return WorkerProcess.start()
 
-    def _keep_standby(self, now_ns: int) -> None:
-        """Have one process ready for the next death, once nobody is starting any more."""
-        if self._standby is not None and self._standby.reap() is not None:
+    def keep_standby(self, now_ns: int) -> None:
+        """Have one process ready for the next death, once no worker is starting any more."""
+        if self._standby is not None and self._standby.exit_code() is not None:
             self._standby.close()
             self._standby = None
             self._standby_at_ns = now_ns + START_RETRY_NS
-        starting = any(child.state is State.STARTING for child in self.children)
+        starting = any(worker.state is WorkerState.STARTING for worker in self.workers)
         if self._standby is not None or starting or now_ns < self._standby_at_ns:
             return
         try:
-            self._standby = Process.start()
+            self._standby = WorkerProcess.start()
         except OSError as error:
             log.debug("no standby: %s", error.strerror)
             self._standby_at_ns = now_ns + START_RETRY_NS
 
-    def start_all(self) -> None:
-        for child in self.children:
-            self.start(child)
+    def not_ready(self) -> list[int]:
+        return [worker.index for worker in self.workers if worker.state is not WorkerState.READY]
 
-    def go(self, child: Child) -> None:
-        """Send a starting worker all ports, and let it run."""
-        self._attach_all(self, child.index)
-        self._send(child, "go")
+    def end_of_boot(self) -> None:
+        """From now on a worker that dies is replaced. Before, its death ends the boot."""
+        self._booting = False
 
-    def wait_ready(self, interrupted: Callable[[], None]) -> None:
-        """At boot: until every worker is READY. Raises BootFailed with the first reason why one is not.
+    # ----------------------------------------------------------------------------------- talking
 
-        `interrupted` raises when the user has had enough.
-        """
-        deadline_ns = time.monotonic_ns() + START_TIMEOUT_NS
-        while any(child.state is not State.READY for child in self.children):
-            if time.monotonic_ns() > deadline_ns:
-                late = ", ".join(str(c.index) for c in self.children if c.state is not State.READY)
-                raise BootFailed(f"worker {late}: not ready after {START_TIMEOUT_NS // 10**9} s")
-            interrupted()
-            self._wait_for(self.children, 100)
-            self.receive()
-            self.reap()
-
-    # ---------------------------------------------------------------------------------- messages
-
-    def _send(self, child: Child, op: str, fds: Iterable[int] = (), **body: Any) -> None:
-        if child.process is None:
-            return
-        try:
-            child.process.channel.send(op, list(fds), **body)
-        except ChannelClosed as error:
-            # Dead, or 64 KiB of messages behind: reaping or the heartbeat decides which.
-            log.debug("worker %d: %s not sent: %s", child.index, op, error)
-
-    def request(self, child: Child, op: str, fds: Iterable[int] = (), **body: Any) -> int:
-        """Send a message that will be acknowledged. Returns its seq."""
+    def request(self, index: int, delivery: Delivery[Request]) -> int:
+        """Send a request. Returns the seq under which it will be answered."""
         self._seq += 1
-        self._send(child, op, fds, seq=self._seq, **body)
-        self.wake(child.index)
+        worker = self.workers[index]
+        sent = self._send(worker, replace(delivery.message, seq=self._seq), delivery.fds)
+        if sent and worker.process is not None:
+            worker.process.unanswered.append(self._seq)
+        self._wake(index)
         return self._seq
 
-    def wake(self, index: int) -> None:
-        self._segments.attention(index)
-        os.eventfd_write(self._doorbells[index], 1)
+    def go(self, index: int) -> None:
+        """Let a starting worker run; it was sent every port."""
+        self._send(self.workers[index], Go())
 
-    def broadcast(self, op: str, fds_of: Callable[[int], Iterable[int]], body: dict[str, Any]) -> list[str]:
-        """Tell every worker and wait for the answers. Returns their errors.
+    def ask_all(self, request_for: Callable[[int], Delivery[Request]]) -> list[Question]:
+        """Send every worker a request of its own."""
+        return [
+            Question(worker.index, worker.process, self.request(worker.index, request_for(worker.index)))
+            for worker in self.workers
+            if worker.process is not None
+        ]
 
-        One that is starting reads it after its go, and answers when it is up. One that doesn't answer in
-        time hangs, and is killed: its replacement will have the new state.
-        """
-        waiting: dict[int, int] = {}
-        asked: dict[int, Process] = {}
-        for child in self.children:
-            if child.process is not None:
-                waiting[child.index] = self.request(child, op, fds_of(child.index), **body)
-                asked[child.index] = child.process
-        errors = []
-        deadline_ns = time.monotonic_ns() + ACK_TIMEOUT_NS
-        while waiting and time.monotonic_ns() < deadline_ns:
-            self._wait_for([self.children[i] for i in waiting], 50)
-            self.receive()
-            for index, seq in tuple(waiting.items()):
-                process = asked[index]
-                if process.acked >= seq:
-                    del waiting[index]
-                    if process.last_error:
-                        errors.append(f"worker {index}: {process.last_error}")
-                elif process.reap() is not None:
-                    del waiting[index]
-        for index in waiting:
-            log.error("worker %d does not answer: killed", index)
-            asked[index].signal(signal.SIGKILL)
-            asked[index].popen.wait()
-        return errors
+    def give_up_on(self, questions: Iterable[Question]) -> None:
+        """Kill the workers that didn't answer: their replacements will be told how things are by then."""
+        for question in questions:
+            if question.is_open:
+                seconds = ANSWER_TIMEOUT_NS // 10**9
+                self.condemn(question.worker, f"killed because it didn't answer for {seconds} s")
+                question.process.kill()
 
-    @staticmethod
-    def _wait_for(children: Iterable[Child], timeout_ms: int) -> None:
-        poller = select.poll()
-        for child in children:
-            if child.process is not None:
-                poller.register(child.process.channel.socket, select.POLLIN)
-                poller.register(child.process.pidfd, select.POLLIN)
-        poller.poll(timeout_ms)
+    def _send(self, worker: PoolWorker, message: ToWorker, fds: tuple[int, ...] = ()) -> bool:
+        """Whether it was sent. If not, the process is dead or doesn't read: reaping or watching decides."""
+        if worker.process is None:
+            return False
+        try:
+            worker.process.channel.send(message, fds)
+        except ChannelClosed as error:
+            log.debug("worker %d: %s not sent: %s", worker.index, message.op, error)
+            return False
+        return True
 
-    def receive(self) -> None:
-        """Read what the workers say."""
-        for child in self.children:
-            process = child.process
-            try:
-                while process is not None and (message := process.channel.receive()) is not None:
-                    self._heard(child, process, message)
-            except ChannelClosed:
-                continue  # its death is seen by reap()
+    def _wake(self, index: int) -> None:
+        self._state.attention(index)
+        with suppress(BlockingIOError):  # some worker rang it 2^64 times: it rings anyway
+            os.eventfd_write(self._doorbells[index], 1)
 
-    def _heard(self, child: Child, process: Process, message: Message) -> None:
-        match message.op:
-            case "ready":
-                child.starts_failed = 0
-                self._segments.worker(child.index).ready_ns = time.monotonic_ns()
-                self._enter(child, State.READY)
-                if not self.booting:
-                    self._set_attached(child.index, True)
-                    log.info("worker %d runs again (process %d)", child.index, process.popen.pid)
-            case "ack":
-                process.acked = message.body["seq"]
-                process.last_error = message.body["error"]
-                if process.last_error and self.booting:
-                    raise BootFailed(f"worker {child.index} could not take a port: {process.last_error}")
-                if process.last_error:
-                    log.error("worker %d: %s", child.index, process.last_error)
-            case "failed":
-                process.last_error = message.body["error"]
-            case "queue_error":
-                slot, error = message.body["slot"], message.body["error"]
-                port = self._segments.port(slot)
-                name = string(port.name)
-                if error:
-                    log.warning("port %s queue %d: %s", name, child.index, error)
-                elif (driver := drivers.named(string(port.driver))) and driver.reports_recovery:
-                    log.info("port %s queue %d works again", name, child.index)
+    # ----------------------------------------------------------------------------------- hearing
+
+    def hear(self) -> Iterator[Event]:
+        """Take in what the workers say. Raises BootFailed for a port that one refuses while booting."""
+        for worker in self.workers:
+            yield from self._hear(worker)
+
+    def _hear(self, worker: PoolWorker) -> Iterator[Event]:
+        process = worker.process
+        if process is None:
+            return
+        try:
+            for message in process.messages(time.monotonic_ns()):
+                yield from self._heard(worker, process, message)
+        except ProtocolError as error:
+            self.condemn(worker.index, f"killed for a protocol violation: {error}")
+
+    def _heard(self, worker: PoolWorker, process: WorkerProcess, message: ToSupervisor) -> Iterator[Event]:
+        match message:
+            case Ready():
+                yield from self._heard_ready(worker, process)
+            case Ack():
+                process.take_answer(message)
+                if message.error is not None and self._booting:
+                    raise BootFailed(f"worker {worker.index} can't take a port: {message.error}")
+                if message.error is not None:
+                    log.error("worker %d refuses a request: %s", worker.index, message.error)
+            case Failed():
+                process.failed = message.error
+            case QueueError():
+                yield QueueReported(worker.index, message.port_id, message.error)
+
+    def _heard_ready(self, worker: PoolWorker, process: WorkerProcess) -> Iterator[Event]:
+        if worker.state is not WorkerState.STARTING:
+            raise ProtocolError(f"ready, in state {worker.state.name}")
+        worker.starts_failed = 0
+        self._state.worker_ready(worker.index, time.monotonic_ns())
+        self._enter(worker, WorkerState.DRAINING if self._draining else WorkerState.READY)
+        if not self._booting and not self._draining:
+            yield CameBack(worker.index)
+            log.info("worker %d runs again (process %d)", worker.index, process.pid)
+
+    def condemn(self, index: int, why: str) -> None:
+        """Kill a worker for what it did. It is replaced when it is reaped."""
+        process = self.workers[index].process
+        if process is not None and process.condemned is None and process.exit_code() is None:
+            log.error("worker %d (process %d) %s", index, process.pid, why)
+            process.condemned = why
+            process.signal(signal.SIGKILL)
 
     # ---------------------------------------------------------------------------- death and life
 
-    def reap(self) -> None:
-        """Bury the dead, name what they lost, and decide what comes next. Raises BootFailed while booting."""
-        for child in self.children:
-            process = child.process
-            code = process.reap() if process is not None else None
-            if process is None or code is None:
-                continue
-            self.receive()
-            self._bury(child, process, code)
+    def reap(self) -> Iterator[Event]:
+        """Bury the dead, and replace them. Raises BootFailed while booting."""
+        for worker in self.workers:
+            process = worker.process
+            code = process.exit_code() if process is not None else None
+            if process is not None and code is not None:
+                yield from self._hear(worker)  # its last words
+                yield from self._bury(worker, process, code)
 
-    def _bury(self, child: Child, process: Process, code: int) -> None:
+    def _bury(self, worker: PoolWorker, process: WorkerProcess, code: int) -> Iterator[Event]:
         now_ns = time.monotonic_ns()
-        child.process = None
+        worker.process = None
         process.close()
-        stats = self._segments.worker(child.index)
-        stats.pid = 0
-        stats.reaped_ns = now_ns
-        if self.draining and code == 0:
-            self._enter(child, State.EXITED)
+        self._state.worker_reaped(worker.index, now_ns)
+        if self._draining and code == 0:
+            self._enter(worker, WorkerState.EXITED)
             return
-        lost = self._segments.recover(child.index)
-        why = process.last_error or describe_exit(code)
-        if self.booting:
-            raise BootFailed(f"worker {child.index} could not start: {why}")
-        log.error("worker %d died: %s; %d packets lost in the crash", child.index, why, lost)
-        if self.draining:
-            self._set_attached(child.index, False)  # nobody else will count what its queues hold
-            self._enter(child, State.EXITED)
-            return
-        stats.restarts += 1
-        if child.state is State.STARTING:
-            child.starts_failed += 1
-        if child.starts_failed >= MAX_FAILED_STARTS:
-            self._set_attached(child.index, False)
-            self._enter(child, State.FAILED)
-            log.error("worker %d: %d starts failed, giving it up", child.index, child.starts_failed)
-        elif child.bucket.admit(now_ns):
-            self._restart(child, now_ns)
+        lost = self._state.recover(worker.index)
+        why = process.why_it_ended(code)
+        if self._booting:
+            raise BootFailed(f"worker {worker.index} could not start: {why}")
+        log.error("worker %d died: %s; %d packets lost in the crash", worker.index, why, lost)
+        if self._draining:
+            yield WentAway(worker.index)  # nobody else will count what its queues hold
+            self._enter(worker, WorkerState.EXITED)
         else:
-            self._back_off(child, "dies too often", now_ns, child.bucket.next_admission_ns(now_ns))
+            yield from self._replace(worker, now_ns)
 
-    def _restart(self, child: Child, now_ns: int) -> None:
+    def _replace(self, worker: PoolWorker, now_ns: int) -> Iterator[Event]:
+        self._state.worker_restarted(worker.index)
+        if worker.state is WorkerState.STARTING:
+            worker.starts_failed += 1
+        if worker.starts_failed >= MAX_FAILED_STARTS:
+            yield WentAway(worker.index)
+            self._enter(worker, WorkerState.FAILED)
+            log.error(
+                "worker %d is given up: it died before it was ready, %d times in a row. Its queues stay "
+                "detached; once the cause above is gone, restart the instance",
+                worker.index,
+                worker.starts_failed,
+            )
+        elif worker.bucket.admit(now_ns):
+            yield from self._restart(worker, now_ns)
+        else:
+            hint = "dies too often (does the same packet kill it again and again? see its deaths above)"
+            yield from self._back_off(worker, hint, now_ns, worker.bucket.next_admission_ns(now_ns))
+
+    def _restart(self, worker: PoolWorker, now_ns: int) -> Iterator[Event]:
         try:
-            self.start(child)
+            self._start(worker)
         except OSError as error:  # out of processes, descriptors or memory: others may give some back
-            self._back_off(child, f"can't be started: {error.strerror}", now_ns, now_ns + START_RETRY_NS)
+            why = f"can't be started: {error.strerror}"
+            yield from self._back_off(worker, why, now_ns, now_ns + START_RETRY_NS)
         else:
-            self.go(child)
+            yield Restarted(worker.index)
 
-    def _back_off(self, child: Child, why: str, now_ns: int, until_ns: int) -> None:
-        child.restart_at_ns = until_ns
-        self._set_attached(child.index, False)
-        self._enter(child, State.BACKOFF)
+    def _back_off(self, worker: PoolWorker, why: str, now_ns: int, until_ns: int) -> Iterator[Event]:
+        worker.restart_at_ns = until_ns
+        yield WentAway(worker.index)
+        self._enter(worker, WorkerState.BACKOFF)
         log.error(
-            "worker %d %s: next start in %.1f s, its queues are detached meanwhile",
-            child.index,
+            "worker %d %s: next start in %.1f s; meanwhile its queues are detached",
+            worker.index,
             why,
             (until_ns - now_ns) / 1e9,
         )
 
+    def restart_due(self, now_ns: int) -> Iterator[Event]:
+        """Start again the workers that have backed off for long enough."""
+        for worker in self.workers:
+            if worker.state is WorkerState.BACKOFF and now_ns >= worker.restart_at_ns:
+                worker.bucket.admit(now_ns)
+                yield from self._restart(worker, now_ns)
+
     def watch(self, now_ns: int) -> None:
-        """Heartbeats: SIGABRT for a worker that stopped beating, SIGKILL if that doesn't end it."""
-        timeout_ns = self._config.heartbeat_timeout_ms * 1_000_000
-        for child in self.children:
-            process = child.process
-            if process is None or child.state not in (State.READY, State.STARTING, State.DRAINING):
+        """End a worker that hangs (SIGABRT shows where, then SIGKILL), or that can't be told anything."""
+        for worker in self.workers:
+            process = worker.process
+            if process is None:
                 continue
-            limit_ns = START_TIMEOUT_NS if child.state is State.STARTING else timeout_ns
             if process.abort_sent_ns:
                 if now_ns - process.abort_sent_ns > ABORT_GRACE_NS:
                     process.signal(signal.SIGKILL)
-            elif now_ns - self._segments.worker(child.index).heartbeat_ns > limit_ns:
-                log.error("worker %d hangs: no heartbeat for %.1f s", child.index, limit_ns / 1e9)
-                process.abort_sent_ns = now_ns
-                process.signal(signal.SIGABRT)
+            elif process.deaf_since_ns and now_ns - process.deaf_since_ns > ABORT_GRACE_NS:
+                self.condemn(worker.index, "killed because it closed its channel")
+            else:
+                self._watch_heartbeat(worker, process, now_ns)
 
-    def reconcile(self, now_ns: int) -> None:
-        """Start again what has backed off for long enough, and keep a standby."""
-        for child in self.children:
-            if child.state is State.BACKOFF and now_ns >= child.restart_at_ns:
-                child.bucket.admit(now_ns)
-                self._restart(child, now_ns)
-        self._keep_standby(now_ns)
+    def _watch_heartbeat(self, worker: PoolWorker, process: WorkerProcess, now_ns: int) -> None:
+        timeout_ns = self._config.heartbeat_timeout_ms * 1_000_000
+        limit_ns = START_TIMEOUT_NS if worker.state is WorkerState.STARTING else timeout_ns
+        if now_ns - self._state.worker_heartbeat_ns(worker.index) > limit_ns:
+            why = f"no heartbeat for {limit_ns / 1e9:.1f} s"
+            log.error("worker %d hangs: %s", worker.index, why)
+            process.condemned = process.condemned or why
+            process.abort_sent_ns = now_ns
+            process.signal(signal.SIGABRT)
 
     # ------------------------------------------------------------------------------------- drain
 
-    def tell_all(self, word: int) -> None:
-        for child in self.children:
-            self._segments.set_run_state(child.index, word)
-            self.wake(child.index)
+    def drain(self) -> None:
+        """Have every worker receive no more, and forward what the rings hold. None is replaced any more."""
+        self._draining = True
+        for worker in self.workers:
+            if worker.state is WorkerState.READY:
+                self._enter(worker, WorkerState.DRAINING)
+            self._state.order_drain(worker.index)
+            self._wake(worker.index)
 
-    def drain(self, deadline_ns: int) -> None:
-        """Until every worker has stopped receiving and every ring is empty, or the time is over."""
-        self.draining = True
-        for child in self.children:
-            if child.state is State.READY:
-                self._enter(child, State.DRAINING)
-        self.tell_all(lib.TTF_RUN_STATE_DRAIN)
-        while time.monotonic_ns() < deadline_ns:
-            self.reap()
-            live = [child for child in self.children if child.process is not None]
-            if not live:
-                return
-            seen = all(self._segments.run_state_seen(c.index) == lib.TTF_RUN_STATE_DRAIN for c in live)
-            if seen and not self._segments.waiting_packets():
-                return
-            self._wait_for(live, 2)
+    def is_drained(self) -> bool:
+        """Whether every worker that lives has stopped receiving and every ring is empty, or none lives."""
+        live = [worker.index for worker in self.workers if worker.process is not None]
+        if not live:
+            return True
+        return all(map(self._state.drains, live)) and not self._state.waiting_packets()
 
-    def stop(self, deadline_ns: int) -> None:
-        """Have every worker end; kill those that don't in time."""
-        self.draining = True
-        self.tell_all(lib.TTF_RUN_STATE_STOP)
-        while any(child.process is not None for child in self.children):
-            if time.monotonic_ns() > deadline_ns:
-                self.kill()
-            self._wait_for(self.children, 20)
-            self.reap()
+    def stop(self) -> None:
+        """Have every worker count and drop what its queues hold, and end."""
+        for worker in self.workers:
+            self._state.order_stop(worker.index)
+            self._wake(worker.index)
+
+    def is_stopped(self) -> bool:
+        return all(worker.process is None for worker in self.workers)
 
     def kill(self) -> None:
-        for child in self.children:
-            if child.process is not None:
-                log.error("worker %d does not end: killed", child.index)
-                child.process.signal(signal.SIGKILL)
-                child.process.popen.wait()
+        for worker in self.workers:
+            if worker.process is not None:
+                self.condemn(worker.index, "killed because it didn't end")
+                worker.process.kill()
 
     def close(self) -> None:
         """Let go of everything; what still runs (a boot that failed) is killed."""
-        for process in (self._standby, *(child.process for child in self.children)):
+        for process in (self._standby, *(worker.process for worker in self.workers)):
             if process is not None:
-                process.signal(signal.SIGKILL)
-                process.popen.wait()
+                process.kill()
                 process.close()
         self._standby = None
-        for child in self.children:
-            child.process = None
+        for worker in self.workers:
+            worker.process = None
         for fd in self._doorbells:
             os.close(fd)
+
+    # ----------------------------------------------------------------------------------- waiting
+
+    def wait(self, timeout_ms: int) -> None:
+        """Until a worker says something or dies, or the time is over."""
+        wait_for((worker.process for worker in self.workers if worker.process is not None), timeout_ms)
 
     def fds(self) -> tuple[tuple[int, int], ...]:
         """What tells of deaths and messages, each with its process: a number is used again after a death."""
         return tuple(
-            (fd, process.popen.pid)
-            for process in (child.process for child in self.children)
+            (fd, process.pid)
+            for process in (worker.process for worker in self.workers)
             if process is not None
-            for fd in (process.pidfd, process.channel.socket.fileno())
+            for fd in (process.pidfd, process.channel.fileno())[: 2 if process.is_heard else 1]
         )
 
-    def _enter(self, child: Child, state: State) -> None:
-        child.state = state
-        self._segments.worker(child.index).state = int(state)
+    def _enter(self, worker: PoolWorker, state: WorkerState) -> None:
+        worker.state = state
+        self._state.worker_entered(worker.index, state)

@@ -1,68 +1,104 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One worker process' life, seen from the supervisor.
+"""One incarnation of a worker: its process, the pidfd that tells of its death, and the channel to it.
 
-STARTING -> READY            it answered `ready`
-STARTING -> (boot fails)     it died, or said `failed`, before the instance ran
-READY    -> DRAINING         the instance drains
-DRAINING -> EXITED           it saw the drain through and left
-READY, STARTING -> STARTING  it died; the leaky bucket admits a restart at once
-READY, STARTING -> BACKOFF   it died; the bucket is full, or no process can be had: queues detached
-BACKOFF  -> STARTING         the time is over
-STARTING -> FAILED           too many starts in a row never got READY: its queues stay detached
+What a worker sends is checked here against what it was asked. A worker parses packets that anybody may have
+sent, so whatever it says may be a lie; a lie is a ProtocolError, and the process' end.
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
+from typing import Self
 
-from forwarder.native import lib
-from forwarder.supervisor.leaky_bucket import LeakyBucket
-from forwarder.worker.channel import Channel
+from forwarder.worker.channel import ChannelClosed, SupervisorEnd
+from forwarder.worker.messages import Ack, ProtocolError, ToSupervisor
 
+COMMAND = (sys.executable, "-P", "-m", "forwarder.worker.main")
+MESSAGES_AT_ONCE = 256  # of one worker: one that never stops talking must not keep us from the others
 
-class State(IntEnum):
-    NONE = lib.TTF_WORKER_NONE
-    STARTING = lib.TTF_WORKER_STARTING
-    READY = lib.TTF_WORKER_READY
-    DRAINING = lib.TTF_WORKER_DRAINING
-    EXITED = lib.TTF_WORKER_EXITED
-    BACKOFF = lib.TTF_WORKER_BACKOFF
-    FAILED = lib.TTF_WORKER_FAILED
+_HINTS = {
+    signal.SIGKILL: "killed from outside; perhaps out of memory, see the kernel's log",
+    signal.SIGBUS: "perhaps no room left in /dev/shm",
+}
 
 
 @dataclass
-class Process:
-    """One incarnation: the process, what tells of its death, and the channel to it."""
-
+class WorkerProcess:
     popen: "subprocess.Popen[bytes]"
     pidfd: int
-    channel: Channel
-    acked: int = 0  # seq of the last message that it answered
-    last_error: str | None = None  # of that answer, or why it failed
-    abort_sent_ns: int = 0  # when it got SIGABRT for having stopped beating, 0 if it didn't
+    channel: SupervisorEnd
+    unanswered: deque[int] = field(default_factory=deque)  # seqs, oldest first
+    answered: int = 0  # the last seq that was
+    refusal: str | None = None  # the error in that answer
+    failed: str | None = None  # its own last words
+    condemned: str | None = None  # why we end it
+    abort_sent_ns: int = 0  # when it got SIGABRT because it hangs, 0 if it didn't
+    deaf_since_ns: int = 0  # when its end of the channel was found closed, 0 if it wasn't
 
     @classmethod
-    def start(cls) -> "Process":
-        channel, theirs = Channel.pair()
+    def start(cls, command: Sequence[str] = COMMAND) -> Self:
+        """Start `command` with the number of its channel's fd as last argument. Raises OSError."""
+        channel, theirs = SupervisorEnd.pair()
         try:
             popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", "forwarder.worker.main", str(theirs.fileno())],
+                [*command, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 process_group=0,  # Ctrl-C on the terminal is not for it
             )
+        except OSError:
+            channel.close()
+            raise
         finally:
             theirs.close()
         try:
             return cls(popen, os.pidfd_open(popen.pid), channel)
         except OSError:  # out of descriptors: a process that can't be watched must not run
+            channel.close()
             popen.kill()
             popen.wait()
             raise
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    # ---------------------------------------------------------------------------------- messages
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether messages can still come. Nothing that a condemned process says is believed."""
+        return self.condemned is None and not self.deaf_since_ns
+
+    def messages(self, now_ns: int) -> Iterator[ToSupervisor]:
+        """What it has said since, a bounded number at once. Raises ProtocolError."""
+        for _ in range(MESSAGES_AT_ONCE):
+            if not self.is_heard:
+                return
+            try:
+                delivery = self.channel.receive()
+            except ChannelClosed:  # as a rule it is ending, and reaping will say how
+                self.deaf_since_ns = now_ns
+                return
+            if delivery is None:
+                return
+            yield delivery.message
+
+    def take_answer(self, ack: Ack) -> None:
+        """Raises ProtocolError unless it answers the oldest request that has no answer yet."""
+        if not self.unanswered or ack.seq != self.unanswered[0]:
+            expected = self.unanswered[0] if self.unanswered else "nothing"
+            raise ProtocolError(f"ack of {ack.seq}, where {expected} waits for an answer")
+        self.answered = self.unanswered.popleft()
+        self.refusal = ack.error
+
+    # --------------------------------------------------------------------------------------- end
 
     def signal(self, number: signal.Signals) -> None:
         try:
@@ -70,36 +106,39 @@ class Process:
         except ProcessLookupError:
             return  # it is dead already; reaping says how
 
-    def reap(self) -> int | None:
-        """The exit code (negative: a signal), None while it lives."""
+    def kill(self) -> None:
+        """End it, and wait until it is dead."""
+        self.signal(signal.SIGKILL)
+        self.popen.wait()
+
+    def exit_code(self) -> int | None:
+        """Negative: the number of the signal that ended it. None while it lives."""
         return self.popen.poll()
+
+    def why_it_ended(self, exit_code: int) -> str:
+        return self.condemned or self.failed or describe_exit(exit_code)
 
     def close(self) -> None:
         self.channel.close()
         os.close(self.pidfd)
 
 
-@dataclass
-class Child:
-    """One worker over all its incarnations."""
-
-    index: int
-    cpu: int
-    bucket: LeakyBucket = field(default_factory=LeakyBucket)
-    state: State = State.NONE
-    process: Process | None = None
-    restart_at_ns: int = 0  # in BACKOFF
-    starts_failed: int = 0  # in a row
+def wait_for(processes: Iterable[WorkerProcess], timeout_ms: int) -> None:
+    """Sleep until one of them says something or dies, or the time is over."""
+    poller = select.poll()
+    for process in processes:
+        poller.register(process.pidfd, select.POLLIN)
+        if process.is_heard:
+            poller.register(process.channel, select.POLLIN)
+    poller.poll(timeout_ms)
 
 
 def describe_exit(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     try:
-        return f"signal {signal.Signals(-code).name}"
+        number = signal.Signals(-code)
     except ValueError:
         return f"signal {-code}"
-
-
-def doorbell() -> int:
-    return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    hint = _HINTS.get(number)
+    return f"signal {number.name} ({hint})" if hint else f"signal {number.name}"

@@ -1,18 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One worker process: pin, map, give up privileges, then run the C loop slice after slice.
 
-Started by forwarder.supervisor.worker_process as `python -m forwarder.worker.main FD`, with its control
-channel on FD. Messages:
-
-    hello   instance, worker, cpu, and the datapath's settings; fds: every worker's doorbell
-    attach  a port appears: slot, generation, queues, mtu, peer, io, header_bytes,
-            offloads; fd: this worker's queue
-    peer    a port's peer changes
-    detach  a port goes
-    go      everything is attached: answer `ready`, forward from now on
-
-Every message but hello and go is answered by `ack` with its `seq` and an error or null. This process does
-nothing per packet or per burst; between slices it only looks for messages.
+Runs as `python -m forwarder.worker.main FD` with its end of the worker channel on FD. What is said there, in
+which order, is in forwarder.worker.messages. Guarantees that Python does nothing per packet or per burst
+(between slices it only looks for messages), and that a worker which forwards never waits for the supervisor.
 """
 
 import faulthandler
@@ -20,77 +11,138 @@ import gc
 import os
 import select
 import signal
-import socket
 import sys
-from typing import Any
+from collections import deque
 
 import psutil
 
 from forwarder import shm
 from forwarder.errors import TtfwdError
 from forwarder.native import check, ffi, lib
-from forwarder.worker.channel import Channel, ChannelClosed, Message
+from forwarder.worker.channel import ChannelClosed, ChannelFull, WorkerEnd
+from forwarder.worker.messages import (
+    MODES,
+    RX_MODES,
+    STEERINGS,
+    Ack,
+    Attach,
+    Delivery,
+    Detach,
+    Failed,
+    Go,
+    Hello,
+    Pktgen,
+    ProtocolError,
+    QueueError,
+    Ready,
+    SetPeer,
+    ToSupervisor,
+    ToWorker,
+    text,
+)
 
 SLICE_NS = 250_000_000  # bounds how stale the counters of CPU time get; messages end a slice early
 NOBODY = 65534
+_NO_PEER = -1
 
 
 class Worker:
     """What a worker holds between slices."""
 
-    def __init__(self, channel: Channel, hello: Message) -> None:
-        body = hello.body
+    def __init__(self, channel: WorkerEnd, hello: Hello, doorbells: tuple[int, ...]) -> None:
         # Pin first: memory that is touched afterwards comes from this CPU's node.
-        psutil.Process().cpu_affinity([body["cpu"]])
+        psutil.Process().cpu_affinity([hello.cpu])
         self._channel = channel
-        self._queue_fds: dict[int, tuple[int, ...]] = {}
-        self._errors: dict[int, int] = {}
-        instance = body["instance"]
-        self._stats = shm.Segment.attach(shm.stats_name(instance), lib.TTF_MAGIC_STATS)
-        self._rings = shm.Segment.attach(shm.rings_name(instance), lib.TTF_MAGIC_RINGS)
+        self._unsent: deque[ToSupervisor] = deque()
+        self._queue_fds: dict[int, tuple[int, ...]] = {}  # of each port that has a queue here
+        self._reported: dict[int, int] = {}  # the errno that the supervisor knows of each queue, 0: none
+        self._stats = shm.Segment.attach(shm.stats_name(hello.instance), lib.TTF_MAGIC_STATS)
+        self._rings = shm.Segment.attach(shm.rings_name(hello.instance), lib.TTF_MAGIC_RINGS)
         self._frames = [
-            shm.Segment.attach(shm.frames_name(instance, w), lib.TTF_MAGIC_FRAMES)
-            for w in range(len(hello.fds))
+            shm.Segment.attach(shm.frames_name(hello.instance, worker), lib.TTF_MAGIC_FRAMES)
+            for worker in range(len(doorbells))
         ]
         config = ffi.new("struct ttf_worker_config *")
         frames = ffi.new("void *[]", [segment.base for segment in self._frames])
-        doorbells = ffi.new("int[]", list(hello.fds))
-        self._keep_alive = (frames, doorbells)
-        config.id = body["worker"]
-        config.batch = body["batch"]
-        config.mode = body["mode"]
-        config.steering = body["steering"]
-        config.rx_mode = body["rx_mode"]
-        config.spin_ns = body["spin_us"] * 1000
+        bells = ffi.new("int[]", list(doorbells))
+        self._keep_alive = (frames, bells)
+        config.id = hello.worker
+        config.batch = hello.batch
+        config.mode = MODES[hello.mode]
+        config.steering = STEERINGS[hello.steering]
+        config.rx_mode = RX_MODES[hello.rx_mode]
+        config.spin_ns = hello.spin_us * 1000
         config.stats = self._stats.base
         config.rings = self._rings.base
         config.frames = frames
-        config.doorbells = doorbells
+        config.doorbells = bells
         self._worker = lib.ttf_worker_new(config)
         if self._worker == ffi.NULL:
             raise TtfwdError(f"the datapath refused its settings: {os.strerror(ffi.errno)}")
 
-    def handle(self, message: Message) -> None:
-        body = message.body
-        try:
-            match message.op:
-                case "attach":
-                    self._attach(body, message.fds)
-                case "peer":
-                    check(lib.ttf_worker_set_peer(self._worker, body["slot"], body["peer"]))
-                case "detach":
-                    self._detach(body["slot"])
-                case _:
-                    raise TtfwdError(f"unknown message {message.op}")
-        except (OSError, TtfwdError) as error:
-            self._channel.send("ack", seq=body["seq"], error=str(error))
-        else:
-            self._channel.send("ack", seq=body["seq"], error=None)
+    def run(self) -> None:
+        """Forward until told to stop. Raises ChannelClosed when the supervisor is gone."""
+        # Not before go: a packet for a port that is yet to be attached would have nowhere to go.
+        while not isinstance((early := _next(self._channel)).message, Go):
+            self._handle(early)
+        self._say(Ready())
+        while True:
+            attention = lib.ttf_worker_attention(self._worker)  # before the look, see native/worker.h
+            while (delivery := self._channel.receive()) is not None:
+                self._handle(delivery)
+            if lib.ttf_worker_run(self._worker, SLICE_NS, attention) == lib.TTF_RUN_STOPPED:
+                return
+            self._say_what_waits()
+            self._report_queues()
 
-    def _attach(self, body: dict[str, Any], fds: tuple[int, ...]) -> None:
+    def close(self) -> None:
+        """Close every queue now: what a driver made for one may outlive this process by a moment."""
+        lib.ttf_worker_free(self._worker)
+
+    # ---------------------------------------------------------------------------------- messages
+
+    def _say(self, message: ToSupervisor) -> None:
+        """Send a message, as soon as there is room for it."""
+        self._unsent.append(message)
+        self._say_what_waits()
+
+    def _say_what_waits(self) -> None:
+        """A supervisor that hangs doesn't read: packets are forwarded all the same, so try again later."""
+        try:
+            while self._unsent:
+                self._channel.send(self._unsent[0])
+                self._unsent.popleft()
+        except ChannelFull:
+            return
+
+    def _handle(self, delivery: Delivery[ToWorker]) -> None:
+        """Do what a request asks for, and answer it. Raises ProtocolError for any other message."""
+        request, fds = delivery
+        if isinstance(request, Hello | Go):
+            raise ProtocolError(f"{request.op}: a second time")
+        try:
+            match request:
+                case Attach():
+                    self._attach(request, fds)
+                case SetPeer():
+                    check(lib.ttf_worker_set_peer(self._worker, request.port_id, _peer(request.peer)))
+                case Detach():
+                    self._detach(request.port_id)
+        except (OSError, TtfwdError) as error:
+            self._say(Ack(request.seq, text(error)))
+        else:
+            self._say(Ack(request.seq, None))
+
+    def _attach(self, request: Attach, fds: tuple[int, ...]) -> None:
         config = ffi.new("struct ttf_port_config *")
-        for key in ("port_id", "generation", "queues", "mtu", "peer", "driver", "header_bytes", "offloads"):
-            setattr(config, key, body[key])
+        config.port_id = request.port_id
+        config.generation = request.generation
+        config.queues = request.queues
+        config.mtu = request.mtu
+        config.peer = _peer(request.peer)
+        config.driver = request.driver
+        config.header_bytes = request.header_bytes
+        config.offloads = request.offloads
         config.fd, config.plain_fd = (*fds, -1, -1)[:2]
         try:
             check(lib.ttf_worker_attach(self._worker, config))
@@ -99,50 +151,53 @@ class Worker:
                 os.close(fd)
             raise
         if fds:
-            self._queue_fds[body["port_id"]] = fds
-        if fds and body["generate"] is not None:
-            generate = ffi.new("struct ttf_pktgen_config *")
-            for key, value in body["generate"].items():
-                setattr(generate, key, bytes(value) if isinstance(value, list) else value)
-            check(lib.ttf_worker_pktgen(self._worker, body["port_id"], generate))
+            self._queue_fds[request.port_id] = fds
+        if fds and request.pktgen is not None:
+            self._generate(request.port_id, request.pktgen)
 
-    def _detach(self, slot: int) -> None:
-        check(lib.ttf_worker_detach(self._worker, slot))
-        for fd in self._queue_fds.pop(slot, ()):
+    def _generate(self, port_id: int, settings: Pktgen) -> None:
+        config = ffi.new("struct ttf_pktgen_config *")
+        config.size = settings.size
+        config.flows = settings.flows
+        config.rate = settings.rate
+        config.src_mac = settings.src_mac
+        config.dst_mac = settings.dst_mac
+        config.src_ip = settings.src_ip
+        config.dst_ip = settings.dst_ip
+        check(lib.ttf_worker_pktgen(self._worker, port_id, config))
+
+    def _detach(self, port_id: int) -> None:
+        check(lib.ttf_worker_detach(self._worker, port_id))
+        for fd in self._queue_fds.pop(port_id, ()):
             os.close(fd)
-        self._errors.pop(slot, None)
+        self._reported.pop(port_id, None)
 
-    def close(self) -> None:
-        """Let go of every queue, now: what a driver made for one may outlive this process by a moment."""
-        lib.ttf_worker_free(self._worker)
-
-    def run(self) -> None:
-        """Forward until told to stop. Raises ChannelClosed when the supervisor is gone."""
-        # Not before go: a packet for a port that is yet to be attached would have nowhere to go.
-        while (early := _next_message(self._channel)).op != "go":
-            self.handle(early)
-        self._channel.send("ready")
-        while True:
-            attention = lib.ttf_worker_attention(self._worker)  # before the look, see native/worker.h
-            while (message := self._channel.receive()) is not None:
-                self.handle(message)
-            if lib.ttf_worker_run(self._worker, SLICE_NS, attention) == lib.TTF_RUN_STOPPED:
-                return
-            self._report_errors()
-
-    def _report_errors(self) -> None:
-        for slot in self._queue_fds:
-            error = lib.ttf_worker_queue_error(self._worker, slot)
-            if error != self._errors.get(slot, 0):
-                self._errors[slot] = error
-                self._channel.send("queue_error", slot=slot, error=os.strerror(error) if error else None)
+    def _report_queues(self) -> None:
+        """Tell the supervisor of queues that stopped, or work again, since it was last told."""
+        for port_id in self._queue_fds:
+            error = lib.ttf_worker_queue_error(self._worker, port_id)
+            if error != self._reported.get(port_id, 0) and not self._unsent:
+                self._reported[port_id] = error
+                self._say(QueueError(port_id, os.strerror(error) if error else None))
 
 
-def _next_message(channel: Channel) -> Message:
+def _peer(port_id: int | None) -> int:
+    return _NO_PEER if port_id is None else port_id
+
+
+def _next(channel: WorkerEnd) -> Delivery[ToWorker]:
     """Wait for a message."""
-    while (message := channel.receive()) is None:
-        select.select([channel.socket], [], [])
-    return message
+    while (delivery := channel.receive()) is None:
+        select.select([channel], [], [])
+    return delivery
+
+
+def _greeted(channel: WorkerEnd) -> Worker:
+    """Become the worker that the supervisor's first message names."""
+    hello, doorbells = _next(channel)
+    if not isinstance(hello, Hello):
+        raise ProtocolError(f"{hello.op}: before hello")
+    return Worker(channel, hello, doorbells)
 
 
 def _give_up_privileges() -> None:
@@ -153,22 +208,21 @@ def _give_up_privileges() -> None:
 
 
 def main() -> int:
-    # Ctrl-C is the supervisor's to act on; it tells us through the control word.
+    # Ctrl-C is the supervisor's to act on; it tells us through the run state.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()  # a hung worker gets SIGABRT: say where it hung
-    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
-    parent = os.getppid()
+    channel = WorkerEnd.inherited(int(sys.argv[1]))
+    supervisor = os.getppid()
     try:
-        hello = _next_message(channel)
         try:
-            worker = Worker(channel, hello)
+            worker = _greeted(channel)
             _give_up_privileges()
             check(lib.ttf_die_with_parent())
-        except (OSError, TtfwdError, psutil.Error, ValueError) as error:
-            channel.send("failed", error=str(error))
+        except (OSError, TtfwdError, psutil.Error, ValueError, ProtocolError) as error:
+            channel.send(Failed(text(error)))
             return 1
-        if os.getppid() != parent:
-            return 1  # the supervisor died before it could be tied to our life
+        if os.getppid() != supervisor:
+            return 1  # it died before it could be tied to our life
         gc.freeze()
         worker.run()
         worker.close()

@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 from forwarder.native import check
+from forwarder.worker.messages import MODES, RX_MODES, STEERINGS
 from tests.native.ext import ffi, lib
 from tests.support.drivers import require_uring
 from tests.support.offloads import VNET_HDR_BYTES, vnet_header
@@ -33,20 +34,6 @@ EVERY_OFFLOAD = 0x6F  # TTF_OFFLOAD_ bits
 MS = 1_000_000
 FRAME_STRIDE = int(lib.ttf_frames_bytes(2) - lib.ttf_frames_bytes(1))
 FRAME_MAX_BYTES = FRAME_STRIDE - 128
-
-MODES = {
-    "xconnect": lib.TTF_MODE_XCONNECT,
-    "bridge": lib.TTF_MODE_BRIDGE,
-    "macswap": lib.TTF_MODE_MACSWAP,
-    "rxonly": lib.TTF_MODE_RXONLY,
-    "txonly": lib.TTF_MODE_TXONLY,
-}
-STEERINGS = {"queue": lib.TTF_STEERING_QUEUE, "flow": lib.TTF_STEERING_FLOW}
-RX_MODES = {
-    "polling": lib.TTF_RX_POLLING,
-    "interrupt": lib.TTF_RX_INTERRUPT,
-    "adaptive": lib.TTF_RX_ADAPTIVE,
-}
 
 
 # --------------------------------------------------------------------------------------------- frames

@@ -26,8 +26,9 @@ from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.layers.sctp import SCTP
 from scapy.packet import Packet, Raw
 
+from forwarder.worker.messages import MODES
 from tests.native.ext import ffi, lib
-from tests.native.harness import MODES, exact, mac
+from tests.native.harness import exact, mac
 from tests.support.offloads import VNET_HDR_BYTES, left_to_the_device, vnet_header
 
 SECOND_NS = 10**9

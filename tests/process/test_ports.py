@@ -195,14 +195,14 @@ def test_a_refused_connect_names_its_reason_and_leaves_nothing(pair: Pair) -> No
                 assert not device_exists(left, "c0")
             for method, name in (("delete", "nope"), ("delete", "T0")):
                 error = client.ask(method, name=name)["error"]
-                assert error["message"] == f'no port "{name}" (there is: t0, t1)'
+                assert error["message"] == f'no port "{name}" (ports: t0, t1)'
                 assert error["data"]["exit_code"] == 1
         client.close()
         for words, code, says in (
             (["connect", "c0", "--netns", fresh, "--mtu", "60"], 2, "60"),
             (["connect", "c0", "--netns", fresh, "--mtu", "x"], 2, "x"),
             (["connect", "w0", "--netns", left], 1, "w0"),
-            (["delete", "nope"], 1, 'no port "nope" (there is: t0, t1)'),
+            (["delete", "nope"], 1, 'no port "nope" (ports: t0, t1)'),
         ):
             done = it.cli(words[0], *words[1:], code=code)
             assert says in done.stderr

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from forwarder.config.model import Config
-from forwarder.supervisor import worker_pool as pool
+from forwarder.supervisor import worker_pool as pool_module
 from forwarder.supervisor.shared_state import SharedState
-from forwarder.supervisor.worker_pool import Workers
-from forwarder.supervisor.worker_process import Process, State
+from forwarder.supervisor.worker_pool import Event, Restarted, WentAway, WorkerPool
+from forwarder.supervisor.worker_process import WorkerProcess
+from forwarder.supervisor.worker_state import WorkerState
 from tests.support.instance import Instance, instance, unique
 
 SIGKILLED = -9
@@ -27,15 +28,24 @@ class FakeProcess:
 
     def __init__(self, code: int | None) -> None:
         self.code = code
-        self.last_error = None
-        self.abort_sent_ns = 0
-        self.popen = SimpleNamespace(pid=12345, wait=lambda: None)
-        self.channel = SimpleNamespace(send=lambda *_, **__: None, receive=lambda: None)
+        self.pid = 12345
+        self.condemned = None
+        self.abort_sent_ns = self.deaf_since_ns = 0
+        self.channel = SimpleNamespace(send=lambda *_: None)
 
-    def reap(self) -> int | None:
+    def messages(self, _: int) -> Iterator[object]:
+        return iter(())
+
+    def exit_code(self) -> int | None:
         return self.code
 
+    def why_it_ended(self, code: int) -> str:
+        return f"code {code}"
+
     def signal(self, number: int) -> None:
+        pass
+
+    def kill(self) -> None:
         pass
 
     def close(self) -> None:
@@ -43,59 +53,70 @@ class FakeProcess:
 
 
 @pytest.fixture
-def attached() -> list[tuple[int, bool]]:
-    return []
-
-
-@pytest.fixture
-def workers(attached: list[tuple[int, bool]]) -> Iterator[Workers]:
+def pool() -> Iterator[WorkerPool]:
     config = Config(name=unique("tr"), queues=1)
-    with SharedState(config, (0,)) as segments:
-        found = Workers(
-            config, (0,), segments, lambda *_: None, lambda worker, on: attached.append((worker, on))
-        )
-        found.booting = False
+    with SharedState(config, (0,)) as state:
+        found = WorkerPool(config, (0,), state)
+        found.end_of_boot()
         yield found
         found.close()
 
 
-def dies(workers: Workers, state: State) -> None:
-    child: Any = workers.children[0]
-    child.state, child.process = state, FakeProcess(SIGKILLED)
-    workers.reap()
+def dies(pool: WorkerPool, state: WorkerState) -> list[Event]:
+    worker: Any = pool.workers[0]
+    worker.state, worker.process = state, FakeProcess(SIGKILLED)
+    return list(pool.reap())
+
+
+def start_yields(monkeypatch: pytest.MonkeyPatch, code: int | None) -> None:
+    monkeypatch.setattr(WorkerProcess, "start", lambda: FakeProcess(code))
 
 
 def test_a_worker_that_no_process_can_be_had_for_backs_off_and_is_tried_again(
-    workers: Workers, attached: list[tuple[int, bool]], monkeypatch: pytest.MonkeyPatch
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused() -> Process:
+    def refused() -> WorkerProcess:
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(Process, "start", refused)
-    dies(workers, State.READY)
-    child = workers.children[0]
-    assert child.state is State.BACKOFF
-    assert attached == [(0, False)]
+    monkeypatch.setattr(WorkerProcess, "start", refused)
+    assert dies(pool, WorkerState.READY) == [WentAway(0)]
+    worker: Any = pool.workers[0]
+    assert worker.state is WorkerState.BACKOFF
 
-    workers.reconcile(child.restart_at_ns - 1)
-    assert child.state is State.BACKOFF
-    monkeypatch.setattr(Process, "start", lambda: FakeProcess(None))
-    workers.reconcile(child.restart_at_ns)
-    assert workers.children[0].state is State.STARTING
+    assert list(pool.restart_due(worker.restart_at_ns - 1)) == []
+    start_yields(monkeypatch, None)
+    assert list(pool.restart_due(worker.restart_at_ns)) == [Restarted(0)]
+    assert pool.workers[0].state is WorkerState.STARTING
 
 
 def test_a_worker_that_never_gets_ready_is_given_up_and_its_queues_stay_detached(
-    workers: Workers, attached: list[tuple[int, bool]], monkeypatch: pytest.MonkeyPatch
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Process, "start", lambda: FakeProcess(1))
-    dies(workers, State.READY)
-    child = workers.children[0]
-    for _ in range(2 * pool.MAX_FAILED_STARTS):
-        workers.reap()
-        workers.reconcile(child.restart_at_ns)
-    assert child.state is State.FAILED
-    assert child.process is None
-    assert attached[-1] == (0, False)
+    start_yields(monkeypatch, 1)
+    events = dies(pool, WorkerState.READY)
+    worker = pool.workers[0]
+    for _ in range(2 * pool_module.MAX_FAILED_STARTS):
+        events += pool.reap()
+        events += pool.restart_due(worker.restart_at_ns)
+    assert worker.state is WorkerState.FAILED
+    assert worker.process is None
+    assert events == [Restarted(0)] * pool_module.MAX_FAILED_STARTS + [WentAway(0)]
+
+
+def test_queues_are_steered_away_before_others_see_that_nobody_serves_them(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads "backoff" in the statistics finds what the queue held already counted."""
+    start_yields(monkeypatch, None)
+    states = []
+    for _ in range(8):
+        worker: Any = pool.workers[0]
+        worker.state, worker.process = WorkerState.READY, FakeProcess(SIGKILLED)
+        states += [pool.workers[0].state for event in pool.reap() if event == WentAway(0)]
+        if states:
+            break
+    assert states == [WorkerState.READY]
+    assert pool.workers[0].state is WorkerState.BACKOFF
 
 
 def standby_of(it: Instance) -> int | None:

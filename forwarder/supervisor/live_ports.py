@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The instance's ports as the kernel has them: opened, steered, discarded, counted and closed.
+
+Each change is made in three places at once: the device, the port table, and what statistics say. Workers are
+told by the supervisor. What happens to a port never touches the queues of another; an error of one device is
+logged, and the others are served.
+"""
+
+import logging
+import time
+from typing import Any
+
+from forwarder.config.model import Config, PortConfig
+from forwarder.devices.devices import Devices
+from forwarder.devices.port import Port
+from forwarder.supervisor.port_table import PortTable, TablePort
+from forwarder.supervisor.shared_state import SharedState
+
+log = logging.getLogger("ttfwd")
+
+
+class LivePorts:
+    def __init__(self, config: Config, table: PortTable, state: SharedState, devices: Devices) -> None:
+        self._config = config
+        self._table = table
+        self._state = state
+        self._devices = devices
+
+    # ----------------------------------------------------------------------------- come and go
+
+    def open(self, config: PortConfig) -> TablePort:
+        """Make a port that no worker knows yet. Raises DeviceError or NotPermitted, and leaves nothing."""
+        port_id = self._table.free_id()
+        port = self._devices.open(config, self._config.queues_of(config))
+        entry = self._table.add(port_id, port, self._state.describe_port(port_id, port))
+        self._update_counters(entry)
+        return entry
+
+    def pair(self, entry: TablePort, peer: TablePort | None) -> None:
+        """Give a port its peer, in this direction alone."""
+        entry.peer = peer.port_id if peer is not None else None
+        self._state.pair(entry.port_id, entry.peer)
+
+    def close(self, entry: TablePort) -> None:
+        """After every worker has detached it: name what is left in its queues, and remove it."""
+        # A worker that is away, or out of frames, could not forward it.
+        for worker in range(entry.port.queues):
+            self._discard(entry, worker)
+        for widowed in self._table.remove(entry.port_id):
+            self._state.pair(widowed.port_id, None)
+        self._state.clear_port(entry.port_id)
+        self._devices.close(entry.port)
+
+    def close_all(self) -> None:
+        """At the end: the statistics go on showing the ports as they were."""
+        for entry in self._table:
+            self._table.remove(entry.port_id)
+            self._devices.close(entry.port)
+
+    # --------------------------------------------------------------------------- a worker's queues
+
+    def steer_to(self, worker: int) -> None:
+        """Have the kernel steer packets to a worker's queues again."""
+        for entry in self._table:
+            if worker < entry.port.queues:
+                _steer(entry.port, worker, True)
+
+    def steer_away_from(self, worker: int) -> None:
+        """Steer packets to the other queues; what a dead worker's queues hold is dropped by name."""
+        for entry in self._table:
+            if worker < entry.port.queues:
+                self._discard(entry, worker)
+                _steer(entry.port, worker, False)
+
+    def discard_all(self) -> None:
+        """When no worker is left: count and drop what came since for devices that stay up."""
+        for entry in self._table:
+            for worker in range(entry.port.queues):
+                self._discard(entry, worker)
+
+    def _discard(self, entry: TablePort, worker: int) -> None:
+        try:
+            discarded = entry.port.discard(worker)
+        except OSError as error:
+            log.error("port %s queue %d: its packets can't be discarded: %s", entry.port.name, worker, error)
+        else:
+            self._state.count_discarded(entry.port_id, worker, discarded)
+
+    # --------------------------------------------------------------------------------- the devices
+
+    def link_down(self, entry: TablePort) -> None:
+        """Have the kernel bring no more packets, if the device is ours. Its queues can still be read."""
+        self._devices.link_down(entry.port)
+
+    def all_links_down(self) -> None:
+        for entry in self._table:
+            self._devices.link_down(entry.port)
+
+    def seen(self, entry: TablePort) -> dict[str, Any]:
+        """The device as the host sees it now."""
+        return self._devices.seen(entry.port)
+
+    def update_all_counters(self) -> None:
+        """Write what the kernel counts for each device."""
+        for entry in self._table:
+            self._update_counters(entry)
+
+    def _update_counters(self, entry: TablePort) -> None:
+        counters = self._devices.counters(entry.port)
+        if counters is not None:
+            self._state.write_device(entry.port_id, counters, time.monotonic_ns())
+
+
+def _steer(port: Port, queue: int, attached: bool) -> None:
+    try:
+        port.steer(queue, attached)
+    except OSError as error:  # attaching an attached queue is EINVAL; a device that is gone is EBADFD
+        log.debug("port %s queue %d: %s", port.name, queue, error)

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The messages between the supervisor and one worker, and their form on the worker channel.
+
+    supervisor                               worker
+        | hello + every worker's doorbell      |   pins itself, maps, gives up privileges
+        | attach + its queue's fds, per port   |
+        | go                                   |
+        |                                ready |   forwards from now on
+        | attach, set_peer, detach             |   at any time
+        |                                  ack |   one for each of these, in their order
+        |                          queue_error |   whenever a queue stops or works again
+        |                               failed |   why it ends by itself
+
+On the wire a message is one JSON object: "op" and the fields of its class. decode() believes nothing: it
+takes a message that this end may receive, with exactly its fields, each of its type and within its bounds,
+and raises MalformedMessage for everything else. Whether a message is true (an ack for what was never asked)
+is for the receiver to check; it raises ProtocolError.
+
+This module imports nothing heavy, because every start of a worker imports it.
+"""
+
+import json
+import reprlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from types import NoneType
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
+
+from forwarder.native import lib
+
+MAX_TEXT = 1024  # characters
+
+# The words of the configuration, and what the datapath calls them.
+MODES: Mapping[str, int] = {
+    "xconnect": lib.TTF_MODE_XCONNECT,
+    "bridge": lib.TTF_MODE_BRIDGE,
+    "macswap": lib.TTF_MODE_MACSWAP,
+    "rxonly": lib.TTF_MODE_RXONLY,
+    "txonly": lib.TTF_MODE_TXONLY,
+}
+STEERINGS: Mapping[str, int] = {"queue": lib.TTF_STEERING_QUEUE, "flow": lib.TTF_STEERING_FLOW}
+RX_MODES: Mapping[str, int] = {
+    "polling": lib.TTF_RX_POLLING,
+    "interrupt": lib.TTF_RX_INTERRUPT,
+    "adaptive": lib.TTF_RX_ADAPTIVE,
+}
+
+
+class ProtocolError(Exception):
+    """The other end doesn't keep to the protocol; str() says how."""
+
+
+class MalformedMessage(ProtocolError):
+    """It sent something that is no message for this end."""
+
+
+# ------------------------------------------------------------------------------------ types of fields
+
+
+# read() returns the field's value, or raises ValueError that says what was expected.
+
+
+class _Whole(NamedTuple):
+    least: int
+    most: int
+
+    def read(self, value: object) -> int:
+        if type(value) is not int or not self.least <= value <= self.most:  # a bool is an int, but not here
+            raise ValueError(f"an integer from {self.least} to {self.most}")
+        return value
+
+
+class _Text:
+    """One printable line: it ends up in a log or on a terminal."""
+
+    def read(self, value: object) -> str:
+        if type(value) is not str or not 1 <= len(value) <= MAX_TEXT or not value.isprintable():
+            raise ValueError(f"1 to {MAX_TEXT} printable characters")
+        return value
+
+
+class _Word(NamedTuple):
+    words: Mapping[str, int]
+
+    def read(self, value: object) -> str:
+        if type(value) is not str or value not in self.words:
+            raise ValueError(f"one of {', '.join(self.words)}")
+        return value
+
+
+class _Bytes(NamedTuple):
+    """As hexadecimal digits."""
+
+    size: int
+
+    def read(self, value: object) -> bytes:
+        if type(value) is not str or len(value) != 2 * self.size or not set(value) <= set("0123456789abcdef"):
+            raise ValueError(f"{2 * self.size} hexadecimal digits")
+        return bytes.fromhex(value)
+
+
+U32 = Annotated[int, _Whole(0, 2**32 - 1)]
+U64 = Annotated[int, _Whole(0, 2**64 - 1)]
+Seq = Annotated[int, _Whole(0, 2**63 - 1)]
+PortId = Annotated[int, _Whole(0, lib.TTF_MAX_PORTS - 1)]
+WorkerIndex = Annotated[int, _Whole(0, lib.TTF_MAX_WORKERS - 1)]
+Queues = Annotated[int, _Whole(1, lib.TTF_MAX_WORKERS)]
+Text = Annotated[str, _Text()]
+Mac = Annotated[bytes, _Bytes(6)]
+Ipv4 = Annotated[bytes, _Bytes(4)]
+
+# ------------------------------------------------------------------------------------ to a worker
+
+
+class Message:
+    """A message: its name on the wire, and how many fds may travel beside it."""
+
+    __slots__ = ()
+    op: ClassVar[str]
+    fd_counts: ClassVar[range] = range(1)  # none
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(Message):
+    """The first message: which worker the process is, and the datapath's settings.
+
+    Beside it: the doorbell (an eventfd) of every worker, in their order.
+    """
+
+    op = "hello"
+    fd_counts = range(1, lib.TTF_MAX_WORKERS + 1)
+
+    instance: Text
+    worker: WorkerIndex
+    cpu: Annotated[int, _Whole(0, 2**31 - 1)]
+    batch: Annotated[int, _Whole(1, lib.TTF_MAX_BATCH)]
+    mode: Annotated[str, _Word(MODES)]
+    steering: Annotated[str, _Word(STEERINGS)]
+    rx_mode: Annotated[str, _Word(RX_MODES)]
+    spin_us: U32
+
+
+@dataclass(frozen=True, slots=True)
+class Pktgen:
+    """Mode txonly: what one queue generates; struct ttf_pktgen_config says more."""
+
+    size: U32  # bytes of a frame
+    flows: U32
+    rate: U64  # packets per second of this queue, 0: no limit
+    src_mac: Mac
+    dst_mac: Mac
+    src_ip: Ipv4
+    dst_ip: Ipv4
+
+
+@dataclass(frozen=True, slots=True)
+class Attach(Message):
+    """A port appears; struct ttf_port_config says more.
+
+    Beside it: the fd of this worker's queue, a second one where its driver sends through another socket, or
+    none if the port has no queue for this worker.
+    """
+
+    op = "attach"
+    fd_counts = range(3)
+
+    port_id: PortId
+    generation: U32
+    queues: Queues
+    mtu: U32
+    peer: PortId | None
+    driver: U32  # enum ttf_driver
+    header_bytes: U32
+    offloads: U32  # TTF_OFFLOAD_ bits
+    pktgen: Pktgen | None
+    seq: Seq = 0  # numbered when it is sent
+
+
+@dataclass(frozen=True, slots=True)
+class SetPeer(Message):
+    """A port of mode xconnect has another peer from now on, or none."""
+
+    op = "set_peer"
+
+    port_id: PortId
+    peer: PortId | None
+    seq: Seq = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Detach(Message):
+    """A port goes: forward what its queue still holds, then close its fds."""
+
+    op = "detach"
+
+    port_id: PortId
+    seq: Seq = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Go(Message):
+    """Every port is attached: say ready, and forward."""
+
+    op = "go"
+
+
+# ------------------------------------------------------------------------------------ to the supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(Message):
+    """Said once: the worker forwards from now on."""
+
+    op = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Ack(Message):
+    """The answer to attach, set_peer or detach: `error` says why it was not done, None that it was."""
+
+    op = "ack"
+
+    seq: Seq
+    error: Text | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Message):
+    """Why the worker ends, which it does right after."""
+
+    op = "failed"
+
+    error: Text
+
+
+@dataclass(frozen=True, slots=True)
+class QueueError(Message):
+    """The worker's queue of a port stopped (`error` says why), or works again (None)."""
+
+    op = "queue_error"
+
+    port_id: PortId
+    error: Text | None
+
+
+Request = Attach | SetPeer | Detach  # each is answered by an ack
+ToWorker = Hello | Request | Go
+ToSupervisor = Ready | Ack | Failed | QueueError
+M = TypeVar("M", bound=Message, covariant=True)
+
+TO_WORKER: tuple[type[ToWorker], ...] = (Hello, Attach, SetPeer, Detach, Go)
+TO_SUPERVISOR: tuple[type[ToSupervisor], ...] = (Ready, Ack, Failed, QueueError)
+
+
+class Delivery(NamedTuple, Generic[M]):
+    """A message and the fds beside it."""
+
+    message: M
+    fds: tuple[int, ...] = ()
+
+
+# ------------------------------------------------------------------------------------ on the wire
+
+
+def text(error: BaseException) -> str:
+    """What an exception says, as a message may carry it."""
+    said = "".join(c if c.isprintable() else " " for c in str(error).strip())
+    return said[:MAX_TEXT] or type(error).__name__
+
+
+def encode(message: Message) -> bytes:
+    return json.dumps({"op": message.op, **asdict(message)}, default=bytes.hex).encode()  # type: ignore[call-overload]
+
+
+def decode(data: bytes, expected: tuple[type[M], ...]) -> M:
+    """The message in `data`, one of those `expected`. Raises MalformedMessage, and nothing else."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):  # RecursionError: brackets nested thousands deep
+        raise MalformedMessage(f"no JSON: {_shown(data)}") from None
+    op = found.pop("op", None) if isinstance(found, dict) else None
+    for kind in expected:
+        if kind.op == op:
+            return _record(kind, found, kind.op)
+    raise MalformedMessage(f"no such message: op {_shown(op)}" if op else f"no message: {_shown(found)}")
+
+
+R = TypeVar("R")
+
+
+def _record(kind: type[R], found: object, where: str) -> R:
+    """A dataclass of that kind from a JSON object that has exactly its fields."""
+    wanted = {field.name: field.type for field in fields(kind)}  # type: ignore[arg-type]
+    if not isinstance(found, dict) or found.keys() != wanted.keys():
+        raise MalformedMessage(f"{where}: not exactly {', '.join(wanted) or 'no field'}: {_shown(found)}")
+    return kind(**{name: _value(type_, found[name], f"{where}.{name}") for name, type_ in wanted.items()})
+
+
+def _value(kind: Any, value: object, where: str) -> object:
+    """A field's value. `kind` is Annotated with one of the types above, a dataclass, or `... | None`."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        return _record(kind, value, where)
+    options = get_args(kind)
+    if NoneType in options:
+        return None if value is None else _value(options[0], value, where)
+    try:
+        return kind.__metadata__[0].read(value)
+    except ValueError as error:
+        raise MalformedMessage(f"{where}: {_shown(value)} is not {error}") from None
+
+
+def _shown(value: object) -> str:
+    """A value of unknown origin for a log line: printable, and short at any depth."""
+    return reprlib.repr(value)

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker that was broken into says what it likes. The supervisor outlives it, names it, and replaces it;
+the other queues never stop.
+
+The tests take the fd of a live worker's channel (pidfd_getfd(2)) and write into it: to the supervisor these
+are the worker's own messages.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from forwarder.worker.messages import Ack, Failed, Message, QueueError, Ready, encode
+from tests.process.topology import Pair, is_ready, lost_packets, queue_rx
+from tests.process.traffic import Sink, Source, assert_unique
+from tests.support.capabilities import missing
+from tests.support.instance import Instance, instance, ip
+
+_SYS_PIDFD_GETFD = 438
+_BATCH = 64
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def copy_of(pid: int, number: int) -> int:
+    """An fd of ours for what the process has open under `number`."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        fd: int = libc.syscall(_SYS_PIDFD_GETFD, pidfd, number, 0)
+    finally:
+        os.close(pidfd)
+    if fd < 0:
+        missing(f"pidfd_getfd(2) of a worker: {os.strerror(ctypes.get_errno())}")
+    return fd
+
+
+@contextmanager
+def mouth_of(pid: int) -> Iterator[socket.socket]:
+    """The worker's end of its channel: what is sent there, that worker says."""
+    number = int(psutil.Process(pid).cmdline()[-1])
+    with socket.socket(fileno=copy_of(pid, number)) as mouth:
+        mouth.setblocking(False)
+        yield mouth
+
+
+def says(it: Instance, worker: int, data: bytes, fds: int = 0) -> int:
+    """Have a worker say something. Returns its pid."""
+    pid = it.stats().workers[worker].pid
+    with mouth_of(pid) as mouth, open(os.devnull, "rb") as beside:
+        socket.send_fds(mouth, [data], [beside.fileno()] * fds)
+    return pid
+
+
+def fds_of(it: Instance) -> int:
+    return psutil.Process(it.process.pid).num_fds()
+
+
+MALFORMED: list[tuple[bytes, int, str]] = [
+    (b"\0\xff" * 500, 0, "no JSON"),
+    (b"[" * 10_000, 0, "no JSON"),
+    (b'{"op": "attach"}', 0, "no such message: op 'attach'"),
+    (b'{"op": "ack", "seq": "1", "error": null}', 0, "ack.seq: '1' is not an integer"),
+    (b'{"op": "queue_error", "port_id": 400000000, "error": "x"}', 0, "queue_error.port_id: 400000000"),
+    (b" " * 60_000, 0, "longer than"),
+    (encode(Failed("with fds beside it")), 3, "failed: 3 descriptors beside it"),
+    (b"", 3, "no JSON"),
+]
+LIES: list[tuple[Message, str]] = [
+    (Ready(), "ready, in state READY"),
+    (Ack(0, None), "ack of 0, where nothing waits for an answer"),
+    (Ack(10**15, "no"), "ack of 1000000000000000"),
+    (QueueError(63, "no such port"), "queue_error of port 63"),
+]
+
+
+@pytest.mark.parametrize(
+    ("data", "fds", "reason"),
+    [*MALFORMED, *((encode(lie), 0, reason) for lie, reason in LIES)],
+    ids=[reason for _, _, reason in MALFORMED] + [reason for _, reason in LIES],
+)
+def test_a_worker_that_breaks_the_protocol_is_named_and_replaced_and_nobody_else_is(
+    pair: Pair, data: bytes, fds: int, reason: str
+) -> None:
+    with instance(pair.config(batch=_BATCH)) as it:
+        pair.lengthen_queues()
+        with Sink(pair.right, "t1") as sink:
+            with Source(pair.left, "t0", rate=4_000) as source:
+                it.wait(lambda s: all(queue_rx(s, "t0", q) > 100 for q in (0, 1)), "both queues busy")
+                it.wait(lambda _: len(it.processes()) == 4, "a standby")
+                before = fds_of(it)
+                pid = says(it, 0, data, fds)
+                after = it.wait(lambda s: is_ready(s, 0, 1), "it is replaced")
+                assert after.workers[0].pid != pid
+                assert after.workers[1].restarts == 0
+                start = [queue_rx(it.stats(), "t0", q) for q in (0, 1)]
+                it.wait(lambda s: all(queue_rx(s, "t0", q) > start[q] + 200 for q in (0, 1)), "both forward")
+                it.wait(lambda _: len(it.processes()) == 4, "a standby")
+                assert fds_of(it) == before
+            it.settled()
+        assert it.cli("connect", "late0", "--driver", "tap").returncode == 0  # requests are still served
+        final = it.stop()
+        assert f"worker 0 (process {pid}) killed for a protocol violation: {reason}" in it.log
+        assert f"worker 0 died: killed for a protocol violation: {reason}" in it.log
+        assert "worker 1" not in it.log.partition("protocol violation")[2]
+    lost = lost_packets(final)
+    assert lost <= _BATCH
+    assert 0 <= source.result.accepted_packets - sink.received.packets <= lost + _BATCH
+    assert_unique(sink.received.of())
+
+
+def test_a_worker_that_closed_its_channel_is_replaced(pair: Pair) -> None:
+    """It forwards and its heart beats, but nobody can tell it of a port any more."""
+    with instance(pair.config()) as it:
+        pid = it.stats().workers[1].pid
+        with mouth_of(pid) as mouth:
+            mouth.shutdown(socket.SHUT_RDWR)
+        it.wait(lambda s: is_ready(s, 1, 1), "it is replaced")
+        it.stop()
+        assert "worker 1 died" in it.log
+
+
+def test_a_worker_that_never_stops_talking_keeps_the_supervisor_from_nothing(pair: Pair) -> None:
+    """True messages, as fast as they go: stop and connect are still answered, heartbeats still watched."""
+    with instance(pair.config()) as it:
+        said = encode(QueueError(0, "Network is down"))
+        with mouth_of(it.stats().workers[0].pid) as mouth:
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                try:
+                    mouth.send(said)
+                except BlockingIOError:
+                    time.sleep(0.001)
+            assert it.cli("connect", "late1", "--driver", "tap").returncode == 0
+        assert it.stats().workers[0].restarts == 0
+        assert "port t0 queue 0: Network is down" in it.log
+
+
+def test_a_worker_that_can_not_tell_goes_on_and_tells_later(pair: Pair) -> None:
+    """The supervisor hangs, and a worker's channel is full when its queue stops."""
+    with instance(pair.config()) as it:
+        pids = it.worker_pids()
+        it.process.send_signal(signal.SIGSTOP)
+        try:
+            with mouth_of(pids[0]) as mouth:
+                fill(mouth, encode(QueueError(0, "Network is down")))
+            ip("link", "delete", "t1", netns=pair.right)
+            slices = it.stats().workers[0].running_ns
+            it.wait(lambda s: s.workers[0].running_ns > slices + 10**9, "it goes on")
+        finally:
+            it.process.send_signal(signal.SIGCONT)
+        deadline = time.monotonic() + 20
+        while "port t1 queue 0: " not in it.log and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert "port t1 queue 0: " in it.log
+        assert it.worker_pids() == pids
+
+
+def test_doorbells_that_a_worker_rang_too_often_keep_the_supervisor_from_nothing(pair: Pair) -> None:
+    with instance(pair.config()) as it:
+        pid = it.stats().workers[0].pid
+        os.kill(pid, signal.SIGSTOP)  # it doesn't answer its own bell
+        bells = [
+            int(path.name)
+            for path in Path(f"/proc/{pid}/fd").iterdir()
+            if path.readlink() == Path("anon_inode:[eventfd]")
+        ]
+        assert len(bells) == 2
+        for number in bells:
+            bell = copy_of(pid, number)
+            with suppress(BlockingIOError):
+                os.eventfd_write(bell, 2**64 - 2)
+            os.close(bell)
+        assert it.cli("connect", "late3", "--driver", "tap").returncode == 0
+        it.wait(lambda s: is_ready(s, 0, 1), "it is replaced")
+        it.stop()
+        assert f"worker 0 (process {pid}) killed because it didn't answer for 2 s" in it.log
+
+
+def fill(mouth: socket.socket, said: bytes) -> None:
+    try:
+        for _ in range(10_000):
+            mouth.send(said)
+    except BlockingIOError:
+        return
+    raise AssertionError("a channel without an end")
