@@ -145,6 +145,18 @@ class ttf_fdb(CData):
     reserved: _Integers
     entries: Array[Array[ttf_fdb_entry]]
 
+class ttf_port_config(CData):
+    port_id: int
+    generation: int
+    queues: int
+    mtu: int
+    peer: int
+    fd: int
+    plain_fd: int
+    driver: int
+    header_bytes: int
+    offloads: int
+
 class ttf_pktgen_config(CData):
     size: int
     flows: int
@@ -165,18 +177,6 @@ class ttf_worker_config(CData):
     rings: CData
     frames: CData
     doorbells: CData
-
-class ttf_port_config(CData):
-    port_id: int
-    generation: int
-    queues: int
-    mtu: int
-    peer: int
-    fd: int
-    plain_fd: int
-    driver: int
-    header_bytes: int
-    offloads: int
 
 class ttf_discarded(CData):
     packets: int
@@ -375,16 +375,16 @@ class FFI:
     def new(self, cdecl: Literal["struct ttf_fdb *"], init: Mapping[str, object] = ..., /) -> ttf_fdb: ...
     @overload
     def new(
+        self, cdecl: Literal["struct ttf_port_config *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_port_config: ...
+    @overload
+    def new(
         self, cdecl: Literal["struct ttf_pktgen_config *"], init: Mapping[str, object] = ..., /
     ) -> ttf_pktgen_config: ...
     @overload
     def new(
         self, cdecl: Literal["struct ttf_worker_config *"], init: Mapping[str, object] = ..., /
     ) -> ttf_worker_config: ...
-    @overload
-    def new(
-        self, cdecl: Literal["struct ttf_port_config *"], init: Mapping[str, object] = ..., /
-    ) -> ttf_port_config: ...
     @overload
     def new(
         self, cdecl: Literal["struct ttf_discarded *"], init: Mapping[str, object] = ..., /
@@ -422,11 +422,11 @@ class FFI:
     @overload
     def cast(self, cdecl: Literal["struct ttf_fdb *"], source: CData, /) -> ttf_fdb: ...
     @overload
+    def cast(self, cdecl: Literal["struct ttf_port_config *"], source: CData, /) -> ttf_port_config: ...
+    @overload
     def cast(self, cdecl: Literal["struct ttf_pktgen_config *"], source: CData, /) -> ttf_pktgen_config: ...
     @overload
     def cast(self, cdecl: Literal["struct ttf_worker_config *"], source: CData, /) -> ttf_worker_config: ...
-    @overload
-    def cast(self, cdecl: Literal["struct ttf_port_config *"], source: CData, /) -> ttf_port_config: ...
     @overload
     def cast(self, cdecl: Literal["struct ttf_discarded *"], source: CData, /) -> ttf_discarded: ...
     @overload

@@ -26,6 +26,7 @@ HEADERS = (
     "layout.h",
     "fdb.h",
     "forward.h",
+    "port_config.h",
     "pktgen.h",
     "worker.h",
     "recover.h",

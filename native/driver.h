@@ -1,66 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How bursts cross the kernel boundary: one table of function pointers a driver.
+ * How bursts cross the kernel boundary: one table of function pointers for each driver.
  *
- *   tap_rw.c     tap queue by read() and write(): a system call a packet, works on every kernel
- *   uring.c  tap queue by io_uring: a system call a burst, where the kernel permits it
- *   turbotap_mmsg.c   a socket by recvmmsg() and sendmmsg(): a system call a burst (turbotap, and AF_UNIX
- *                 datagram sockets in the tests)
- *   turbotap_burst.c  a socket of turbotap by burst messages: a system call a burst, and a message too
- *   packet_rx.c AF_PACKET by two rings: the kernel fills one, and empties one by a system call a burst
+ *   tap_rw.c          tap queue by read() and write(): a system call a packet, on every kernel
+ *   uring.c           tap queue by io_uring: a system call a burst, where the kernel permits it
+ *   turbotap_mmsg.c   socket by recvmmsg() and sendmmsg(): a system call a burst, a message a frame
+ * (turbotap, and AF_UNIX datagram sockets in tests) turbotap_burst.c  socket of turbotap by burst messages: a
+ * system call and a message a burst packet_rx.c       AF_PACKET by two packet rings: no system call to
+ * receive, one a burst to send
  */
 #ifndef TTF_DRIVER_H
 #define TTF_DRIVER_H
 
-#include <sys/socket.h>
-#include <sys/uio.h>
+#include <stdbool.h>
 
 #include "abi.h"
+#include "port_config.h"
 
-/* No more is received at once than stays in a core's cache until it is sent: a burst of segments would not.
- */
+/* At most this is received at once, so that it stays in a core's cache until it is sent. */
 #define TTF_BURST_BYTES (512u << 10)
 
 #define FRAME_TRUNCATED UINT32_MAX /* the length of a frame that was longer than its memory */
 
-/* One frame on its way in or out: where its Ethernet header is, and its length from there. */
+/* One frame on its way in or out: its Ethernet header, and its length from there. */
 struct ttf_frame {
 	uint8_t *eth;
 	uint32_t length;
-	uint32_t offload; /* the offload header in front asks for something; else its bytes mean nothing */
+	uint32_t offload; /* not 0: the offload header in front requests something; 0: its bytes are undefined
+			   */
 };
 
-/*
- * The message arrays of the socket drivers; one a worker, shared by its ports. What is received into is the
- * same from call to call for as long as nothing is handed over, so rx_messages are filled once and kept:
- * whoever changes the frames that the next rx() gets sets rx_filled to 0.
- */
-struct socket_batch {
-	uint32_t rx_filled; /* rx_messages[0..rx_filled) are ready for a call with: */
-	uint32_t rx_header_bytes;
-	struct mmsghdr rx_messages[TTF_MAX_BATCH];
-	struct iovec rx_vectors[TTF_MAX_BATCH];
-	struct mmsghdr tx_messages[TTF_MAX_BATCH];
-	struct iovec tx_vectors[TTF_MAX_BATCH];
-	/* What a burst message tells: CMSG_SPACE(TTF_MAX_BATCH * sizeof(uint32_t)), checked in
-	 * turbotap_burst.c
-	 */
-	_Alignas(struct cmsghdr) uint8_t lengths[64 + TTF_MAX_BATCH * sizeof(uint32_t)];
-};
-
-void ttf_socket_batch_init(struct socket_batch *scratch);
+struct socket_batch;
 
 struct ttf_queue {
 	const struct ttf_driver_ops *driver;
-	struct socket_batch *scratch;
-	struct uring *uring;	  /* uring.c alone */
-	struct packet_ring *ring; /* packet_rx.c alone */
-	int plain_fd;		  /* borrowed, too; packet_rx.c alone */
-	int fd;			  /* borrowed: the caller of ttf_worker_attach() owns it */
-	uint32_t header_bytes;	  /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
-	uint32_t shared;	  /* frames go on to other workers, and their cache lines with them */
-	uint32_t last_length;	  /* of the last frame received: a guess at the next one's */
-	uint32_t frame_bytes;	  /* of the last burst's frames, on average; 0 before the first */
+	void *state;		    /* the driver's own, made by open() */
+	struct socket_batch *batch; /* the worker's, for drivers on sockets (socket_batch.h) */
+	int fd;			    /* borrowed: the caller of ttf_worker_attach() owns it */
+	uint32_t header_bytes;	    /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
+	bool shared;		    /* frames go on to other workers, and their cache lines with them */
+	uint32_t last_length;	    /* of the last frame received: a guess at the next one's */
+	uint32_t frame_bytes;	    /* average of the last burst's frames; 0 before the first */
 };
 
 struct ttf_driver_ops {
@@ -73,21 +53,35 @@ struct ttf_driver_ops {
 
 	/*
 	 * Send up to count frames in order; where header_bytes isn't 0 their offload headers are valid.
-	 * Returns how many the kernel took, which are the first then, or -errno for what befell the first.
-	 * Never blocks.
+	 * Returns how many the kernel took, and these are the first then (a driver may reorder frames[]), or
+	 * -errno for the first frame. Adds the system calls made to *calls. Never blocks.
 	 */
 	int (*tx)(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls);
 
-	/* Packets that the kernel dropped for want of room since the last call. Called every slice, so that a
-	 * driver looks at its device, too. */
+	/*
+	 * Optional. Packets that the kernel dropped since the last call because the queue was full. Called
+	 * every slice, so a driver may look at its device here, too.
+	 */
 	uint64_t (*drops)(struct ttf_queue *queue);
 
-	/* What a driver needs for each queue, if anything: made before, and unmade after all others. */
-	int (*open)(struct ttf_queue *queue); /* 0 or -errno */
+	/*
+	 * Optional. Set-up of queue->state, before every other call, and its teardown, after every other
+	 * call. open() returns 0, or -errno and has undone everything.
+	 */
+	int (*open)(struct ttf_queue *queue, const struct ttf_port_config *config);
 	void (*close)(struct ttf_queue *queue);
+
+	bool needs_header; /* its queues always have an offload header */
 };
 
-/* For drivers that can't stop in between: frames like the last ones, at most TTF_BURST_BYTES of them. */
+#define DRIVER_DECLARED(suffix, name) extern const struct ttf_driver_ops ttf_driver_##name;
+TTF_DRIVERS(DRIVER_DECLARED)
+#undef DRIVER_DECLARED
+
+/* The functions of a driver (enum ttf_driver), or NULL if there is none of this number. */
+const struct ttf_driver_ops *ttf_driver_ops(uint32_t number);
+
+/* For drivers that can't stop within a burst: at most TTF_BURST_BYTES of frames like the last ones. */
 static inline uint32_t driver_burst_limit(const struct ttf_queue *queue, uint32_t count)
 {
 	uint32_t limit = queue->frame_bytes ? TTF_BURST_BYTES / queue->frame_bytes : count;
@@ -97,17 +91,10 @@ static inline uint32_t driver_burst_limit(const struct ttf_queue *queue, uint32_
 	return limit < count ? limit : count;
 }
 
-/* Frames were received, so many bytes in all. */
 static inline void driver_burst_received(struct ttf_queue *queue, uint32_t bytes, uint32_t frames)
 {
 	if (frames)
 		queue->frame_bytes = bytes / frames;
 }
-
-extern const struct ttf_driver_ops ttf_driver_tap;
-extern const struct ttf_driver_ops ttf_driver_uring;
-extern const struct ttf_driver_ops ttf_driver_turbotap_mmsg;
-extern const struct ttf_driver_ops ttf_driver_turbotap_burst;
-extern const struct ttf_driver_ops ttf_driver_packet;
 
 #endif

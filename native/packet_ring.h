@@ -1,27 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rings of packet sockets (TPACKET_V2, Documentation/networking/packet_mmap.rst): asked for by
- * forwarder/devices/packet.py. What is received lies in one that packet_rx.c maps, what is sent in another
- * socket's, which packet_tx.c maps. They belong to the sockets, and outlive the worker.
+ * The packet rings of driver `packet` (TPACKET_V2, Documentation/networking/packet_mmap.rst): their sizes,
+ * and their slots. forwarder/devices/packet.py makes them. packet_rx.c maps the receive ring, packet_tx.c the
+ * transmit ring of another socket. They belong to the sockets, and outlive the worker.
  */
 #ifndef TTF_PACKET_RING_H
 #define TTF_PACKET_RING_H
 
+#include <assert.h>
+#include <linux/if_packet.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "atomic.h"
 
 #define TTF_PACKET_SLOTS 2048
 #define TTF_PACKET_TX_SLOTS 128
-#define TTF_PACKET_SLOT_BYTES 2048   /* a frame of MTU 1500, and what the kernel says of it */
-#define TTF_PACKET_BLOCK_BYTES 65536 /* memory is had in such pieces */
-#define TTF_PACKET_RESERVE_BYTES 64  /* before each frame, and left alone by the kernel */
+#define TTF_PACKET_SLOT_BYTES 2048   /* a frame of MTU 1500, and the kernel's header in front of it */
+#define TTF_PACKET_BLOCK_BYTES 65536 /* the kernel allocates a ring in such pieces */
+#define TTF_PACKET_RESERVE_BYTES 64  /* before each frame; the kernel leaves it alone */
+
+static_assert((TTF_PACKET_SLOTS & (TTF_PACKET_SLOTS - 1)) == 0, "slots are a power of two");
+static_assert((TTF_PACKET_TX_SLOTS & (TTF_PACKET_TX_SLOTS - 1)) == 0, "slots are a power of two");
+static_assert(TTF_PACKET_SLOTS * TTF_PACKET_SLOT_BYTES % TTF_PACKET_BLOCK_BYTES == 0, "blocks are whole");
+static_assert(TTF_PACKET_TX_SLOTS * TTF_PACKET_SLOT_BYTES % TTF_PACKET_BLOCK_BYTES == 0, "blocks are whole");
 
 struct ttf_discarded {
 	uint64_t packets;
 	uint64_t bytes;
-	uint64_t kernel_drops; /* there was no room for */
+	uint64_t kernel_drops; /* packets that the kernel had no room for */
 };
 
-/* Take what a packet socket holds that nobody reads, `limit` packets at most, and count it. 0 or -errno. */
+/* Empty the receive ring of a socket that no worker reads, and count: `limit` packets at most. 0 or -errno.
+ */
 int ttf_packet_discard(int fd, uint32_t limit, struct ttf_discarded *discarded);
+
+/* The slot of an index that wraps. `count`, the number of slots, is a power of two. */
+static inline struct tpacket2_hdr *packet_slot(uint8_t *slots, uint32_t count, uint32_t index)
+{
+	return (struct tpacket2_hdr *)(void *)(slots + (size_t)(index & (count - 1)) * TTF_PACKET_SLOT_BYTES);
+}
+
+/* Whose the slot is (TP_STATUS_...). */
+static inline uint32_t packet_slot_status(const struct tpacket2_hdr *slot)
+{
+	return load_acquire(&slot->tp_status); /* pairs with __packet_set_status() in the kernel */
+}
 
 #endif

@@ -19,6 +19,7 @@
 #include "driver.h"
 #include "pool.h"
 #include "prefetch.h"
+#include "socket_batch.h"
 
 struct rx_burst {
 	uint32_t ready;
@@ -46,7 +47,7 @@ static inline void rx_burst_prepare(struct rx_burst *rx, const struct pool *pool
 			prefetch_write(rx->frames[i].eth);
 	}
 	rx->ready = count;
-	rx->batch->rx_filled = 0;
+	socket_batch_forget_rx(rx->batch);
 }
 
 static inline void rx_burst_take(struct pool *pool, uint32_t count)

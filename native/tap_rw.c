@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Driver `tap`: a system call a packet, the way of VPP's tapcli and the baseline of every comparison. */
+/* Driver `tap`: read() and write(), a system call a packet, as VPP's tapcli does. The baseline of
+ * comparisons. */
 #include <errno.h>
 #include <unistd.h>
 
-#include "vnet_hdr.h"
 #include "driver.h"
 #include "prefetch.h"
+#include "vnet_hdr.h"
 
-static int rw_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls)
+static int tap_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls)
 {
 	const uint32_t header = queue->header_bytes;
 	const size_t room = TTF_FRAME_MAX_BYTES + header;
@@ -23,7 +24,7 @@ static int rw_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t cou
 		++*calls;
 		if (got < 0)
 			return n ? (int)n : -errno;
-		/* tun cuts a frame to the buffer without saying so: a full buffer is one that was cut. */
+		/* tun truncates a frame silently: a full buffer is a truncated frame. */
 		if ((size_t)got >= room)
 			frames[n].length = FRAME_TRUNCATED;
 		else
@@ -36,7 +37,7 @@ static int rw_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t cou
 	return (int)n;
 }
 
-static int rw_tx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls)
+static int tap_tx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls)
 {
 	const uint32_t header = queue->header_bytes;
 	uint32_t n = 0;
@@ -51,4 +52,4 @@ static int rw_tx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t cou
 	return (int)n;
 }
 
-const struct ttf_driver_ops ttf_driver_tap = { .rx = rw_rx, .tx = rw_tx };
+const struct ttf_driver_ops ttf_driver_tap = { .rx = tap_rx, .tx = tap_tx };

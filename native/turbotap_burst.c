@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Driver `turbotap` by burst messages: a system call a burst, and one message of the socket layer too, on
- * a socket of turbotap.ko with TURBOTAP_BURST set (kmod/uapi/turbotap.h says what that means).
+ * Driver `turbotap`, io `burst`: a system call and a message a burst, on a socket of turbotap.ko with
+ * TURBOTAP_BURST set (kmod/uapi/turbotap.h defines burst messages).
  */
 #include <errno.h>
 #include <string.h>
@@ -12,8 +12,8 @@
 static_assert(sizeof(((struct socket_batch *)0)->lengths) >= CMSG_SPACE(TTF_MAX_BATCH * sizeof(uint32_t)),
 	      "the lengths of the largest burst fit");
 
-/* Where the control message has the lengths of `count` frames; NULL where it has not. */
-static const unsigned char *lengths_of(const struct msghdr *message, uint32_t count)
+/* The lengths of `count` frames in the control message, or NULL if it has fewer. */
+static const unsigned char *burst_lengths(const struct msghdr *message, uint32_t count)
 {
 	const struct cmsghdr *cmsg = CMSG_FIRSTHDR(message);
 
@@ -26,29 +26,29 @@ static const unsigned char *lengths_of(const struct msghdr *message, uint32_t co
 static int burst_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls)
 {
 	const uint32_t header = queue->header_bytes;
-	struct socket_batch *scratch = queue->scratch;
-	struct msghdr message = { .msg_iov = scratch->rx_vectors,
+	struct socket_batch *batch = queue->batch;
+	struct msghdr message = { .msg_iov = batch->rx_vectors,
 				  .msg_iovlen = driver_burst_limit(queue, count),
-				  .msg_control = scratch->lengths,
-				  .msg_controllen = sizeof(scratch->lengths) };
+				  .msg_control = batch->lengths,
+				  .msg_controllen = sizeof(batch->lengths) };
 	const unsigned char *lengths;
 	uint32_t bytes = 0;
 	ssize_t got;
 
-	ttf_socket_batch_fill_rx(scratch, frames, count, header);
+	ttf_socket_batch_fill_rx(batch, frames, count, header);
 	++*calls;
 	got = recvmsg(queue->fd, &message, MSG_DONTWAIT);
 	if (got < 0)
 		return -errno;
-	/* A socket without TURBOTAP_BURST returns bytes: take nothing for a count that isn't one. */
-	lengths = (size_t)got <= count ? lengths_of(&message, (uint32_t)got) : NULL;
+	/* Without TURBOTAP_BURST recvmsg() returns bytes: believe the count only with as many lengths. */
+	lengths = (size_t)got <= count ? burst_lengths(&message, (uint32_t)got) : NULL;
 	if (!lengths)
 		return -EPROTO;
 	for (ssize_t i = 0; i < got; i++) {
 		uint32_t length;
 
 		memcpy(&length, lengths + (size_t)i * sizeof(length), sizeof(length));
-		socket_batch_received(&frames[i], length, header, length > scratch->rx_vectors[i].iov_len);
+		socket_batch_received(&frames[i], length, header, length > batch->rx_vectors[i].iov_len);
 		bytes += length;
 	}
 	driver_burst_received(queue, bytes, (uint32_t)got);
@@ -57,11 +57,11 @@ static int burst_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t 
 
 static int burst_tx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls)
 {
-	struct socket_batch *scratch = queue->scratch;
-	struct msghdr message = { .msg_iov = scratch->tx_vectors, .msg_iovlen = count };
+	struct socket_batch *batch = queue->batch;
+	struct msghdr message = { .msg_iov = batch->tx_vectors, .msg_iovlen = count };
 	ssize_t sent;
 
-	socket_batch_fill_tx(scratch, frames, count, queue->header_bytes);
+	socket_batch_fill_tx(batch, frames, count, queue->header_bytes);
 	++*calls;
 	sent = sendmsg(queue->fd, &message, MSG_DONTWAIT);
 	if (sent < 0)

@@ -2,16 +2,18 @@
 /*
  * Driver `uring`: a tap queue by io_uring, a system call a burst on kernels without our module.
  *
- * Each queue has a ring of its own, made at attach and unmade at detach. No request outlives the call that
- * submits it, so that the kernel never owns a frame between calls: reads and writes are tried (RWF_NOWAIT,
- * which tun knows since 6.4; O_NONBLOCK alone has io_uring wait for them) and end at once. What stays
- * outstanding is one poll request, submitted behind the reads of a burst. Where it ends at once the queue
- * holds more; where it stays, rx() looks at the ring's memory for as long as nothing comes, without a system
- * call. A worker that sleeps does so on the queue's fd, not on the ring's: with DEFER_TASKRUN that one tells
+ * Each queue has an io_uring of its own, made at attach and closed at detach. Reads and writes are tried
+ * (RWF_NOWAIT, which tun supports since 6.4; with O_NONBLOCK alone io_uring waits for them) and complete
+ * at once. So no request for a frame outlives the call that submits it, and the kernel owns no frame between
+ * calls.
+ *
+ * One request stays outstanding: a poll, submitted behind the reads of a burst. If it completes at once, the
+ * queue holds more. If it stays, rx() looks at the io_uring's memory without a system call until it
+ * completes. A worker sleeps on the queue's fd, not on the io_uring's: with DEFER_TASKRUN the latter shows
  * nothing before the kernel is entered.
  *
- * The queue's file is registered (a reference that isn't taken and given back for each frame), frames are
- * not: it saves next to nothing (docs/benchmarks.md), and registered memory is resident.
+ * The queue's file is registered, which saves taking and giving back a reference for each frame. Frames are
+ * not: that saves next to nothing (docs/benchmarks.md), and registered memory is resident.
  */
 #include <errno.h>
 #include <liburing.h> /* Debian's liburing-dev, 2.3 or later */
@@ -19,29 +21,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vnet_hdr.h"
 #include "driver.h"
 #include "uring.h"
+#include "vnet_hdr.h"
 
-#define ENTRIES (2 * TTF_MAX_BATCH) /* of a burst there are TTF_MAX_BATCH and a poll; a power of two */
+#define ENTRIES (2 * TTF_MAX_BATCH) /* a burst is TTF_MAX_BATCH and a poll; a power of two */
 #define FILE_INDEX 0
-/* What requests have as user_data, if not their place in the burst. */
+/* user_data of a read or write is its place in the burst. Of other requests: */
 #define POLL TTF_MAX_BATCH
 #define CANCEL UINT64_MAX
 
 struct uring {
 	struct io_uring ring;
-	uint32_t ask;				/* how many reads the next burst is */
-	int ready;				/* the queue may hold something */
-	int polled;				/* a poll request is outstanding */
-	int refused;				/* the kernel refused a frame of the last tx() */
-	struct ttf_frame behind[TTF_MAX_BATCH]; /* what was refused, on its way behind what was taken */
+	uint32_t ask;				/* the number of reads in the next burst */
+	bool ready;				/* the queue may hold something */
+	bool polled;				/* a poll request is outstanding */
+	bool refused;				/* the kernel refused a frame in the last tx() */
+	struct ttf_frame behind[TTF_MAX_BATCH]; /* refused frames, while they move behind those taken */
 	int32_t results[TTF_MAX_BATCH];
 };
 
-/* 0 or -errno. The flags spare the kernel locks and interrupts; all of them are older than what queues need.
- */
-static int ring_init(struct io_uring *ring)
+/* 0 or -errno. The flags spare the kernel locks and interrupts; all are older than RWF_NOWAIT of tun. */
+static int uring_init(struct io_uring *ring)
 {
 	return io_uring_queue_init(ENTRIES, ring,
 				   IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
@@ -51,23 +52,23 @@ static int ring_init(struct io_uring *ring)
 int ttf_uring_probe(void)
 {
 	struct io_uring ring;
-	int error = ring_init(&ring);
+	int error = uring_init(&ring);
 
 	if (!error)
 		io_uring_queue_exit(&ring);
 	return error;
 }
 
-static int uring_open(struct ttf_queue *queue)
+static int uring_open(struct ttf_queue *queue, const struct ttf_port_config *config)
 {
 	struct uring *uring = calloc(1, sizeof(*uring));
 	int error;
 
 	if (!uring)
 		return -ENOMEM;
-	error = ring_init(&uring->ring);
+	error = uring_init(&uring->ring);
 	if (!error) {
-		error = io_uring_register_files(&uring->ring, &queue->fd, 1);
+		error = io_uring_register_files(&uring->ring, &config->fd, 1);
 		if (error)
 			io_uring_queue_exit(&uring->ring);
 	}
@@ -76,13 +77,13 @@ static int uring_open(struct ttf_queue *queue)
 		return error;
 	}
 	uring->ask = 1;
-	uring->ready = 1;
-	queue->uring = uring;
+	uring->ready = true;
+	queue->state = uring;
 	return 0;
 }
 
-/* What the kernel says of requests, by their place in the burst. */
-static void reap(struct uring *uring)
+/* Take completions: results by their place in the burst. */
+static void uring_reap(struct uring *uring)
 {
 	const struct io_uring_cqe *completion;
 	unsigned int head, seen = 0;
@@ -93,34 +94,34 @@ static void reap(struct uring *uring)
 		if (completion->user_data < TTF_MAX_BATCH) {
 			uring->results[completion->user_data] = completion->res;
 		} else if (completion->user_data == POLL) {
-			uring->polled = 0;
-			uring->ready = 1;
+			uring->polled = false;
+			uring->ready = true;
 		}
 	}
 	io_uring_cq_advance(&uring->ring, seen);
 }
 
 /*
- * Submit what was prepared and take the results. What the kernel had no memory to begin with is forgotten,
- * as its frame may be another packet's by the next call, and counts as refused with -EAGAIN. Returns whether
- * there was nothing such.
+ * Submit the prepared requests and take their results. Requests that the kernel could not start, for want of
+ * memory, are cancelled with -EAGAIN: their frames may hold other packets by the next call. True if there
+ * were none.
  */
-static int submit(struct uring *uring, uint32_t count)
+static bool uring_submit(struct uring *uring, uint32_t count)
 {
 	struct io_uring_sq *queue = &uring->ring.sq;
 
 	for (uint32_t i = 0; i < count; i++)
 		uring->results[i] = -EAGAIN;
 	io_uring_submit_and_get_events(&uring->ring);
-	reap(uring);
+	uring_reap(uring);
 	if (!io_uring_sq_ready(&uring->ring))
-		return 1;
+		return true;
 	queue->sqe_head = queue->sqe_tail = *queue->khead;
 	io_uring_smp_store_release(queue->ktail, queue->sqe_tail);
-	return 0;
+	return false;
 }
 
-static void prepare(struct uring *uring, int op, uint8_t *bytes, uint32_t length, uint32_t place)
+static void uring_prepare(struct uring *uring, int op, uint8_t *bytes, uint32_t length, uint32_t place)
 {
 	struct io_uring_sqe *entry = io_uring_get_sqe(&uring->ring);
 
@@ -130,47 +131,48 @@ static void prepare(struct uring *uring, int op, uint8_t *bytes, uint32_t length
 	entry->user_data = place;
 }
 
-static void prepare_poll(struct uring *uring)
+static void uring_prepare_poll(struct uring *uring)
 {
 	struct io_uring_sqe *entry = io_uring_get_sqe(&uring->ring);
 
 	io_uring_prep_poll_add(entry, FILE_INDEX, POLLIN);
 	entry->flags = IOSQE_FIXED_FILE;
 	entry->user_data = POLL;
-	uring->polled = 1;
+	uring->polled = true;
 }
 
 /*
- * Has the kernel told anything, or will it when it is entered? It may say so once too often (the flag is set
- * behind the work that it stands for), so this is a reason to look and proves nothing of the poll.
+ * Are completions or task work pending? May be spuriously true: the kernel sets the flag after the work that
+ * it stands for. So this is a reason to enter the kernel, and says nothing of the poll.
  */
-static int events_wait(const struct uring *uring)
+static bool uring_events_wait(const struct uring *uring)
 {
 	return io_uring_cq_ready(&uring->ring) ||
 	       __atomic_load_n(uring->ring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN;
 }
 
-static void read_burst(struct ttf_queue *queue, const struct ttf_frame *frames, uint32_t count,
-		       uint64_t *calls)
+static void uring_read_burst(struct ttf_queue *queue, const struct ttf_frame *frames, uint32_t count,
+			     uint64_t *calls)
 {
 	const uint32_t header = queue->header_bytes;
-	struct uring *uring = queue->uring;
-	const int polls = !uring->polled;
+	struct uring *uring = queue->state;
+	const bool polls = !uring->polled;
 
 	for (uint32_t i = 0; i < count; i++)
-		prepare(uring, IORING_OP_READ, frames[i].eth - header, TTF_FRAME_MAX_BYTES + header, i);
-	uring->ready = 0;
+		uring_prepare(uring, IORING_OP_READ, frames[i].eth - header, TTF_FRAME_MAX_BYTES + header, i);
+	uring->ready = false;
 	if (polls)
-		prepare_poll(uring);
+		uring_prepare_poll(uring);
 	++*calls;
-	if (!submit(uring, count)) {
-		uring->ready = 1;
-		uring->polled &= !polls;
+	if (!uring_submit(uring, count)) {
+		uring->ready = true;
+		if (polls)
+			uring->polled = false;
 	}
 }
 
-/* A read that finds nothing costs less than one more call: quickly up, and slowly down to what comes. */
-static uint32_t next_ask(uint32_t came, uint32_t asked)
+/* A read that finds nothing costs less than one more call: grow fast, shrink slowly. */
+static uint32_t uring_next_ask(uint32_t came, uint32_t asked)
 {
 	if (came < asked)
 		return (came + asked) / 2 + 1;
@@ -180,16 +182,16 @@ static uint32_t next_ask(uint32_t came, uint32_t asked)
 static int uring_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls)
 {
 	const uint32_t header = queue->header_bytes, room = TTF_FRAME_MAX_BYTES + header;
-	struct uring *uring = queue->uring;
+	struct uring *uring = queue->state;
 	int32_t error = -EAGAIN;
 	uint32_t n = 0, bytes = 0;
 
-	if (!uring->ready && !events_wait(uring))
+	if (!uring->ready && !uring_events_wait(uring))
 		return -EAGAIN;
 	if (count > uring->ask)
 		count = uring->ask;
 	count = driver_burst_limit(queue, count);
-	read_burst(queue, frames, count, calls);
+	uring_read_burst(queue, frames, count, calls);
 	for (uint32_t i = 0; i < count; i++) {
 		int32_t got = uring->results[i];
 
@@ -197,10 +199,10 @@ static int uring_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t 
 			error = got;
 			continue;
 		}
-		/* A packet may have come between a read that found none and the one behind it. */
+		/* A packet may arrive between two reads: then the first found none, and the second has it. */
 		if (n != i)
 			memcpy(frames[n].eth - header, frames[i].eth - header, (size_t)got);
-		/* tun cuts a frame to the buffer without saying so: a full buffer is one that was cut. */
+		/* tun truncates a frame silently: a full buffer is a truncated frame. */
 		if ((uint32_t)got >= room)
 			frames[n].length = FRAME_TRUNCATED;
 		else
@@ -210,30 +212,30 @@ static int uring_rx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t 
 		n++;
 	}
 	if (error != -EAGAIN)
-		uring->ready = 1;
-	uring->ask = next_ask(n, count);
+		uring->ready = true;
+	uring->ask = uring_next_ask(n, count);
 	driver_burst_received(queue, bytes, n);
 	return n ? (int)n : error;
 }
 
 /*
- * A write that is refused doesn't hold up those behind it. So that tx() tells the truth of the first frames,
- * those that were taken go to the front, in order; the others are next, and tried one by one until the kernel
- * takes one again.
+ * A refused write doesn't stop the writes behind it. tx() must report the first frames, so the frames that
+ * were taken move to the front, in order, and the refused ones behind them. These are sent next, one at a
+ * time until the kernel takes one again.
  */
 static int uring_tx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls)
 {
 	const uint32_t header = queue->header_bytes;
-	struct uring *uring = queue->uring;
+	struct uring *uring = queue->state;
 	uint32_t taken = 0, left = 0;
 	int32_t error = 0;
 
 	if (uring->refused)
 		count = 1;
 	for (uint32_t i = 0; i < count; i++)
-		prepare(uring, IORING_OP_WRITE, frames[i].eth - header, frames[i].length + header, i);
+		uring_prepare(uring, IORING_OP_WRITE, frames[i].eth - header, frames[i].length + header, i);
 	++*calls;
-	submit(uring, count);
+	uring_submit(uring, count);
 	for (uint32_t i = 0; i < count; i++) {
 		if (uring->results[i] < 0) {
 			error = error ? error : uring->results[i];
@@ -248,10 +250,11 @@ static int uring_tx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t 
 	return taken ? (int)taken : error;
 }
 
-/* The poll request goes first: it holds the file, and the kernel unmakes a ring some time after its close. */
+/* The poll is removed first: it holds the file, and the kernel frees an io_uring some time after its close.
+ */
 static void uring_close(struct ttf_queue *queue)
 {
-	struct uring *uring = queue->uring;
+	struct uring *uring = queue->state;
 	int error = 0;
 
 	if (uring->polled) {
@@ -262,12 +265,12 @@ static void uring_close(struct ttf_queue *queue)
 	}
 	while (uring->polled && (error >= 0 || error == -EINTR)) {
 		error = io_uring_submit_and_wait(&uring->ring, 1);
-		reap(uring);
+		uring_reap(uring);
 	}
 	io_uring_unregister_files(&uring->ring);
 	io_uring_queue_exit(&uring->ring);
 	free(uring);
-	queue->uring = NULL;
+	queue->state = NULL;
 }
 
 const struct ttf_driver_ops ttf_driver_uring = {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What Python asks of io_uring: whether driver `uring` (uring.c) would get a ring. */
 #ifndef TTF_URING_H
 #define TTF_URING_H
 
-/* Make a ring as a queue would, and unmake it. 0 or -errno: -ENOSYS, -EPERM, -ENOMEM, ... */
+/* Would driver `uring` get an io_uring? Make one as a queue would, and close it. 0 or -errno. */
 int ttf_uring_probe(void);
 
 #endif

@@ -11,6 +11,7 @@
 #include "abi.h"
 #include "forward.h"
 #include "pktgen.h"
+#include "port_config.h"
 
 enum ttf_steering {
 	TTF_STEERING_QUEUE, /* the worker that received a packet sends it */
@@ -21,14 +22,6 @@ enum ttf_rx_mode {
 	TTF_RX_POLLING,	  /* never sleeps */
 	TTF_RX_INTERRUPT, /* sleeps whenever a round found nothing */
 	TTF_RX_ADAPTIVE	  /* sleeps spin_ns after the last packet */
-};
-
-enum ttf_driver {
-	TTF_DRIVER_TAP,
-	TTF_DRIVER_TURBOTAP_MMSG,
-	TTF_DRIVER_PACKET,	   /* an AF_PACKET socket with the ring of packet_ring.h */
-	TTF_DRIVER_TURBOTAP_BURST, /* a burst a message, on a turbotap socket with TURBOTAP_BURST */
-	TTF_DRIVER_URING
 };
 
 struct ttf_worker_config {
@@ -42,20 +35,6 @@ struct ttf_worker_config {
 	void *rings;
 	void *const *frames;  /* one a worker */
 	const int *doorbells; /* one eventfd a worker, borrowed */
-};
-
-struct ttf_port_config {
-	uint32_t port_id;
-	uint32_t generation;
-	uint32_t queues;
-	uint32_t mtu;
-	int32_t peer;	  /* -1: none */
-	int32_t fd;	  /* this worker's queue, borrowed; -1: the port has none here */
-	int32_t plain_fd; /* TTF_DRIVER_PACKET: a socket with a transmit ring, for frames that ask for nothing
-			   */
-	uint32_t driver;  /* enum ttf_driver */
-	uint32_t header_bytes; /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
-	uint32_t offloads;     /* TTF_OFFLOAD_ bits that the port takes; 0 without a header */
 };
 
 enum ttf_run_end {

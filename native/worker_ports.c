@@ -145,12 +145,6 @@ void ttf_worker_free(struct ttf_worker *worker)
 
 /* --------------------------------------------------------------------------------------- ports */
 
-static const struct ttf_driver_ops *const drivers[] = {
-	[TTF_DRIVER_TAP] = &ttf_driver_tap,	  [TTF_DRIVER_TURBOTAP_MMSG] = &ttf_driver_turbotap_mmsg,
-	[TTF_DRIVER_PACKET] = &ttf_driver_packet, [TTF_DRIVER_TURBOTAP_BURST] = &ttf_driver_turbotap_burst,
-	[TTF_DRIVER_URING] = &ttf_driver_uring,
-};
-
 static void set_ports_high(struct ttf_worker *worker)
 {
 	worker->ports_high = 0;
@@ -166,20 +160,20 @@ static bool peer_valid(int32_t peer)
 
 static bool port_config_valid(const struct ttf_worker *worker, const struct ttf_port_config *config)
 {
+	const struct ttf_driver_ops *driver = ttf_driver_ops(config->driver);
+
 	if (config->port_id >= TTF_MAX_PORTS || !peer_valid(config->peer))
 		return false;
-	if (config->driver > TTF_DRIVER_URING)
+	if (!driver)
 		return false;
 	if (config->queues < 1 || config->queues > worker->workers)
 		return false;
 	/* The first workers have a queue each. */
 	if ((config->fd >= 0) != (worker->id < config->queues))
 		return false;
-	if (config->driver == TTF_DRIVER_PACKET && !config->header_bytes)
-		return false;
 	if (config->header_bytes)
 		return config->header_bytes == TTF_VNET_HDR_BYTES;
-	return !config->offloads;
+	return !driver->needs_header && !config->offloads;
 }
 
 int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *config)
@@ -199,15 +193,14 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 		.offloads = config->offloads,
 		.serves = config->fd >= 0,
 		.stats = port->stats,
-		.queue = { .driver = drivers[config->driver],
-			   .scratch = &worker->batch_arrays,
+		.queue = { .driver = ttf_driver_ops(config->driver),
+			   .batch = &worker->batch_arrays,
 			   .fd = config->fd,
-			   .plain_fd = config->plain_fd,
 			   .header_bytes = config->header_bytes,
 			   .shared = worker->workers > 1 },
 	};
 	if (port->serves && port->queue.driver->open) {
-		int error = port->queue.driver->open(&port->queue);
+		int error = port->queue.driver->open(&port->queue, config);
 
 		if (error) {
 			port->used = false;

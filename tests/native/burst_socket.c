@@ -92,10 +92,10 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 /* ------------------------------------------------------------------------------------------- the worker */
 
-static struct socket_batch scratch;
+static struct socket_batch batch;
 static struct ttf_frame frames[FRAMES];
 static uint8_t *memory;
-static struct ttf_queue queue = { .driver = &ttf_driver_turbotap_burst, .scratch = &scratch, .fd = 7 };
+static struct ttf_queue queue = { .driver = &ttf_driver_turbotap_burst, .batch = &batch, .fd = 7 };
 static uint64_t calls;
 
 static int receive(uint32_t count)
@@ -112,7 +112,7 @@ static void new_frames(void)
 {
 	for (uint32_t i = 0; i < FRAMES; i++)
 		frames[i] = (struct ttf_frame){ .eth = memory + (size_t)i * ROOM + TTF_FRAME_HEADROOM };
-	scratch.rx_filled = 0;
+	socket_batch_forget_rx(&batch);
 }
 
 static void put(uint32_t length, uint8_t byte)
@@ -173,12 +173,12 @@ static void test_rx_vectors_follow_the_frames(void)
 	new_frames();
 	queue.header_bytes = TTF_VNET_HDR_BYTES;
 	put(70, 1);
-	CHECK(receive(8) == 1 && scratch.rx_filled == 8);
-	CHECK(receive(4) == 1 && scratch.rx_filled == 8);
+	CHECK(receive(8) == 1 && batch.rx_filled == 8);
+	CHECK(receive(4) == 1 && batch.rx_filled == 8);
 	swap = frames[0];
 	frames[0] = frames[1];
 	frames[1] = swap;
-	scratch.rx_filled = 0; /* as the worker does */
+	socket_batch_forget_rx(&batch); /* as the worker does */
 	wire[0].first = 2;
 	CHECK(receive(8) == 1);
 	CHECK(frames[0].eth[0] == 2 && frames[1].eth[0] == 1);
@@ -240,7 +240,7 @@ int main(void)
 {
 	memory = malloc((size_t)FRAMES * ROOM);
 	CHECK(memory);
-	ttf_socket_batch_init(&scratch);
+	ttf_socket_batch_init(&batch);
 	test_rx_lengths(0);
 	test_rx_lengths(TTF_VNET_HDR_BYTES);
 	test_rx_largest_burst();
