@@ -14,7 +14,7 @@ import pytest
 
 from forwarder.config.model import PortConfig
 from forwarder.devices import turbotap, uring
-from forwarder.devices.drivers import choose
+from forwarder.devices.choice import choose
 from forwarder.devices.turbotap import Module
 from forwarder.errors import DeviceError
 from forwarder.native import ffi, lib
