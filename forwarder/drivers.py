@@ -2,7 +2,7 @@
 """The drivers, and the facts about each that need no device: names, configuration, which counters mean drops.
 
 Guarantees to stay light: the configuration and `ttfwd stats` import it. The port class of each driver is in
-forwarder.devices. A new driver is a name and an entry here, and an entry in forwarder.devices.drivers.PORTS.
+forwarder.devices. A new driver is a name and an entry here, and an entry in forwarder.devices.choice.PORTS.
 """
 
 from typing import Final, Literal, NamedTuple

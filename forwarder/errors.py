@@ -91,13 +91,18 @@ class UnknownName(UsageError):
 
 
 class NotRunning(TtfwdError):
-    """No instance of that name, or none at all, runs. `running` are those that do."""
+    """No instance of that name is running, or none at all (None). `running` are those that are.
+
+    If the instance is among them, its supervisor lives and serves no requests: not yet, or no longer.
+    """
 
     exit_code = ExitCode.NOT_RUNNING
 
     def __init__(self, instance: str | None, running: Sequence[str] = ()) -> None:
         if instance is None:
             super().__init__("no instance is running; start one with: ttfwd start -c configs/4q.toml")
+        elif instance in running:
+            super().__init__(f'instance "{instance}" does not answer: it is starting or stopping')
         else:
             super().__init__(f'instance "{instance}" is not running (running: {listed(running)})')
 

@@ -85,8 +85,10 @@ class Segment:
         try:
             access = mmap.ACCESS_READ if readonly else mmap.ACCESS_WRITE
             segment = cls(name, mmap.mmap(shared.fd, 0, access=access))
-        except (OSError, ValueError):  # ValueError: created, but not yet given its size
+        except ValueError:  # created, but not yet given its size
             raise SegmentError(f"shared memory {name}: too small: its instance is still starting") from None
+        except OSError as error:
+            raise SegmentError(f"shared memory {name}: {error.strerror or error}") from None
         finally:
             shared.close_fd()
         try:

@@ -64,7 +64,7 @@ def check_connect(
     """Every problem that a new port has with a running instance. It may stay without a peer."""
     placed = Placed(port, "")
     if len(existing) >= MAX_PORTS:
-        yield Problem("name", f"the instance has {len(existing)} ports, and {MAX_PORTS} is the most")
+        yield Problem("name", f"the instance has {len(existing)} ports already: at most {MAX_PORTS}")
     yield from _check_port(placed, config, wrong)
     yield from _check_unique(placed, existing, wrong)
     if any(other.name == port.name for other in existing):
@@ -97,7 +97,7 @@ def _check_port(placed: Placed, config: Config, wrong: Collection[str]) -> Itera
     if "queues" not in wrong and port.queues is not None and port.queues > config.queues:
         yield Problem(
             prefix + "queues",
-            f"{port.queues} is more than the instance has workers: at most its queues, {config.queues}",
+            f"{port.queues} is too large: at most the instance's queues, {config.queues}",
         )
     if known("driver", "io") and port.io is not None:
         yield from _check_io(port, port.io, prefix)
@@ -137,7 +137,7 @@ def _check_unique(placed: Placed, others: Sequence[PortConfig], wrong: Collectio
     if any(other.name == port.name for other in others):
         yield Problem(
             prefix + "name",
-            f"another port is named {shown(port.name)}: names are unique in an instance, whatever the netns",
+            f"another port is named {shown(port.name)}: names are unique in an instance",
         )
     owners: dict[IPv4Address | IPv6Address, str] = {}
     for other in others:
@@ -265,4 +265,4 @@ def _port_warnings(config: Config) -> Iterator[str]:
     mtus = {port.effective_mtu for port in config.ports} - {None}
     if forwarding and len(mtus) > 1:
         sizes = ", ".join(f"{port.name} {port.effective_mtu}" for port in config.ports if port.effective_mtu)
-        yield f"port: different MTUs ({sizes}): what is too long for its output is dropped as oversize"
+        yield f"port: different MTUs ({sizes}): packets too long for their output are dropped as oversize"

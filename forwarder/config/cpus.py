@@ -27,8 +27,8 @@ def parse_cpu_list(text: str) -> tuple[int, ...]:
     for item in text.split(","):
         match = _ITEM.fullmatch(item.strip())
         if match is None:
-            where = f"{item.strip()[:20]!r} in it is" if item.strip() else "it has an empty item, which is"
-            raise ValueError(f'{where} no CPU list: write numbers and ranges, such as "2-5,7"')
+            what = f"{item.strip()[:20]!r} is not a CPU or a range" if item.strip() else "an item is empty"
+            raise ValueError(f'{what}: write numbers and ranges, such as "2-5,7"')
         first = int(match[1])
         last = int(match[2]) if match[2] else first
         if last < first:
@@ -108,11 +108,8 @@ def assign(
 
 def not_allowed(cpus: Collection[int], allowed: Iterable[int]) -> str:
     """The message for CPUs that a list names although this process may not use them."""
-    which = (
-        f"CPU {format_cpu_list(cpus)} doesn't exist or is"
-        if len(cpus) == 1
-        else (f"CPUs {format_cpu_list(cpus)} don't exist or are")
-    )
+    listed = format_cpu_list(cpus)
+    which = f"CPU {listed} doesn't exist or is" if len(cpus) == 1 else f"CPUs {listed} don't exist or are"
     return f"{which} not allowed to this process: allowed are {format_cpu_list(allowed)}"
 
 

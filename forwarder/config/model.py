@@ -87,7 +87,7 @@ def _cpu_spec(value: str) -> str:
 def _power_of_two(value: int) -> int:
     if value & (value - 1):
         below = 1 << (value.bit_length() - 1)
-        raise ValueError(f"{value} is no power of two: {below} and {2 * below} are the next ones")
+        raise ValueError(f"{value} is not a power of two: the nearest are {below} and {2 * below}")
     return value
 
 
@@ -114,7 +114,7 @@ def _netns_name(value: str) -> str:
 
 def _mac(value: str) -> str:
     if re.fullmatch(_MAC, value) is None:
-        raise ValueError(f'{shown(value)} is no MAC address: six bytes such as "02:00:00:00:00:01"')
+        raise ValueError(f'{shown(value)} is not a MAC address: write six bytes, such as "02:00:00:00:00:01"')
     return value.lower()
 
 
@@ -123,7 +123,7 @@ def _unicast_mac(value: str) -> str:
     if int(mac[:2], 16) & 1:
         raise ValueError(f"{shown(mac)} is a group address: the first byte of a sender's address is even")
     if mac == "00:00:00:00:00:00":
-        raise ValueError(f'{shown(mac)} is nobody\'s address: write one such as "02:00:00:00:00:01"')
+        raise ValueError(f'{shown(mac)} is not a device\'s address: write one such as "02:00:00:00:00:01"')
     return mac
 
 
@@ -135,30 +135,30 @@ def _ipv4(value: object) -> IPv4Address:
     except ValueError:
         address = None
     if not isinstance(address, IPv4Address):
-        raise ValueError(f'{shown(value)} is no IPv4 address: a string such as "198.18.0.1"')
+        raise ValueError(f'{shown(value)} is not an IPv4 address: write a string, such as "198.18.0.1"')
     return address
 
 
 def _interface(value: object) -> IPv4Interface | IPv6Interface:
     if isinstance(value, IPv4Interface | IPv6Interface):
         return value
-    wanted = 'an address and its prefix length, such as "10.77.0.1/24" or "fd00::1/64"'
+    wanted = 'write an address and its prefix length, such as "10.77.0.1/24" or "fd00::1/64"'
     if not isinstance(value, str):
-        raise ValueError(f"{shown(value)} is no string: {wanted}")
+        raise ValueError(f"{shown(value)} is not a string: {wanted}")
     host, slash, prefix = value.partition("/")
     try:
         interface = ip_interface(value)
     except ValueError:
-        raise ValueError(f"{shown(value)} is no interface address: {wanted}") from None
+        raise ValueError(f"{shown(value)} is not an interface address: {wanted}") from None
     if not slash:
         typical = 24 if interface.version == 4 else 64
         raise ValueError(
-            f'{shown(value)} has no prefix length: write "{host}/{typical}" or what the network has'
+            f'{shown(value)} has no prefix length: write "{host}/{typical}", or the network\'s own'
         )
     if not prefix.isdigit() or "%" in host:
-        raise ValueError(f"{shown(value)} is no interface address: {wanted}")
+        raise ValueError(f"{shown(value)} is not an interface address: {wanted}")
     if interface.ip.is_multicast or interface.ip.is_unspecified:
-        raise ValueError(f"{shown(value)} is no host's address: {wanted}")
+        raise ValueError(f"{shown(value)} is not the address of a host: {wanted}")
     return interface
 
 

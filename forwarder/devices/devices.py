@@ -13,7 +13,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from forwarder.config.model import PortConfig
 from forwarder.devices import netns
-from forwarder.devices.drivers import PORTS, choose
+from forwarder.devices.choice import PORTS, choose
 from forwarder.devices.namespaces import Namespaces
 from forwarder.devices.netns import Netlink, Place, is_up
 from forwarder.devices.port import Host, Port

@@ -124,4 +124,4 @@ class Port(ABC):
         self.mtu = link.get_attr("IFLA_MTU")
         self.mac = link.get_attr("IFLA_ADDRESS") or ""
         if len(self.mac.split(":")) != _MAC_BYTES:
-            raise DeviceError(f'port "{self.name}": a device without a MAC address is no Ethernet device')
+            raise DeviceError(f'port "{self.name}": a device without a MAC address is not an Ethernet device')

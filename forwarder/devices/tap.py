@@ -68,7 +68,7 @@ class TapPort(Port):
         if found is None:
             return False
         if _kind(found) != "tun":
-            raise DeviceError(f'port "{self.name}": a device of that name exists and is no tap')
+            raise DeviceError(f'port "{self.name}": a device of that name exists and is not a tap')
         if _queues_held(found):
             # The kernel would give us more queues of it, and each holder a share of the packets.
             raise DeviceError(f'port "{self.name}": the tap\'s queues are held by another process')

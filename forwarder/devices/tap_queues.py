@@ -52,7 +52,7 @@ def _failure(name: str, error: OSError) -> TtfwdError:
         return NotPermitted(f'tap device "{name}": not permitted (run as root, or with CAP_NET_ADMIN)')
     reason = {
         errno.EBUSY: "its queues are held by another process",
-        errno.EINVAL: "a device of that name exists and is no multi-queue tap",
+        errno.EINVAL: "a device of that name exists and is not a multi-queue tap",
         errno.E2BIG: "the kernel takes no more queues",
         errno.ENOENT: f"{TUN_DEVICE} doesn't exist (modprobe tun)",
         errno.ENODEV: f"{TUN_DEVICE} has no driver (modprobe tun)",

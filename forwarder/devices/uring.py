@@ -45,7 +45,7 @@ def missing() -> str | None:
     if disabled != "0":  # 1 permits io_uring to privileged processes only; workers are unprivileged
         return f"kernel.io_uring_disabled is {disabled}"
     if not _tun_has_nowait():
-        return "tun knows no RWF_NOWAIT before Linux 6.4"
+        return "tun does not support RWF_NOWAIT before Linux 6.4"
     error = -lib.ttf_uring_probe()
     if error == errno.ENOSYS:
         return "this kernel has no io_uring"

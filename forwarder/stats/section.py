@@ -21,9 +21,9 @@ from rich.text import Text
 PLAIN_WIDTH = 120  # a file or a pipe has no width of its own
 
 
-def make_console(file: IO[str] | None = None, *, stderr: bool = False) -> Console:
-    """A console for data (or logs): colours and boxes on a terminal, plain text elsewhere."""
-    console = Console(file=file, stderr=stderr, highlight=False, markup=False, emoji=False)
+def make_console(file: IO[str] | None = None) -> Console:
+    """A console on stdout, or on `file`: colours and boxes on a terminal, plain text elsewhere."""
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PLAIN_WIDTH
     return console

@@ -182,7 +182,7 @@ def select_ports(snapshot: Snapshot, names: Sequence[str]) -> tuple[Port, ...]:
     known = {port.name for port in snapshot.ports}
     for name in names:
         if name not in known:
-            raise UnknownName(f"no port is called {name!r}; ports: {listed(sorted(known))}")
+            raise UnknownName(f'no port "{name}" (ports: {listed(sorted(known))})')
     return tuple(port for port in snapshot.ports if not names or port.name in names)
 
 
@@ -191,5 +191,5 @@ def select_workers(snapshot: Snapshot, indices: Sequence[int]) -> tuple[Worker, 
     known = {worker.index for worker in snapshot.workers}
     for index in indices:
         if index not in known:
-            raise UnknownName(f"there is no worker {index}; workers: {listed(sorted(known))}")
+            raise UnknownName(f"no worker {index} (workers: {listed(sorted(known))})")
     return tuple(worker for worker in snapshot.workers if not indices or worker.index in indices)

@@ -20,18 +20,18 @@ from forwarder.stats.snapshot import Port, Snapshot, Worker, select_ports, selec
 
 DROP_MEANINGS = {
     "tx_full": "the output device took no more",
-    "ring_full": "the ring to the worker of the output queue was full",
-    "no_frame": "no free frame for a copy of a flooded frame",
-    "oversize": "longer than the output port's MTU, or than a frame",
+    "ring_full": "the handoff ring to the worker of the output queue was full",
+    "no_frame": "no free frame for a copy of it, or for a packet of a GSO frame",
+    "oversize": "longer than the output port's MTU, or than a frame can be",
     "runt": "shorter than an Ethernet header",
     "no_port": "no output port, or it was deleted meanwhile",
-    "tx_error": "the kernel refused it with another error",
+    "tx_error": "the kernel refused to send it, with another error",
     "link_down": "the output device is down",
     "hairpin": "its destination is on the port that it came from",
-    "rx_only": "received and dropped, as the mode asks",
-    "offload": "an offload header that makes no sense",
-    "shutdown": "nobody was left to forward it",
-    "bad_desc": "a ring descriptor with wrong bounds",
+    "rx_only": "received in mode rxonly or txonly",
+    "offload": "its offload header is malformed or unsupported",
+    "shutdown": "no worker was left to forward it",
+    "bad_desc": "a descriptor in a handoff ring was out of bounds",
 }
 
 

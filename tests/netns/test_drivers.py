@@ -156,7 +156,7 @@ def test_a_device_that_is_no_tap_is_not_taken() -> None:
         config = it_lab.config("xconnect", port={0: {"driver": "tap"}, 1: {"driver": "tap"}})
         done = start_fails(config)
     assert done.returncode == 1
-    assert "is no tap" in done.stderr.splitlines()[-1]
+    assert "is not a tap" in done.stderr.splitlines()[-1]
 
 
 def test_packet_leaves_a_device_as_it_was() -> None:

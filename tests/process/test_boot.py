@@ -66,7 +66,7 @@ def one_port(name: str, netns: str, *more: str, queues: int = 2) -> str:
 def non_tap() -> Iterator[Refusal]:
     with quiet_namespace() as netns:
         ip("link", "add", "v0", "type", "veth", "peer", "name", "v1", netns=netns)
-        yield Refusal(one_port("v0", netns), 'port "v0": a device of that name exists and is no tap')
+        yield Refusal(one_port("v0", netns), 'port "v0": a device of that name exists and is not a tap')
 
 
 @contextmanager
@@ -74,7 +74,8 @@ def single_queue_tap() -> Iterator[Refusal]:
     with quiet_namespace() as netns:
         ip("tuntap", "add", "dev", "s0", "mode", "tap", netns=netns)
         yield Refusal(
-            one_port("s0", netns), 'tap device "s0": a device of that name exists and is no multi-queue tap'
+            one_port("s0", netns),
+            'tap device "s0": a device of that name exists and is not a multi-queue tap',
         )
 
 

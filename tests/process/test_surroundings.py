@@ -39,7 +39,7 @@ def _connected(it: Instance, port: str, netns: str, *words: str) -> None:
 def test_a_device_of_another_kind_is_refused_and_the_instance_goes_on(it: Instance, netns: str) -> None:
     ip("tuntap", "add", "dev", "layer3", "mode", "tun", netns=netns)
     for words, says in (
-        (["lo", "--driver", "tap"], "a device of that name exists and is no tap"),
+        (["lo", "--driver", "tap"], "a device of that name exists and is not a tap"),
         (["layer3", "--driver", "packet"], "no Ethernet device"),
     ):
         refused = it.cli("connect", *words, "--netns", netns, code=1)

@@ -277,11 +277,11 @@ def test_limits_are_those_of_the_datapath() -> None:
             'cpus = "2-"',
             "cpus",
             '"2-" is neither "auto" nor a list of CPUs: '
-            "'2-' in it is no CPU list: write numbers and ranges, such as \"2-5,7\"",
+            "'2-' is not a CPU or a range: write numbers and ranges, such as \"2-5,7\"",
         ),
         ('cpus = "6-9"', "cpus", "CPUs 8-9 don't exist or are not allowed to this process: allowed are 0-7"),
         ("spin_us = 10001", "spin_us", "10001 is too large: 0 to 10000"),
-        ("ring_slots = 500", "ring_slots", "500 is no power of two: 256 and 512 are the next ones"),
+        ("ring_slots = 500", "ring_slots", "500 is not a power of two: the nearest are 256 and 512"),
         ("ring_slots = 131072", "ring_slots", "131072 is too large: 64 to 65536"),
         ("ring_slots = 0", "ring_slots", "0 is too small: 64 to 65536"),
         ("heartbeat_timeout_ms = 999", "heartbeat_timeout_ms", "999 is too small: 1000 to 60000"),
@@ -348,7 +348,7 @@ PORT_CASES = [
     ),
     ('name = "a"\nmtu = "1500"', "mtu", '"1500" is a string; this key takes a whole number: 68 to 9000'),
     ('name = "a"\nqueues = 300', "queues", "300 is too large: 1 to 128"),
-    ('name = "a"\nqueues = 2', "queues", "2 is more than the instance has workers: at most its queues, 1"),
+    ('name = "a"\nqueues = 2', "queues", "2 is too large: at most the instance's queues, 1"),
     (
         'name = "a"\ndriver = "pcap"',
         "driver",
@@ -374,19 +374,23 @@ PORT_CASES = [
     (
         'name = "a"\naddress = [5]',
         "address[0]",
-        '5 is no string: an address and its prefix length, such as "10',
+        '5 is not a string: write an address and its prefix length, such as "10',
     ),
     ('name = "a"\naddress = ["10.0.0.1"]', "address[0]", 'has no prefix length: write "10.0.0.1/24"'),
     ('name = "a"\naddress = ["fd00::1"]', "address[0]", 'has no prefix length: write "fd00::1/64"'),
-    ('name = "a"\naddress = ["10.0.0.1/33"]', "address[0]", "is no interface address"),
-    ('name = "a"\naddress = ["10.0.0.1/255.255.255.0"]', "address[0]", "is no interface address"),
-    ('name = "a"\naddress = ["10.0.0.256/24"]', "address[0]", "is no interface address"),
-    ('name = "a"\naddress = ["fe80::1%eth0/64"]', "address[0]", "is no interface address"),
-    ('name = "a"\naddress = ["0.0.0.0/0"]', "address[0]", "is no host's address"),
-    ('name = "a"\naddress = ["10.0.0.1/24", "224.0.0.1/24"]', "address[1]", "is no host's address"),
-    ('name = "a"\nmac = "02:00:00:00:00"', "mac", '"02:00:00:00:00" is no MAC address: six bytes such as'),
+    ('name = "a"\naddress = ["10.0.0.1/33"]', "address[0]", "is not an interface address"),
+    ('name = "a"\naddress = ["10.0.0.1/255.255.255.0"]', "address[0]", "is not an interface address"),
+    ('name = "a"\naddress = ["10.0.0.256/24"]', "address[0]", "is not an interface address"),
+    ('name = "a"\naddress = ["fe80::1%eth0/64"]', "address[0]", "is not an interface address"),
+    ('name = "a"\naddress = ["0.0.0.0/0"]', "address[0]", "is not the address of a host"),
+    ('name = "a"\naddress = ["10.0.0.1/24", "224.0.0.1/24"]', "address[1]", "is not the address of a host"),
+    (
+        'name = "a"\nmac = "02:00:00:00:00"',
+        "mac",
+        '"02:00:00:00:00" is not a MAC address: write six bytes, such as',
+    ),
     ('name = "a"\nmac = "01:00:5e:00:00:01"', "mac", "is a group address"),
-    ('name = "a"\nmac = "00:00:00:00:00:00"', "mac", "is nobody's address"),
+    ('name = "a"\nmac = "00:00:00:00:00:00"', "mac", "is not a device's address"),
     ('name = "a"\nadress = []', "adress", 'no such key (did you mean "address"?)'),
     (
         'name = "a"\nmode = "bridge"',
@@ -432,10 +436,14 @@ def test_connect_refuses_what_a_file_refuses(text: str, key: str, message: str) 
         ("size = 9015", "size", "9015 is too large: 60 to 9014"),
         ("flows = 1025", "flows", "1025 is too large: 1 to 1024"),
         ("rate = -1", "rate", "-1 is too small: 0 to 1000000000"),
-        ('dst_ip = "fd00::1"', "dst_ip", '"fd00::1" is no IPv4 address: a string such as "198.18.0.1"'),
-        ("src_ip = 1", "src_ip", "1 is no IPv4 address"),
+        (
+            'dst_ip = "fd00::1"',
+            "dst_ip",
+            '"fd00::1" is not an IPv4 address: write a string, such as "198.18.0.1"',
+        ),
+        ("src_ip = 1", "src_ip", "1 is not an IPv4 address"),
         ('src_mac = "ff:ff:ff:ff:ff:ff"', "src_mac", "is a group address"),
-        ('dst_mac = "nobody"', "dst_mac", '"nobody" is no MAC address'),
+        ('dst_mac = "nobody"', "dst_mac", '"nobody" is not a MAC address'),
         ("sise = 60", "sise", 'no such key (did you mean "size"?)'),
         ("queues = 2", "queues", "not a key of this table: write it at the top"),
     ],
@@ -712,7 +720,7 @@ def test_connect_refuses_other_queues_than_its_peer_has() -> None:
 
 def test_connect_refuses_a_port_too_many() -> None:
     existing = [PortConfig(name=f"p{index}") for index in range(64)]
-    assert "64 is the most" in refused(Config(mode="bridge"), existing, name="x")["name"]
+    assert "at most 64" in refused(Config(mode="bridge"), existing, name="x")["name"]
     assert connect(Config(mode="bridge"), existing[:63], name="x").name == "x"
 
 

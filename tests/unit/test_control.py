@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request gets when the supervisor itself is at fault. All else: tests/process/test_control.py."""
+"""A request to a supervisor that has a defect or isn't ready. All else: tests/process/test_control.py."""
 
 from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forwarder import rundir
 from forwarder.control import rpc
+from forwarder.control.client import call
+from forwarder.errors import NotRunning
 
 
 def test_a_defect_ends_the_request_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -23,3 +27,16 @@ def test_a_defect_ends_the_request_and_is_logged(caplog: pytest.LogCaptureFixtur
     assert (error["code"], error["data"]) == (rpc.FAILED, {"exit_code": 1})
     assert error["message"] == "connect: internal error, see the instance's log"
     assert "nothing has no such thing" in caplog.text
+
+
+def test_an_instance_that_serves_no_requests_yet_is_not_said_to_be_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTFWD_RUNTIME_DIR", str(tmp_path))
+    with pytest.raises(NotRunning, match=r'^instance "lab" is not running \(running: none\)$'):
+        call("lab", "status", {})
+    with (
+        rundir.hold("lab"),
+        pytest.raises(NotRunning, match=r'^instance "lab" does not answer: it is starting or stopping$'),
+    ):
+        call("lab", "status", {})

@@ -14,7 +14,7 @@ import pytest
 
 from forwarder.config.model import PortConfig
 from forwarder.devices import turbotap, uring
-from forwarder.devices.drivers import choose
+from forwarder.devices.choice import choose
 from forwarder.devices.turbotap import Module
 from forwarder.errors import DeviceError
 from forwarder.native import ffi, lib
@@ -94,7 +94,7 @@ def test_the_driver_of_a_port_without_io_uring(
         ("0", errno.EBADFD, 0, None),
         ("1", errno.EBADFD, 0, "kernel.io_uring_disabled is 1"),
         ("2", errno.EBADFD, errno.EPERM, NO_RING),
-        ("0", errno.EOPNOTSUPP, 0, "tun knows no RWF_NOWAIT before Linux 6.4"),
+        ("0", errno.EOPNOTSUPP, 0, "tun does not support RWF_NOWAIT before Linux 6.4"),
         ("0", errno.EBADFD, errno.ENOSYS, "this kernel has no io_uring"),
         ("0", errno.EBADFD, errno.EPERM, "io_uring: Operation not permitted"),  # a container's seccomp filter
     ],

@@ -10,7 +10,7 @@ from typing import get_args
 
 from forwarder import drivers
 from forwarder.config.model import PortConfig
-from forwarder.devices.drivers import PORTS
+from forwarder.devices.choice import PORTS
 from forwarder.native import lib
 from tests.support.drivers import PLAIN, TURBOTAP, URING
 
@@ -20,7 +20,7 @@ IOS = get_args(drivers.Io)
 # A driver's module is named after it, or begins with its name.
 OWN_MODULES = {
     "drivers.py",
-    "devices/drivers.py",
+    "devices/choice.py",
     *(str(path.relative_to(FORWARDER)) for name in NAMES for path in FORWARDER.glob(f"devices/{name}*.py")),
 }
 CONSTANTS = {name for name, value in vars(drivers).items() if isinstance(value, drivers.Driver)}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import struct
 from collections.abc import Iterator
@@ -256,7 +257,7 @@ def test_an_unknown_port_or_worker_is_told_the_known_ones(segment: FakeSegment) 
     snapshot = segment.reader().snapshot()
     assert [port.name for port in select_ports(snapshot, ["tap1"])] == ["tap1"]
     assert [worker.index for worker in select_workers(snapshot, ())] == [0, 1]
-    with pytest.raises(UnknownName, match=r"'tap9'.*tap0, tap1"):
+    with pytest.raises(UnknownName, match=r'no port "tap9" \(ports: tap0, tap1\)'):
         select_ports(snapshot, ["tap1", "tap9"])
     with pytest.raises(UnknownName, match=r"worker 2.*0, 1"):
         select_workers(snapshot, [2])
@@ -321,6 +322,20 @@ def test_attaching_follows_the_segment_and_needs_no_one_else(
         instance_offset = 64 + ffi.offsetof("struct ttf_instance_stats", "state")
         os.pwrite(fd, struct.pack("=I", lib.TTF_INSTANCE_STOPPED), instance_offset)
         assert reader.snapshot().instance.state == "stopped"
+
+
+def test_a_segment_that_can_not_be_mapped_is_refused_with_the_kernels_reason(
+    shared: tuple[str, int], segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, fd = shared
+    os.write(fd, bytes(segment.memory))
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr("mmap.mmap", refused)
+    with pytest.raises(SegmentError, match="Cannot allocate memory"):
+        StatsReader.attach(name)
 
 
 @pytest.mark.parametrize("name", ["no-such-instance", "", "../etc", "a\0b"])
