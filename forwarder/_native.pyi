@@ -41,6 +41,7 @@ class ttf_header(CData):
     epoch: int
     workers: int
     ports: int
+    ring_slots: int
     reserved: _Integers
 
 class ttf_counters(CData):
@@ -260,6 +261,9 @@ class Lib:
     TTF_PACKET_SLOTS: int
     TTF_PACKET_SLOT_BYTES: int
     TTF_PACKET_TX_SLOTS: int
+    TTF_PKTGEN_MAX_BYTES: int
+    TTF_PKTGEN_MAX_FLOWS: int
+    TTF_PKTGEN_MIN_BYTES: int
     TTF_PORT_DELETING: int
     TTF_PORT_FREE: int
     TTF_PORT_UP: int
@@ -301,7 +305,8 @@ class Lib:
     def ttf_stats_bytes(self, workers: int, ports: int, /) -> int: ...
     def ttf_rings_bytes(self, workers: int, slots: int, /) -> int: ...
     def ttf_frames_bytes(self, frames: int, /) -> int: ...
-    def ttf_stats_init(self, base: CData, workers: int, ports: int, epoch: int, /) -> None: ...
+    def ttf_stats_prepare(self, base: CData, workers: int, ports: int, epoch: int, /) -> None: ...
+    def ttf_stats_publish(self, base: CData, /) -> None: ...
     def ttf_rings_init(
         self, base: CData, workers: int, slots: int, start: int, ageing_ns: int, epoch: int, /
     ) -> None: ...

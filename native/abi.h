@@ -4,11 +4,11 @@
  *
  * Three kinds of segment, each beginning with struct ttf_header:
  *   /ttfwd.<instance>.stats       counters and states; `ttfwd stats` maps it read-only
- *   /ttfwd.<instance>.rings       control words, the N x N rings, the forwarding table
+ *   /ttfwd.<instance>.rings       run words, the N x N handoff rings, the forwarding table
  *   /ttfwd.<instance>.frames.<w>  worker w's frame pool
  *
- * Any change of a struct here changes TTF_ABI_VERSION. Field names follow the kernel's counters:
- * rx is what the forwarder takes in, tx what it gives back.
+ * Any change of a struct here changes TTF_ABI_VERSION. Field names follow the kernel's counters: rx counts
+ * packets that enter the forwarder, tx packets that leave it.
  */
 #ifndef TTF_ABI_H
 #define TTF_ABI_H
@@ -33,13 +33,16 @@
 /* -------------------------------------------------------------------------------------- header */
 
 struct ttf_header {
-	uint64_t magic; /* stored last, with release; whoever attaches loads it with acquire */
+	uint64_t magic; /* stored last, with release; loaded first, with acquire */
 	uint32_t abi_version;
 	uint32_t header_bytes;
 	uint64_t total_bytes;
 	uint64_t epoch; /* one value per start of an instance, the same in all its segments */
 	uint32_t workers;
-	uint32_t ports;
+	union {
+		uint32_t ports;	     /* stats segment */
+		uint32_t ring_slots; /* rings segment: of each ring */
+	};
 	uint64_t reserved[3];
 };
 static_assert(sizeof(struct ttf_header) == 64, "header is one line");
@@ -69,7 +72,7 @@ static_assert(TTF_DROP_COUNT <= TTF_DROP_SLOTS, "drop reasons fit");
 #define TTF_BURST_BUCKETS 9
 
 /*
- * Counters of one (port, queue), or of one worker where no port is concerned. One writer: the worker
+ * Counters of one queue of a port, or of one worker for packets of no live port. One writer: the worker
  * that owns the queue. received + generated + copied = sent + dropped + handed over + lost.
  */
 struct ttf_counters {
@@ -81,8 +84,8 @@ struct ttf_counters {
 	uint64_t tx_bytes;
 	uint64_t tx_calls;
 	uint64_t generated_packets; /* mode txonly */
-	uint64_t copied_packets;    /* what floods, and segments cut here, added: outputs beyond the first */
-	uint64_t kernel_drops;	    /* the kernel had no room for them in this queue (driver packet) */
+	uint64_t copied_packets;    /* outputs beyond the first: copies for a flood, packets of a GSO frame */
+	uint64_t kernel_drops;	    /* driver packet: the kernel had no room in this queue */
 	uint64_t reserved[6];
 	uint64_t drops[TTF_DROP_SLOTS];
 	uint64_t rx_bursts[TTF_BURST_BUCKETS];
@@ -101,9 +104,9 @@ enum ttf_worker_state {
 	TTF_WORKER_FAILED
 };
 
-/* One worker: a half that the worker writes and a half that the supervisor writes. */
+/* One worker: the worker writes the first half, the supervisor the second. */
 struct ttf_worker_stats {
-	/* the worker's lines */
+	/* written by the worker */
 	uint64_t heartbeat_ns; /* CLOCK_MONOTONIC_COARSE, written by the loop itself */
 	uint64_t cpu_ns;       /* CPU time of all incarnations, published every slice */
 	uint64_t busy_ns;      /* time in rounds that moved something */
@@ -111,18 +114,18 @@ struct ttf_worker_stats {
 	uint64_t rounds;
 	uint64_t sleeps;
 	uint64_t doorbells;	    /* eventfds rung for sleeping consumers */
-	uint64_t pool_empty_rounds; /* rounds that could not receive for want of frames */
+	uint64_t pool_empty_rounds; /* rounds that could not receive: no frame was free */
 	uint32_t pool_free_frames;
 	uint32_t pool_frames;
 	uint64_t reserved[7];
-	struct ttf_counters orphans; /* drops that belong to no live port */
+	struct ttf_counters orphans; /* drops of no live port */
 
-	/* the supervisor's lines */
+	/* written by the supervisor */
 	uint32_t state; /* enum ttf_worker_state */
 	uint32_t pid;
 	uint32_t cpu;
 	uint32_t restarts;
-	uint64_t lost_in_crash; /* packets whose fate a killed incarnation could not tell */
+	uint64_t lost_in_crash; /* packets that a killed incarnation received, and neither sent nor dropped */
 	uint64_t started_ns;
 	uint64_t reaped_ns; /* CLOCK_MONOTONIC of the last death seen, 0 if none */
 	uint64_t ready_ns;  /* CLOCK_MONOTONIC when it was last READY */
@@ -139,9 +142,9 @@ enum ttf_port_state {
 	TTF_PORT_DELETING
 };
 
-/* The device's own counters, read from the kernel by the supervisor: the kernel's names and point of view. */
+/* The device's own counters, with the kernel's names and point of view. The supervisor reads them. */
 struct ttf_device_counters {
-	uint64_t updated_ns; /* CLOCK_MONOTONIC of the reading */
+	uint64_t updated_ns; /* CLOCK_MONOTONIC when they were read */
 	uint64_t rx_packets;
 	uint64_t rx_bytes;
 	uint64_t rx_dropped;
@@ -154,42 +157,43 @@ struct ttf_device_counters {
 };
 static_assert(sizeof(struct ttf_device_counters) == 128, "two lines");
 
-/* What a port takes over from a frame's sender: the kernel's TUN_F_ bits (linux/if_tun.h). */
-#define TTF_OFFLOAD_CSUM 0x1u	 /* checksums left to be completed */
-#define TTF_OFFLOAD_TSO4 0x2u	 /* segments to be cut: TCP over IPv4 */
+/* What a sender may leave to a port: the kernel's TUN_F_ bits (linux/if_tun.h). */
+#define TTF_OFFLOAD_CSUM 0x1u	 /* completing checksums */
+#define TTF_OFFLOAD_TSO4 0x2u	 /* segmenting GSO frames: TCP over IPv4 */
 #define TTF_OFFLOAD_TSO6 0x4u	 /* TCP over IPv6 */
-#define TTF_OFFLOAD_TSO_ECN 0x8u /* TCP segments with CWR set */
+#define TTF_OFFLOAD_TSO_ECN 0x8u /* TCP with CWR set */
 #define TTF_OFFLOAD_USO4 0x20u	 /* UDP over IPv4 */
 #define TTF_OFFLOAD_USO6 0x40u	 /* UDP over IPv6 */
 
 /* One port, written by the supervisor alone. */
 struct ttf_port_stats {
-	uint32_t state;	     /* enum ttf_port_state */
-	uint32_t generation; /* odd while the slot is being written; a reader that sees it change retries */
+	uint32_t state; /* enum ttf_port_state */
+	uint32_t
+		generation; /* odd while this struct is being written; a reader that sees it change retries */
 	uint32_t queues;
 	uint32_t mtu;
 	uint32_t ifindex;
-	int32_t peer; /* slot of the peer, -1 if none */
+	int32_t peer; /* port id of the peer, -1 if none */
 	uint8_t mac[8];
 	char name[16];
 	char driver[16];
 	char netns[TTF_NAME_LEN];
 	char note[128]; /* why the driver was chosen */
 	struct ttf_device_counters device;
-	char io[8];	   /* how the driver moves bursts; empty where it has one way only */
+	char io[8];	   /* how the driver moves bursts; empty if it has one way only */
 	uint32_t offloads; /* TTF_OFFLOAD_ bits */
 	uint32_t reserved32;
 	uint64_t reserved[14];
 };
 static_assert(sizeof(struct ttf_port_stats) == 512, "whole lines");
 
-/* One direction of one worker pair, written by the producer; depth is read from the ring's indices. */
+/* The handoff ring from one worker to another. */
 struct ttf_ring_stats {
-	uint64_t pushed; /* low 32 bits follow the ring's tail */
-	uint64_t dropped;
+	uint64_t pushed;  /* written by the producer; low 32 bits follow the ring's tail */
+	uint64_t dropped; /* because the ring was full */
 	uint64_t reserved[6];
 	uint64_t popped; /* written by the consumer; low 32 bits follow the ring's head */
-	uint64_t bad;	 /* popped, and refused for wrong bounds (counted in the consumer's orphans) */
+	uint64_t bad;	 /* popped, and dropped for wrong bounds: `bad_desc` in the consumer's orphans */
 	uint64_t reserved2[6];
 };
 static_assert(sizeof(struct ttf_ring_stats) == 128, "producer and consumer on lines of their own");
@@ -231,29 +235,33 @@ enum ttf_run_state {
 	TTF_RUN_STATE_STOP   /* read what the kernel's queues hold, drop it by name, and return */
 };
 
-/* One per worker. The control line is the supervisor's, the sleep line the worker's. */
+/* One for each worker. The supervisor writes the first line, the worker the second. */
 struct ttf_run_words {
 	uint32_t run_state; /* enum ttf_run_state */
-	uint32_t attention; /* changes when a message waits in the control channel */
+	uint32_t attention; /* changes when a message waits in the worker channel */
 	uint32_t reserved[30];
-	uint32_t sleeping;	 /* the worker is about to sleep, or sleeps: ring its doorbell */
-	uint32_t run_state_seen; /* enum ttf_run_state that the loop last acted on */
+	uint32_t sleeping;	 /* the worker sleeps or is about to: ring its doorbell */
+	uint32_t run_state_seen; /* enum ttf_run_state: the last one that the loop has finished with */
 	uint32_t reserved2[30];
 };
 static_assert(sizeof(struct ttf_run_words) == 256, "two line pairs");
 
-#define TTF_DESC_FLOOD 0x1u   /* to every port that the consumer owns for the key in out_generation */
-#define TTF_DESC_OFFLOAD 0x2u /* the frame's offload header asks for something: it must be looked at */
+#define TTF_DESC_FLOOD 0x1u   /* to every port that the consumer owns for flood_key */
+#define TTF_DESC_OFFLOAD 0x2u /* the offload header requests something; without this flag it is undefined */
 
-/* What crosses a ring: 16 bytes that name a frame of the producer's pool. */
+/* A handoff ring carries these: a frame of the producer's pool. */
 struct ttf_desc {
-	uint32_t frame;	 /* index in the producer's pool */
-	uint32_t length; /* bytes from the Ethernet header on */
+	uint32_t frame_id; /* index in the producer's pool */
+	uint32_t length;   /* bytes from the Ethernet header on */
 	uint8_t in_port;
 	uint8_t out_port;
 	uint16_t flags;
-	uint16_t in_generation; /* low bits of the ports' generations: a slot may be another port by now */
-	uint16_t out_generation;
+	/* The low bits of the ports' generations: a port id may have become another port's meanwhile. */
+	uint16_t in_generation;
+	union {
+		uint16_t out_generation;
+		uint16_t flood_key; /* TTF_DESC_FLOOD: the steering key */
+	};
 };
 static_assert(sizeof(struct ttf_desc) == 16, "a descriptor is 16 bytes");
 
@@ -266,7 +274,7 @@ struct ttf_ring {
 	uint32_t claimed; /* consumer: taken, not yet completed; a crash loses head..claimed */
 	uint32_t reserved2[30];
 	uint32_t slots; /* constant */
-	uint32_t start; /* constant: both indices at creation */
+	uint32_t start; /* constant: every index at creation */
 	uint32_t reserved3[30];
 };
 static_assert(sizeof(struct ttf_ring) == 384, "three line pairs");
@@ -275,7 +283,7 @@ static_assert(offsetof(struct ttf_ring, slots) == 256, "constants apart from bot
 
 /* Forwarding table: buckets of four, one line each. */
 struct ttf_fdb_entry {
-	uint64_t key;	  /* MAC (48 bits) << 16 | port slot << 8 | valid; 0 is empty */
+	uint64_t key;	  /* MAC (48 bits) << 16 | port id << 8 | valid; 0 is empty */
 	uint64_t seen_ns; /* CLOCK_MONOTONIC_COARSE */
 };
 #define TTF_FDB_WAYS 4
@@ -288,24 +296,25 @@ struct ttf_fdb {
 static_assert(sizeof(struct ttf_fdb_entry) * TTF_FDB_WAYS == TTF_CACHE_LINE, "a bucket is a line");
 
 /*
- * The rings segment: header, control[W], then rings[W][W] (producer, consumer), each a struct ttf_ring
+ * The rings segment: header, run words[W], then rings[W][W] (producer, consumer), each a struct ttf_ring
  * and its slots, then the forwarding table.
  */
 
 /* -------------------------------------------------------------------------------------- frames */
 
 /*
- * A frame: [pad][virtio_net_hdr][Ethernet ...]. The offload header ends where the Ethernet header
- * begins, on a line of its own. It is meant only where a flag beside the frame says so (TTF_DESC_OFFLOAD,
- * struct ttf_frame): most frames ask for nothing, and a line that isn't read needn't travel between cores.
- * The largest frame is a 64 KiB segment. Memory that is never touched is never resident; the stride is
- * an odd number of line pairs, so that the first lines of successive frames fall into different sets.
+ * A frame: [pad][virtio_net_hdr][Ethernet ...]. The offload header ends where the Ethernet header begins, on
+ * another cache line. It is valid only if a flag beside the frame says so (TTF_DESC_OFFLOAD, struct
+ * ttf_frame): most frames have no offload, and a line that nobody reads doesn't travel between cores.
+ *
+ * The largest frame is a GSO frame of 64 KiB. Memory that is never touched is never resident. The stride is
+ * an odd number of line pairs, so that the first lines of successive frames fall into different cache sets.
  */
 #define TTF_FRAME_HEADROOM 64u
 #define TTF_VNET_HDR_BYTES 10u
 #define TTF_FRAME_STRIDE (535u * TTF_LINE_PAIR) /* 68,480 */
 #define TTF_FRAME_MAX_BYTES (TTF_FRAME_STRIDE - TTF_FRAME_HEADROOM - TTF_CACHE_LINE)
-static_assert(TTF_FRAME_MAX_BYTES >= 65535u + 14u + 8u, "the largest segment with two VLAN tags fits");
+static_assert(TTF_FRAME_MAX_BYTES >= 65535u + 14u + 8u, "the largest GSO frame with two VLAN tags fits");
 
 struct ttf_frames {
 	struct ttf_header header;

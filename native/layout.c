@@ -7,55 +7,55 @@
 #include "atomic.h"
 #include "ring.h"
 
-static uint64_t workers_at(void)
+static uint64_t layout_workers_at(void)
 {
 	return sizeof(struct ttf_header) + sizeof(struct ttf_instance_stats);
 }
 
-static uint64_t ports_at(uint32_t workers)
+static uint64_t layout_ports_at(uint32_t workers)
 {
-	return workers_at() + (uint64_t)workers * sizeof(struct ttf_worker_stats);
+	return layout_workers_at() + (uint64_t)workers * sizeof(struct ttf_worker_stats);
 }
 
-static uint64_t queues_at(uint32_t workers, uint32_t ports)
+static uint64_t layout_queues_at(uint32_t workers, uint32_t ports)
 {
-	return ports_at(workers) + (uint64_t)ports * sizeof(struct ttf_port_stats);
+	return layout_ports_at(workers) + (uint64_t)ports * sizeof(struct ttf_port_stats);
 }
 
-static uint64_t stats_rings_at(uint32_t workers, uint32_t ports)
+static uint64_t layout_stats_rings_at(uint32_t workers, uint32_t ports)
 {
-	return queues_at(workers, ports) + (uint64_t)ports * workers * sizeof(struct ttf_counters);
+	return layout_queues_at(workers, ports) + (uint64_t)ports * workers * sizeof(struct ttf_counters);
 }
 
 uint64_t ttf_stats_bytes(uint32_t workers, uint32_t ports)
 {
-	return stats_rings_at(workers, ports) + (uint64_t)workers * workers * sizeof(struct ttf_ring_stats);
+	return layout_stats_rings_at(workers, ports) +
+	       (uint64_t)workers * workers * sizeof(struct ttf_ring_stats);
 }
 
-/* The rings segment's `ports` field is unused, so its header carries the number of ring slots there. */
-static uint64_t ring_bytes(uint32_t slots)
+static uint64_t layout_ring_bytes(uint32_t slots)
 {
 	return sizeof(struct ttf_ring) + (uint64_t)slots * sizeof(struct ttf_desc);
 }
 
-static uint64_t control_at(void)
+static uint64_t layout_run_words_at(void)
 {
 	return 2 * sizeof(struct ttf_header); /* a line pair */
 }
 
-static uint64_t rings_at(uint32_t workers)
+static uint64_t layout_rings_at(uint32_t workers)
 {
-	return control_at() + (uint64_t)workers * sizeof(struct ttf_run_words);
+	return layout_run_words_at() + (uint64_t)workers * sizeof(struct ttf_run_words);
 }
 
-static uint64_t fdb_at(uint32_t workers, uint32_t slots)
+static uint64_t layout_fdb_at(uint32_t workers, uint32_t slots)
 {
-	return rings_at(workers) + (uint64_t)workers * workers * ring_bytes(slots);
+	return layout_rings_at(workers) + (uint64_t)workers * workers * layout_ring_bytes(slots);
 }
 
 uint64_t ttf_rings_bytes(uint32_t workers, uint32_t slots)
 {
-	return fdb_at(workers, slots) + sizeof(struct ttf_fdb);
+	return layout_fdb_at(workers, slots) + sizeof(struct ttf_fdb);
 }
 
 uint64_t ttf_frames_bytes(uint32_t frames)
@@ -63,8 +63,7 @@ uint64_t ttf_frames_bytes(uint32_t frames)
 	return TTF_FRAMES_OFFSET + (uint64_t)frames * TTF_FRAME_STRIDE;
 }
 
-static void header_publish(void *base, uint64_t magic, uint64_t bytes, uint32_t workers, uint32_t ports,
-			   uint64_t epoch)
+static void header_fill(void *base, uint64_t bytes, uint32_t workers, uint32_t ports_or_slots, uint64_t epoch)
 {
 	struct ttf_header *header = base;
 
@@ -73,29 +72,36 @@ static void header_publish(void *base, uint64_t magic, uint64_t bytes, uint32_t 
 	header->total_bytes = bytes;
 	header->epoch = epoch;
 	header->workers = workers;
-	header->ports = ports;
-	store_release(&header->magic, magic); /* pairs with ttf_header_check() */
+	header->ports = ports_or_slots;
 }
 
-void ttf_stats_init(void *base, uint32_t workers, uint32_t ports, uint64_t epoch)
+static void header_publish(void *base, uint64_t magic)
 {
-	for (uint32_t p = 0; p < ports; p++) {
-		struct ttf_port_stats *port = (struct ttf_port_stats *)((char *)base + ports_at(workers)) + p;
+	store_release(&((struct ttf_header *)base)->magic, magic); /* pairs with ttf_header_check() */
+}
 
-		port->peer = -1;
-	}
-	header_publish(base, TTF_MAGIC_STATS, ttf_stats_bytes(workers, ports), workers, ports, epoch);
+void ttf_stats_prepare(void *base, uint32_t workers, uint32_t ports, uint64_t epoch)
+{
+	header_fill(base, ttf_stats_bytes(workers, ports), workers, ports, epoch);
+	for (uint32_t p = 0; p < ports; p++)
+		ttf_stats_port(base, p)->peer = -1;
+}
+
+void ttf_stats_publish(void *base)
+{
+	header_publish(base, TTF_MAGIC_STATS);
 }
 
 void ttf_rings_init(void *base, uint32_t workers, uint32_t slots, uint32_t start, uint64_t ageing_ns,
 		    uint64_t epoch)
 {
-	char *ring = (char *)base + rings_at(workers);
+	char *ring = (char *)base + layout_rings_at(workers);
 
-	for (uint32_t i = 0; i < workers * workers; i++, ring += ring_bytes(slots))
+	for (uint32_t i = 0; i < workers * workers; i++, ring += layout_ring_bytes(slots))
 		ring_init((struct ttf_ring *)ring, slots, start);
-	((struct ttf_fdb *)((char *)base + fdb_at(workers, slots)))->ageing_ns = ageing_ns;
-	header_publish(base, TTF_MAGIC_RINGS, ttf_rings_bytes(workers, slots), workers, slots, epoch);
+	((struct ttf_fdb *)((char *)base + layout_fdb_at(workers, slots)))->ageing_ns = ageing_ns;
+	header_fill(base, ttf_rings_bytes(workers, slots), workers, slots, epoch);
+	header_publish(base, TTF_MAGIC_RINGS);
 }
 
 void ttf_frames_init(void *base, uint32_t frames, uint64_t epoch)
@@ -104,7 +110,8 @@ void ttf_frames_init(void *base, uint32_t frames, uint64_t epoch)
 
 	head->frames = frames;
 	head->stride = TTF_FRAME_STRIDE;
-	header_publish(base, TTF_MAGIC_FRAMES, ttf_frames_bytes(frames), 0, 0, epoch);
+	header_fill(base, ttf_frames_bytes(frames), 0, 0, epoch);
+	header_publish(base, TTF_MAGIC_FRAMES);
 }
 
 static uint64_t expected_bytes(const struct ttf_header *header, uint64_t magic)
@@ -112,7 +119,7 @@ static uint64_t expected_bytes(const struct ttf_header *header, uint64_t magic)
 	if (magic == TTF_MAGIC_STATS)
 		return ttf_stats_bytes(header->workers, header->ports);
 	if (magic == TTF_MAGIC_RINGS)
-		return ttf_rings_bytes(header->workers, header->ports);
+		return ttf_rings_bytes(header->workers, header->ring_slots);
 	return ttf_frames_bytes(((const struct ttf_frames *)(const void *)header)->frames);
 }
 
@@ -138,7 +145,7 @@ int ttf_header_check(const void *base, uint64_t bytes, uint64_t magic)
 		return -EINVAL;
 	if (magic == TTF_MAGIC_STATS && header->ports > TTF_MAX_PORTS)
 		return -EINVAL;
-	if (magic == TTF_MAGIC_RINGS && !ring_slots_valid(header->ports))
+	if (magic == TTF_MAGIC_RINGS && !ring_slots_valid(header->ring_slots))
 		return -EINVAL;
 	if (header->total_bytes != expected_bytes(header, magic))
 		return -EINVAL;
@@ -152,21 +159,21 @@ struct ttf_instance_stats *ttf_stats_instance(void *base)
 
 struct ttf_worker_stats *ttf_stats_worker(void *base, uint32_t worker)
 {
-	return (struct ttf_worker_stats *)((char *)base + workers_at()) + worker;
+	return (struct ttf_worker_stats *)((char *)base + layout_workers_at()) + worker;
 }
 
 struct ttf_port_stats *ttf_stats_port(void *base, uint32_t port)
 {
 	const struct ttf_header *header = base;
 
-	return (struct ttf_port_stats *)((char *)base + ports_at(header->workers)) + port;
+	return (struct ttf_port_stats *)((char *)base + layout_ports_at(header->workers)) + port;
 }
 
 struct ttf_counters *ttf_stats_queue(void *base, uint32_t port, uint32_t worker)
 {
 	const struct ttf_header *header = base;
 
-	return (struct ttf_counters *)((char *)base + queues_at(header->workers, header->ports)) +
+	return (struct ttf_counters *)((char *)base + layout_queues_at(header->workers, header->ports)) +
 	       (uint64_t)port * header->workers + worker;
 }
 
@@ -174,13 +181,14 @@ struct ttf_ring_stats *ttf_stats_ring(void *base, uint32_t from, uint32_t to)
 {
 	const struct ttf_header *header = base;
 
-	return (struct ttf_ring_stats *)((char *)base + stats_rings_at(header->workers, header->ports)) +
+	return (struct ttf_ring_stats *)((char *)base +
+					 layout_stats_rings_at(header->workers, header->ports)) +
 	       (uint64_t)from * header->workers + to;
 }
 
 struct ttf_run_words *ttf_rings_run_words(void *base, uint32_t worker)
 {
-	return (struct ttf_run_words *)((char *)base + control_at()) + worker;
+	return (struct ttf_run_words *)((char *)base + layout_run_words_at()) + worker;
 }
 
 struct ttf_ring *ttf_rings_ring(void *base, uint32_t from, uint32_t to)
@@ -188,15 +196,15 @@ struct ttf_ring *ttf_rings_ring(void *base, uint32_t from, uint32_t to)
 	const struct ttf_header *header = base;
 	uint64_t index = (uint64_t)from * header->workers + to;
 
-	return (struct ttf_ring *)((char *)base + rings_at(header->workers) +
-				   index * ring_bytes(header->ports));
+	return (struct ttf_ring *)((char *)base + layout_rings_at(header->workers) +
+				   index * layout_ring_bytes(header->ring_slots));
 }
 
 struct ttf_fdb *ttf_rings_fdb(void *base)
 {
 	const struct ttf_header *header = base;
 
-	return (struct ttf_fdb *)((char *)base + fdb_at(header->workers, header->ports));
+	return (struct ttf_fdb *)((char *)base + layout_fdb_at(header->workers, header->ring_slots));
 }
 
 const char *ttf_drop_name(uint32_t reason)

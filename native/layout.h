@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where things lie in the segments of abi.h. Called by the supervisor (create), the workers and
- * `ttfwd stats` (attach). Every function takes the base of a mapping whose header was checked.
+ * Where things lie in the segments of abi.h. Functions that take the base of a mapping find their way by its
+ * header: it was checked, or written here.
  */
 #ifndef TTF_LAYOUT_H
 #define TTF_LAYOUT_H
@@ -12,15 +12,18 @@ uint64_t ttf_stats_bytes(uint32_t workers, uint32_t ports);
 uint64_t ttf_rings_bytes(uint32_t workers, uint32_t slots);
 uint64_t ttf_frames_bytes(uint32_t frames);
 
-/* Fill a zeroed mapping and publish its magic. */
-void ttf_stats_init(void *base, uint32_t workers, uint32_t ports, uint64_t epoch);
+/* Fill a zeroed mapping. The stats segment is then described further; others attach once it is published. */
+void ttf_stats_prepare(void *base, uint32_t workers, uint32_t ports, uint64_t epoch);
+void ttf_stats_publish(void *base);
+
+/* Fill a zeroed mapping and publish it. */
 void ttf_rings_init(void *base, uint32_t workers, uint32_t slots, uint32_t start, uint64_t ageing_ns,
 		    uint64_t epoch);
 void ttf_frames_init(void *base, uint32_t frames, uint64_t epoch);
 
 /*
- * Check a mapping of `bytes` bytes before anything else in it is believed: 0, -ENODATA (no magic: it is
- * still being made), -EPROTO (other ABI version), -EINVAL (sizes don't agree), -EBADMSG (other magic).
+ * Check a mapping of `bytes` bytes, before anything else in it is read. 0, -ENODATA (no magic: it is not yet
+ * published), -EPROTO (other ABI version), -EINVAL (sizes don't agree), -EBADMSG (other magic).
  */
 int ttf_header_check(const void *base, uint64_t bytes, uint64_t magic);
 

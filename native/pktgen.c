@@ -4,37 +4,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checksum.h"
 #include "ethernet.h"
 
+#define IPV4_HLEN 20u
 #define FIRST_PORT 49152u
 #define DISCARD_PORT 9u
 #define SECOND_NS 1000000000ull
 #define CATCH_UP_NS 10000000ull
 
-static void make_frame(uint8_t *eth, const struct ttf_pktgen_config *config, uint32_t flow)
+static void pktgen_make_frame(uint8_t *eth, const struct ttf_pktgen_config *config, uint32_t flow)
 {
 	uint8_t *ip = eth + TTF_ETH_HLEN;
-	uint8_t *udp = ip + 20;
-	uint32_t sum = 0;
+	uint8_t *udp = ip + IPV4_HLEN;
+	uint16_t sum;
 
-	memcpy(eth, config->dst_mac, 6);
-	memcpy(eth + 6, config->src_mac, 6);
-	store_be16(eth + 12, 0x0800);
+	memcpy(eth, config->dst_mac, TTF_ETH_ALEN);
+	memcpy(eth + TTF_ETH_ALEN, config->src_mac, TTF_ETH_ALEN);
+	store_be16(eth + 2 * TTF_ETH_ALEN, ETHERTYPE_IPV4);
 	ip[0] = 0x45;
 	store_be16(ip + 2, config->size - TTF_ETH_HLEN);
 	ip[6] = 0x40; /* don't fragment */
-	ip[8] = 64;
-	ip[9] = 17;
+	ip[8] = 64;   /* TTL */
+	ip[9] = PROTO_UDP;
 	memcpy(ip + 12, config->src_ip, 4);
 	memcpy(ip + 16, config->dst_ip, 4);
-	for (int i = 0; i < 20; i += 2)
-		sum += load_be16(ip + i);
-	sum = (sum & 0xffff) + (sum >> 16);
-	store_be16(ip + 10, ~(sum + (sum >> 16)) & 0xffff);
+	sum = (uint16_t)~checksum_fold(checksum_add(0, ip, IPV4_HLEN));
+	memcpy(ip + 10, &sum, sizeof(sum));
+	/* Without a UDP checksum (RFC 768 allows 0 over IPv4): the payload is zero and nobody reads it. */
 	store_be16(udp, FIRST_PORT + flow);
 	store_be16(udp + 2, DISCARD_PORT);
-	store_be16(udp + 4, config->size - TTF_ETH_HLEN - 20);
-	/* No UDP checksum (RFC 768 allows 0 over IPv4): the payload is zero and nobody reads it. */
+	store_be16(udp + 4, config->size - TTF_ETH_HLEN - IPV4_HLEN);
 }
 
 struct pktgen *ttf_pktgen_new(const struct ttf_pktgen_config *config)
@@ -44,15 +44,16 @@ struct pktgen *ttf_pktgen_new(const struct ttf_pktgen_config *config)
 	if (!generator)
 		return NULL;
 	generator->config = *config;
-	generator->stride = TTF_FRAME_HEADROOM + (config->size + 63) / 64 * 64;
+	generator->stride =
+		TTF_FRAME_HEADROOM + (config->size + TTF_CACHE_LINE - 1) / TTF_CACHE_LINE * TTF_CACHE_LINE;
 	generator->frames = calloc(config->flows, generator->stride);
 	if (!generator->frames) {
 		free(generator);
 		return NULL;
 	}
 	for (uint32_t flow = 0; flow < config->flows; flow++)
-		make_frame(generator->frames + (size_t)flow * generator->stride + TTF_FRAME_HEADROOM, config,
-			   flow);
+		pktgen_make_frame(generator->frames + (size_t)flow * generator->stride + TTF_FRAME_HEADROOM,
+				  config, flow);
 	return generator;
 }
 
@@ -92,6 +93,6 @@ void ttf_pktgen_fill(struct pktgen *generator, struct ttf_frame *frames, uint32_
 		generator->next_flow = flow + 1 == generator->config.flows ? 0 : flow + 1;
 		frames[i].eth = generator->frames + (size_t)flow * generator->stride + TTF_FRAME_HEADROOM;
 		frames[i].length = generator->config.size;
-		frames[i].offload = 0; /* and the header in front is zero */
+		frames[i].offload = 0; /* the header in front is zero */
 	}
 }

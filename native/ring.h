@@ -79,7 +79,7 @@ static inline uint32_t ring_completed(const struct ttf_ring *ring)
 
 static inline uint32_t ring_reclaimed_frame(struct ttf_ring *ring, uint32_t i)
 {
-	return ring_descs(ring)[(ring->reclaimed + i) & (ring->slots - 1)].frame;
+	return ring_descs(ring)[(ring->reclaimed + i) & (ring->slots - 1)].frame_id;
 }
 
 static inline void ring_reclaim(struct ttf_ring *ring, uint32_t count)

@@ -56,7 +56,7 @@ bool ttf_steer_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_p
 		return false;
 	}
 	return steer_hand_over(worker, owner,
-			       (struct ttf_desc){ .frame = frame_id,
+			       (struct ttf_desc){ .frame_id = frame_id,
 						  .length = frame.length,
 						  .in_port = (uint8_t)in_port,
 						  .out_port = (uint8_t)out_port,
@@ -158,12 +158,12 @@ bool ttf_steer_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t frame
 			continue;
 		}
 		if (!steer_hand_over(worker, to,
-				     (struct ttf_desc){ .frame = copy,
+				     (struct ttf_desc){ .frame_id = copy,
 							.length = frame.length,
 							.in_port = (uint8_t)in_port,
 							.flags = TTF_DESC_FLOOD | steer_desc_flags(frame),
 							.in_generation = (uint16_t)in->generation,
-							.out_generation = (uint16_t)key })) {
+							.flood_key = (uint16_t)key })) {
 			if (copy != frame_id)
 				pool_put(&worker->pool, copy);
 		} else if (copy == frame_id) {

@@ -139,14 +139,14 @@ static void consume_desc(struct ttf_worker *worker, struct handoff_in *in, const
 	struct worker_port *out_port;
 	struct ttf_frame frame;
 
-	if (desc.frame >= in->pool.frames || desc.length < TTF_ETH_HLEN ||
+	if (desc.frame_id >= in->pool.frames || desc.length < TTF_ETH_HLEN ||
 	    desc.length > TTF_FRAME_MAX_BYTES || desc.in_port >= TTF_MAX_PORTS ||
 	    desc.out_port >= TTF_MAX_PORTS) {
 		count_add(&in->stats->bad, 1);
 		count_drop(orphans, TTF_DROP_BAD_DESC, 1);
 		return;
 	}
-	frame = (struct ttf_frame){ .eth = pool_eth(&in->pool, desc.frame),
+	frame = (struct ttf_frame){ .eth = pool_eth(&in->pool, desc.frame_id),
 				    .length = desc.length,
 				    .offload = desc.flags & TTF_DESC_OFFLOAD };
 	if (desc.flags & TTF_DESC_FLOOD) {
@@ -154,7 +154,7 @@ static void consume_desc(struct ttf_worker *worker, struct handoff_in *in, const
 		if (!in_port->used || (uint16_t)in_port->generation != desc.in_generation)
 			count_drop(orphans, TTF_DROP_NO_PORT, 1);
 		else
-			ttf_steer_flooded(worker, desc.out_generation, desc.in_port, frame);
+			ttf_steer_flooded(worker, desc.flood_key, desc.in_port, frame);
 		return;
 	}
 	out_port = &worker->ports[desc.out_port];
@@ -172,7 +172,7 @@ static uint32_t consume_burst(struct ttf_worker *worker, struct handoff_in *in)
 	if (!count)
 		return 0;
 	for (uint32_t i = 0; i < count; i++)
-		prefetch_read(pool_eth(&in->pool, ring_at(in->ring, i)->frame));
+		prefetch_read(pool_eth(&in->pool, ring_at(in->ring, i)->frame_id));
 	for (uint32_t i = 0; i < count; i++)
 		consume_desc(worker, in, ring_at(in->ring, i));
 	ttf_steer_flush(worker);

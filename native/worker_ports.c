@@ -11,7 +11,7 @@
 
 static int map_rings(struct ttf_worker *worker, const struct ttf_worker_config *config)
 {
-	const uint32_t slots = ((const struct ttf_header *)config->rings)->ports; /* see layout.c */
+	const uint32_t slots = ((const struct ttf_header *)config->rings)->ring_slots;
 	struct ttf_ring **outward = calloc(worker->workers, sizeof(struct ttf_ring *));
 	int error = 0;
 
@@ -221,12 +221,17 @@ int ttf_worker_set_peer(struct ttf_worker *worker, uint32_t port_id, int32_t pee
 	return 0;
 }
 
+static bool pktgen_config_valid(const struct ttf_pktgen_config *config)
+{
+	return config->size >= TTF_PKTGEN_MIN_BYTES && config->size <= TTF_PKTGEN_MAX_BYTES &&
+	       config->flows >= 1 && config->flows <= TTF_PKTGEN_MAX_FLOWS;
+}
+
 int ttf_worker_pktgen(struct ttf_worker *worker, uint32_t port_id, const struct ttf_pktgen_config *config)
 {
 	struct pktgen *generator;
 
-	if (port_id >= TTF_MAX_PORTS || !worker->ports[port_id].used || config->size < 60 ||
-	    config->size > 9018 || config->flows < 1 || config->flows > 16384)
+	if (port_id >= TTF_MAX_PORTS || !worker->ports[port_id].used || !pktgen_config_valid(config))
 		return -EINVAL;
 	generator = ttf_pktgen_new(config);
 	if (!generator)

@@ -242,9 +242,17 @@ class TxOnlyConfig(_Table):
     """[txonly]: the UDP frames that mode txonly makes."""
 
     size: int = Field(
-        default=60, ge=60, le=9014, description="bytes of a frame, Ethernet header included, FCS not"
+        default=60,
+        ge=lib.TTF_PKTGEN_MIN_BYTES,
+        le=lib.TTF_PKTGEN_MAX_BYTES,
+        description="bytes of a frame, Ethernet header included, FCS not",
     )
-    flows: int = Field(default=1, ge=1, le=1024, description="UDP flows to spread over, by source port")
+    flows: int = Field(
+        default=1,
+        ge=1,
+        le=lib.TTF_PKTGEN_MAX_FLOWS,
+        description="UDP flows to spread over, by source port",
+    )
     rate: int = Field(
         default=0,
         ge=0,

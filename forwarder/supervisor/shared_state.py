@@ -57,9 +57,10 @@ class SharedState:
             lib.ttf_rings_init(
                 self._rings.base, workers, config.ring_slots, 0, config.bridge.ageing_s * 10**9, epoch
             )
-            # The stats segment is what others look for: describe the instance before its magic is stored.
+            # Others look for the stats segment: describe the instance before it is published.
+            lib.ttf_stats_prepare(self._stats.base, workers, lib.TTF_MAX_PORTS, epoch)
             self._describe(config, cpus)
-            lib.ttf_stats_init(self._stats.base, workers, lib.TTF_MAX_PORTS, epoch)
+            lib.ttf_stats_publish(self._stats.base)
             self._undo = undo.pop_all()
 
     def __enter__(self) -> "SharedState":
@@ -75,8 +76,6 @@ class SharedState:
         return segment
 
     def _describe(self, config: Config, cpus: tuple[int, ...]) -> None:
-        header = ffi.cast("struct ttf_header *", self._stats.base)
-        header.workers, header.ports = self._workers, lib.TTF_MAX_PORTS  # the layout functions read them
         instance = self._instance
         instance.name = config.name.encode()
         instance.mode = config.mode.encode()

@@ -53,7 +53,7 @@ static int produce(struct ttf_ring *ring, uint32_t burst)
 	}
 	for (uint32_t i = 0; i < burst; i++)
 		*ring_slot(ring, i) =
-			(struct ttf_desc){ .frame = ring->tail + i, .length = 60, .out_port = 1 };
+			(struct ttf_desc){ .frame_id = ring->tail + i, .length = 60, .out_port = 1 };
 	ring_publish(ring, burst);
 	return 1;
 }
@@ -65,7 +65,7 @@ static uint32_t consume(struct ttf_ring *ring, uint32_t burst)
 	for (uint32_t i = 0; i < count; i++) {
 		const struct ttf_desc desc = *(const volatile struct ttf_desc *)ring_at(ring, i);
 
-		sink += desc.frame + desc.length;
+		sink += desc.frame_id + desc.length;
 	}
 	if (count)
 		ring_complete(ring);

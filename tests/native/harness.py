@@ -103,7 +103,8 @@ class Segment:
 
 def stats_segment(workers: int, ports: int = lib.TTF_MAX_PORTS, epoch: int = EPOCH) -> Segment:
     segment = Segment(lib.ttf_stats_bytes(workers, ports))
-    lib.ttf_stats_init(segment.base, workers, ports, epoch)
+    lib.ttf_stats_prepare(segment.base, workers, ports, epoch)
+    lib.ttf_stats_publish(segment.base)
     return segment
 
 

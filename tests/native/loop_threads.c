@@ -129,7 +129,8 @@ int main(int argc, char **argv)
 	packets = strtoull(argv[3], NULL, 0);
 	burst = strtoull(argv[4], NULL, 0);
 	stats = zeroed(ttf_stats_bytes(WORKERS, TTF_MAX_PORTS));
-	ttf_stats_init(stats, WORKERS, TTF_MAX_PORTS, 1);
+	ttf_stats_prepare(stats, WORKERS, TTF_MAX_PORTS, 1);
+	ttf_stats_publish(stats);
 	rings = zeroed(ttf_rings_bytes(WORKERS, SLOTS));
 	ttf_rings_init(rings, WORKERS, SLOTS, UINT32_MAX - 100, 1000000000, 1);
 	for (uint32_t w = 0; w < WORKERS; w++) {

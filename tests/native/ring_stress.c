@@ -122,7 +122,7 @@ static void produce(enum point point, uint64_t countdown)
 			pool_take(&pool, 1);
 			for (int i = 0; i < WORDS; i++)
 				words[i] = word_of(sequence + pending, i);
-			*ring_slot(ring, pending) = (struct ttf_desc){ .frame = frame, .length = 60 };
+			*ring_slot(ring, pending) = (struct ttf_desc){ .frame_id = frame, .length = 60 };
 			pending++;
 		}
 		if (!pending) {
@@ -147,8 +147,8 @@ static void check(const struct pool *pool, uint32_t i, uint64_t sequence)
 	const struct ttf_desc *desc = ring_at(ring, i);
 	const uint64_t *words;
 
-	if (desc->frame < pool->frames) {
-		words = (const uint64_t *)(const void *)pool_eth(pool, desc->frame);
+	if (desc->frame_id < pool->frames) {
+		words = (const uint64_t *)(const void *)pool_eth(pool, desc->frame_id);
 		for (int w = 0; w < WORDS; w++)
 			if (words[w] != word_of(sequence, w)) {
 				shared->found = words[w];
@@ -158,7 +158,7 @@ static void check(const struct pool *pool, uint32_t i, uint64_t sequence)
 			}
 		return;
 	}
-	shared->found = desc->frame;
+	shared->found = desc->frame_id;
 	store_release(&shared->wrong, sequence + 1);
 	exit(1);
 }

@@ -57,7 +57,8 @@ static void *produce(void *arg)
 			pool_take(&pool, 1);
 			memset(pool_eth(&pool, frame), (int)((sequence + pending) & 0xff), 60);
 			*ring_slot(ring, pending) =
-				(struct ttf_desc){ .frame = frame, .length = (uint32_t)(sequence + pending) };
+				(struct ttf_desc){ .frame_id = frame,
+						   .length = (uint32_t)(sequence + pending) };
 			pending++;
 		}
 		ring_publish(ring, pending);
@@ -90,7 +91,7 @@ static void *consume(void *arg)
 			memset(expected, (int)((position + i) & 0xff), sizeof(expected));
 			if (desc->length != (uint32_t)(position + i))
 				fail("order");
-			if (memcmp(pool_eth(&pool, desc->frame), expected, sizeof(expected)) != 0)
+			if (memcmp(pool_eth(&pool, desc->frame_id), expected, sizeof(expected)) != 0)
 				fail("content");
 		}
 		ring_complete(ring);

@@ -346,7 +346,15 @@ def test_txonly_catches_up_a_burst_at_a_time(instance: MakeInstance) -> None:
         assert len(port.receive(0)) == 4
 
 
-@pytest.mark.parametrize("changes", [{"size": 59}, {"size": 10000}, {"flows": 0}, {"flows": 20000}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"size": lib.TTF_PKTGEN_MIN_BYTES - 1},
+        {"size": lib.TTF_PKTGEN_MAX_BYTES + 1},
+        {"flows": 0},
+        {"flows": lib.TTF_PKTGEN_MAX_FLOWS + 1},
+    ],
+)
 def test_txonly_refuses_what_it_cannot_make(instance: MakeInstance, changes: dict[str, int]) -> None:
     made = instance(mode="txonly")
     made.connect(0)

@@ -491,7 +491,7 @@ def test_death_of_a_producer_before_it_published(instance: MakeInstance, start: 
     made.kill(1)
     made.queue(0, 1).rx_packets += 3
     for pending in range(3):
-        lib.ring_slot(made.ring(1, 0), pending).frame = 255 - pending
+        lib.ring_slot(made.ring(1, 0), pending).frame_id = 255 - pending
     assert made.revive(1) == 3
     made.settle()
     assert right.receive(0) == sent

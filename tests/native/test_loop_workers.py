@@ -204,8 +204,8 @@ def test_an_exhausted_pool_leaves_packets_in_the_device(instance: MakeInstance) 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("frame", 256),
-        ("frame", 2**32 - 1),
+        ("frame_id", 256),
+        ("frame_id", 2**32 - 1),
         ("length", 0),
         ("length", 13),
         ("length", FRAME_MAX_BYTES + 1),
@@ -278,7 +278,7 @@ def test_frame_numbers_that_lie_never_reach_the_pool(instance: MakeInstance) -> 
     held = made.held(1, 0)
     slots = [lib.ring_slot(ring, (ring.reclaimed - ring.tail + i) % 2**32) for i in range(len(held))]
     for slot in slots:
-        slot.frame = 0xFFFFFFFF
+        slot.frame_id = 0xFFFFFFFF
     made.run(1, MS)  # idle: reclaims
     sent = [frame(100 + n) for n in range(60)]
     out = made.pump([(left, 1, data) for data in sent])

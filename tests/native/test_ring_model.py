@@ -85,7 +85,7 @@ class RingMachine(RuleBasedStateMachine):
             lib.pool_take(self.pool, 1)
             self.content(self.pool, frame)[0] = self.sequence
             slot = lib.ring_slot(ring, len(model.pending))
-            slot.frame, slot.length = frame, 60
+            slot.frame_id, slot.length = frame, 60
             model.pending.append((frame, self.sequence))
             self.sequence += 1
 
@@ -130,7 +130,7 @@ class RingMachine(RuleBasedStateMachine):
         model.claimed = model.head + count
         for i in range(count):
             frame, sequence = model.log[model.head + i]
-            assert lib.ring_at(ring, i).frame == frame
+            assert lib.ring_at(ring, i).frame_id == frame
             assert self.content(self.consumer_pool, frame)[0] == sequence
 
     @rule(r=RINGS)
@@ -198,9 +198,9 @@ class RingMachine(RuleBasedStateMachine):
         ring.head = head
         waits = {frame for m in self.models for frame, _ in m.log[m.head : m.tail]}
         slot = lib.ring_slot(ring, (model.reclaimed - model.tail) % WORD)
-        true_frame = slot.frame
+        true_frame = slot.frame_id
         if model.reclaimed < model.head:
-            slot.frame = frame
+            slot.frame_id = frame
         pool = ffi.new("struct pool *")
         other = self.rings[1 - r]
         other_reclaimed = other.reclaimed
@@ -211,7 +211,7 @@ class RingMachine(RuleBasedStateMachine):
         assert set(free) <= set(range(self.frames)) - waits
         lib.ttf_pool_exit(pool)
         if model.reclaimed < model.head:
-            slot.frame = true_frame
+            slot.frame_id = true_frame
         ring.head, ring.reclaimed, other.reclaimed = true_head, true_reclaimed, other_reclaimed
 
     # --- what holds at any time

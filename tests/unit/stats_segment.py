@@ -19,7 +19,8 @@ class FakeSegment:
     def __init__(self, workers: int = 2, ports: int = 2, epoch: int = 7) -> None:
         self.memory = bytearray(lib.ttf_stats_bytes(workers, ports))
         self.base: Any = ffi.from_buffer(self.memory)
-        lib.ttf_stats_init(self.base, workers, ports, epoch)
+        lib.ttf_stats_prepare(self.base, workers, ports, epoch)
+        lib.ttf_stats_publish(self.base)
         self.now_ns = time.monotonic_ns()
         instance = lib.ttf_stats_instance(self.base)
         instance.name, instance.mode = b"lab", b"xconnect"
