@@ -17,11 +17,12 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 
 from forwarder.native import lib
-from tests.netns.frames import flow_frames, padded
+from tests.netns.frames import assert_same, flow_frames, padded
 from tests.netns.test_modes import offered
-from tests.netns.topology import TIMEOUT_S, Side, assert_same, lab
+from tests.netns.topology import TIMEOUT_S, Side, lab
+from tests.support.commands import ip
 from tests.support.drivers import BATCHED, PLAIN
-from tests.support.instance import Instance, instance, ip
+from tests.support.instance import Instance, instance
 
 COUNT = 50
 

@@ -16,8 +16,8 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from forwarder.stats.snapshot import Snapshot
-from tests.netns.frames import flow_frames, of_every_kind
-from tests.netns.topology import Capture, Side, assert_same, lab
+from tests.netns.frames import assert_same, flow_frames, of_every_kind
+from tests.netns.topology import Capture, Side, lab
 from tests.support.drivers import BATCHED, PLAIN, TURBOTAP, URING
 from tests.support.instance import Instance, instance
 

@@ -14,8 +14,9 @@ import pytest
 
 from tests.netns.test_applications import iperf3_tcp, ping
 from tests.netns.topology import lab
+from tests.support.commands import TIME_FACTOR
 from tests.support.drivers import BATCHED, PLAIN
-from tests.support.instance import TIME_FACTOR, Instance, instance
+from tests.support.instance import Instance, instance
 
 IDLE_S = 5.0
 IDLE_PERCENT = 1.0 * TIME_FACTOR

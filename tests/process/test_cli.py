@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.capabilities import missing
-from tests.support.instance import TTFWD, instance, run, unique
+from tests.support.commands import run, unique
+from tests.support.instance import TTFWD, instance
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 ESCAPE = "\x1b"

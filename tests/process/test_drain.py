@@ -11,8 +11,9 @@ import pytest
 from forwarder.stats.accounting import accounting
 from tests.process.topology import Pair
 from tests.process.traffic import Sink, Source, assert_in_order, assert_unique
+from tests.support.commands import run
 from tests.support.drivers import TURBOTAP, URING
-from tests.support.instance import instance, run
+from tests.support.instance import instance
 
 
 @pytest.mark.parametrize(

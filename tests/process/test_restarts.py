@@ -17,7 +17,8 @@ from forwarder.supervisor import worker_pool as pool
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.worker_pool import Workers
 from forwarder.supervisor.worker_process import Process, State
-from tests.support.instance import Instance, instance, unique
+from tests.support.commands import unique
+from tests.support.instance import Instance, instance
 
 SIGKILLED = -9
 

@@ -17,9 +17,11 @@ import pytest
 from tests.process.terminal import CTRL_C, Terminal
 from tests.process.topology import Pair
 from tests.process.traffic import Source
-from tests.support.instance import TTFWD, device_exists, run, unique
-
-_SHM = Path("/dev/shm")
+from tests.support.commands import run, unique
+from tests.support.instance import TTFWD
+from tests.support.netns import device_exists
+from tests.support.shm import remove_segments, segments_of
+from tests.support.wait import wait_until
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Setting:
         return Terminal([TTFWD, "start", "-c", self.config, "--name", self.name], self.environment)
 
     def assert_nothing_left(self) -> None:
-        assert list(_SHM.glob(f"ttfwd.{self.name}.*")) == []
+        assert segments_of(self.name) == []
         assert not device_exists(self.pair.left, "t0")
         assert not device_exists(self.pair.right, "t1")
         assert not (Path(self.environment["TTFWD_RUNTIME_DIR"]) / f"{self.name}.sock").exists()
@@ -46,8 +48,7 @@ def setting(pair: Pair, tmp_path: Path) -> Iterator[Setting]:
     environment = {**os.environ, "TTFWD_RUNTIME_DIR": str(tmp_path / "run")}
     found = Setting(unique("t"), pair, config, environment)
     yield found
-    for path in _SHM.glob(f"ttfwd.{found.name}.*"):  # after a test that failed
-        path.unlink(missing_ok=True)
+    remove_segments(found.name)  # after a test that failed
 
 
 def test_it_shows_the_plan_and_a_live_view_and_ctrl_c_drains(setting: Setting) -> None:
@@ -153,9 +154,7 @@ def test_a_terminal_that_takes_no_output_holds_nothing_up(setting: Setting) -> N
         ]
         run(*command, env=setting.environment)
         terminal.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 30
-        while list(_SHM.glob(f"ttfwd.{setting.name}.*")) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: not segments_of(setting.name), "it has ended", 30)
         setting.assert_nothing_left()
         assert terminal.wait() == 0  # reads on: the rest is printed
         assert "every packet is accounted for" in terminal.shown

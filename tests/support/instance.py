@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import select
 import shutil
 import signal
@@ -39,53 +38,16 @@ import psutil
 from forwarder.stats.accounting import accounting
 from forwarder.stats.reader import StatsReader
 from forwarder.stats.snapshot import Port, Snapshot
+from tests.support.commands import TIME_FACTOR, run, unique
+from tests.support.netns import device_exists, namespace_exists, remove_namespace
+from tests.support.shm import remove_segments, segments_of
+from tests.support.wait import TIMEOUT_S
 
 TTFWD = Path(sysconfig.get_path("scripts"), "ttfwd")
-# How much slower than any machine this one may be: an emulated one takes 20 times as long for Python.
-TIME_FACTOR = float(os.environ.get("TTFWD_TIME_FACTOR", "1"))
 START_TIMEOUT_S = 40.0 * TIME_FACTOR
 STOP_TIMEOUT_S = 40.0 * TIME_FACTOR
-WAIT_TIMEOUT_S = 20.0 * TIME_FACTOR
-COMMAND_TIMEOUT_S = 60.0 * TIME_FACTOR
-# Keys for the configuration of an instance that isn't tested for how soon it takes a worker for hung.
+# Keys for an instance on a slow machine: there a worker that is merely slow must not pass for one that hangs.
 PATIENT: dict[str, object] = {"heartbeat_timeout_ms": 60_000} if TIME_FACTOR > 1 else {}
-
-_SHM = Path("/dev/shm")
-_NETNS = Path("/run/netns")
-
-
-def unique(prefix: str) -> str:
-    """A name that no other test run on this machine uses: for namespaces and instances."""
-    return f"{prefix}-{os.getpid()}-{secrets.token_hex(3)}"
-
-
-def run(
-    *command: str | Path, code: int | None = 0, timeout_s: float = COMMAND_TIMEOUT_S, **options: Any
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end and return its output; asserts its exit code unless `code` is None."""
-    done = subprocess.run(
-        [str(word) for word in command],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        stdin=subprocess.DEVNULL,
-        **options,
-    )
-    if code is not None:
-        assert done.returncode == code, f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
-    return done
-
-
-def ip(*words: str, netns: str | None = None) -> str:
-    """`ip ...`, in a namespace if one is named."""
-    return run("ip", *(("-n", netns) if netns else ()), *words).stdout
-
-
-def device_exists(netns: str | None, name: str) -> bool:
-    if netns is not None and not (_NETNS / netns).exists():
-        return False
-    where = ("-n", netns) if netns else ()
-    return run("ip", *where, "link", "show", "dev", name, code=None).returncode == 0
 
 
 class Instance:
@@ -172,7 +134,7 @@ class Instance:
         return found
 
     def wait(
-        self, condition: Callable[[Snapshot], bool], what: str, timeout_s: float = WAIT_TIMEOUT_S
+        self, condition: Callable[[Snapshot], bool], what: str, timeout_s: float = TIMEOUT_S
     ) -> Snapshot:
         """Poll the counters until they meet a condition; fails with `what` and the accounting."""
         deadline = time.monotonic() + timeout_s
@@ -184,7 +146,7 @@ class Instance:
                 raise AssertionError(f"not within {timeout_s:g} s: {what}\n{accounting(snapshot)}")
             time.sleep(0.02)
 
-    def settled(self, received: int = 0, quiet_s: float = 0.2, timeout_s: float = WAIT_TIMEOUT_S) -> Snapshot:
+    def settled(self, received: int = 0, quiet_s: float = 0.2, timeout_s: float = TIMEOUT_S) -> Snapshot:
         """The counters once no packet counter has moved for `quiet_s` and the accounting closes.
 
         Say how many packets must have been received by then, in all: a worker that is kept from its CPU looks
@@ -246,7 +208,7 @@ class Instance:
         closing = accounting(final)
         assert closing.closes, f"{closing.difference_packets} packets unaccounted for: {closing}"
         assert self.processes() == []
-        assert [path.name for path in _SHM.glob(f"ttfwd.{self.name}.*")] == []
+        assert segments_of(self.name) == []
         assert self._absent.present() == []
 
     def _remove_everything(self) -> None:
@@ -258,8 +220,7 @@ class Instance:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-        for path in _SHM.glob(f"ttfwd.{self.name}.*"):
-            path.unlink(missing_ok=True)
+        remove_segments(self.name)
         self._absent.remove_namespaces()
 
 
@@ -278,18 +239,17 @@ class _Absent:
     def note(self, netns: str | None, device: str) -> None:
         if not device_exists(netns, device):
             self._devices.append((netns, device))
-        if netns is not None and not (_NETNS / netns).exists():
+        if netns is not None and not namespace_exists(netns):
             self._namespaces.append(netns)
 
     def present(self) -> list[str]:
         """Those that exist now."""
-        found = [f"netns {name}" for name in self._namespaces if (_NETNS / name).exists()]
+        found = [f"netns {name}" for name in self._namespaces if namespace_exists(name)]
         return found + [name for netns, name in self._devices if device_exists(netns, name)]
 
     def remove_namespaces(self) -> None:
         for name in self._namespaces:
-            if (_NETNS / name).exists():
-                run("ip", "netns", "delete", name, code=None)
+            remove_namespace(name)
 
 
 def _ports_of(config: Path) -> list[dict[str, Any]]:
@@ -347,7 +307,7 @@ def start_fails(
         )
         assert done.returncode != 0, done.stderr
         assert "Traceback" not in done.stderr
-        assert [found.name for found in _SHM.glob(f"ttfwd.{name}.*")] == []
+        assert segments_of(name) == []
         assert absent.present() == []
         return done
     finally:
