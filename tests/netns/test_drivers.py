@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from forwarder.devices import uring
+from tests.netns.checks import stop_worker_and_flood
 from tests.netns.frames import assert_same, flow_frames
-from tests.netns.test_drops import stop_worker_and_flood
 from tests.netns.topology import lab
 from tests.support.capabilities import missing
 from tests.support.commands import ip, run

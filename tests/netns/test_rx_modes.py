@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.test_applications import iperf3_tcp, ping
+from tests.netns.applications import iperf3_tcp, ping
 from tests.netns.topology import lab
 from tests.support.commands import TIME_FACTOR
 from tests.support.drivers import BATCHED, PLAIN

@@ -200,23 +200,8 @@ def lab(*drivers: str, mtus: Sequence[int] = (), ipv6: bool = False) -> Iterator
                 ports.append({"name": name, **keys, "netns": netns, "mtu": mtu})
                 continue
             middle = middle or stack.enter_context(namespace())
-            ip(
-                "link",
-                "add",
-                name,
-                "mtu",
-                str(mtu),
-                "type",
-                "veth",
-                "peer",
-                "name",
-                name,
-                "mtu",
-                str(mtu),
-                "netns",
-                netns,
-                netns=middle,
-            )
+            end = (name, "mtu", str(mtu))
+            ip("link", "add", *end, "type", "veth", "peer", "name", *end, "netns", netns, netns=middle)
             ip("link", "set", name, "up", netns=netns)
             ip("link", "set", name, "up", netns=middle)
             ports.append({"name": name, **keys, "netns": middle})

@@ -18,7 +18,7 @@ import pytest
 
 from tests.process.topology import Pair
 from tests.support.commands import ip, run, unique
-from tests.support.instance import TTFWD, instance, start_fails
+from tests.support.instance import TTFWD, instance, private_environment, start_fails
 from tests.support.netns import NETNS, device_exists, namespace, namespace_exists
 from tests.support.shm import segments_of
 from tests.support.wait import wait_until
@@ -190,10 +190,6 @@ def test_room_for_packets_but_not_for_rings_of_segments_is_warned_of(tmp_path: P
         r"/dev/shm has \d+ MiB free; the instance needs \d+ MiB when its rings are full of 64 KiB GSO frames",
         done.stderr,
     )
-
-
-def private_environment(directory: Path) -> dict[str, str]:
-    return {**os.environ, "TTFWD_RUNTIME_DIR": str(directory)}
 
 
 def test_a_worker_that_cannot_start_ends_the_boot(tmp_path: Path) -> None:

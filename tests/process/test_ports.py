@@ -44,6 +44,15 @@ def namespaces() -> set[str]:
     return {path.name for path in NETNS.iterdir()} if NETNS.exists() else set()
 
 
+def assert_all_arrive(it: Instance, left: str, right: str, packets: int = 800) -> None:
+    """What is sent into t0 comes out of t1."""
+    with Sink(right, "t1") as sink:
+        with Source(left, "t0", rate=2_000, limit_packets=packets) as source:
+            source.wait()
+        it.settled()
+    assert sink.received.packets == packets
+
+
 def free_frames(it: Instance) -> list[tuple[int, int]]:
     return [(worker.pool_free_frames, worker.pool_frames) for worker in it.stats().workers]
 
@@ -204,11 +213,7 @@ def test_a_refused_connect_names_its_reason_and_leaves_nothing(pair: Pair) -> No
             assert says in done.stderr
             assert "Traceback" not in done.stderr
             assert done.stdout == ""
-        with Sink(pair.right, "t1") as sink:
-            with Source(left, "t0", rate=2_000, limit_packets=800) as source:
-                source.wait()
-            it.settled()
-        assert sink.received.packets == 800
+        assert_all_arrive(it, left, pair.right)
 
 
 @pytest.mark.parametrize("pair", ["tap", *BATCHED], indirect=True)
@@ -219,11 +224,7 @@ def test_a_device_that_was_removed_under_a_port(pair: Pair) -> None:
         client.call("connect", name="c0", netns=netns)
         ip("link", "del", "c0", netns=netns)
         pair.lengthen_queues()
-        with Sink(pair.right, "t1") as sink:
-            with Source(pair.left, "t0", rate=2_000, limit_packets=1_600) as source:
-                source.wait()
-            it.settled()
-        assert sink.received.packets == 1_600
+        assert_all_arrive(it, pair.left, pair.right)
         it.cli("stats", "--port", "c0")
         client.call("delete", name="c0")
         client.call("connect", name="c0", netns=netns)
@@ -277,9 +278,5 @@ def test_running_out_of_descriptors_refuses_the_port_and_nothing_else(pair: Pair
         supervisor.rlimit(psutil.RLIMIT_NOFILE, (20_000, 20_000))
         client.call("connect", name="again", netns=netns)
         client.close()
-        with Sink(pair.right, "t1") as sink:
-            with Source(pair.left, "t0", rate=2_000, limit_packets=800) as source:
-                source.wait()
-            it.settled()
-        assert sink.received.packets == 800
+        assert_all_arrive(it, pair.left, pair.right)
         assert it.process.poll() is None

@@ -14,7 +14,7 @@ from forwarder.shm import Segment, stats_name
 from forwarder.stats.snapshot import Snapshot
 from tests.support.commands import ip
 from tests.support.drivers import port_keys
-from tests.support.instance import PATIENT, Instance
+from tests.support.instance import PATIENT, Instance, port_of
 
 LONG_QUEUE_PACKETS = 20_000  # what a tap queue is made to hold while nobody reads it
 
@@ -69,8 +69,8 @@ def worker_times(instance: Instance, index: int) -> Times:
 
 def queue_rx(snapshot: Snapshot, port: str, queue: int) -> int:
     """Packets that a port's queue received so far."""
-    found = next(p for p in snapshot.ports if p.name == port)
-    return sum(q.counters.rx_packets for q in found.queues if q.index == queue)
+    queues = port_of(snapshot, port).queues
+    return sum(q.counters.rx_packets for q in queues if q.index == queue)
 
 
 def lost_packets(snapshot: Snapshot) -> int:

@@ -8,12 +8,13 @@
         it.cli("delete", "sink0")                # `ttfwd delete sink0 --name ...`, exit code 0 asserted
         final = it.stop()                        # SIGTERM; or leave it to the end of the block
 
-Called by tests/process and tests/netns. The instance's name (unless `name` is given) and its runtime
-directory are unique, so instances of several test runs don't meet. When the block ends normally these are
-asserted: exit code 0, no traceback logged, the accounting of the final snapshot closes exactly, and neither a
-process, a shared memory segment, a device nor a namespace is left. Whatever is left is then removed, also
-after a failure; the log is added to the failure. `it.expect_crash()` is for tests that kill the supervisor:
-nothing is asserted then, and all is removed. `start_fails()` is for starts that are refused.
+The instance's name (unless `name` is given) and its runtime directory are unique, so instances of several
+test runs don't meet. When the block ends normally these are asserted: exit code 0, no traceback logged, the
+accounting of the final snapshot closes exactly, and neither a process, a shared memory segment, a device nor
+a namespace is left. In any case everything that is left is then removed. A failure gets the log as a note.
+
+`it.expect_crash()` is for tests that kill the supervisor: nothing is asserted then, and all is removed.
+`start_fails()` is for starts that are refused.
 """
 
 from __future__ import annotations
@@ -48,6 +49,15 @@ START_TIMEOUT_S = 40.0 * TIME_FACTOR
 STOP_TIMEOUT_S = 40.0 * TIME_FACTOR
 # Keys for an instance on a slow machine: there a worker that is merely slow must not pass for one that hangs.
 PATIENT: dict[str, object] = {"heartbeat_timeout_ms": 60_000} if TIME_FACTOR > 1 else {}
+
+
+def port_of(snapshot: Snapshot, name: str) -> Port:
+    return next(port for port in snapshot.ports if port.name == name)
+
+
+def private_environment(directory: Path) -> dict[str, str]:
+    """The environment of a ttfwd that has this runtime directory."""
+    return {**os.environ, "TTFWD_RUNTIME_DIR": str(directory)}
 
 
 class Instance:
@@ -117,7 +127,7 @@ class Instance:
 
     def port(self, name: str) -> Port:
         """A port of the counters now."""
-        return next(port for port in self.stats().ports if port.name == name)
+        return port_of(self.stats(), name)
 
     def worker_pids(self) -> list[int]:
         return [worker.pid for worker in self.stats().workers]
@@ -260,10 +270,6 @@ def _ports_of(config: Path) -> list[dict[str, Any]]:
     return [port for port in found if isinstance(port, dict) and isinstance(port.get("name"), str)]
 
 
-def _environment(directory: Path) -> dict[str, str]:
-    return {**os.environ, "TTFWD_RUNTIME_DIR": str(directory)}
-
-
 @contextmanager
 def instance(config: str | Path, *arguments: str, name: str | None = None) -> Iterator[Instance]:
     """Start an instance of a TOML text or file; further `arguments` of `ttfwd start`. See the module."""
@@ -274,7 +280,7 @@ def instance(config: str | Path, *arguments: str, name: str | None = None) -> It
         if not isinstance(path, Path):
             path = directory / "config.toml"
             path.write_text(str(config))
-        it = Instance(name or unique("t"), path, directory, arguments, _environment(directory))
+        it = Instance(name or unique("t"), path, directory, arguments, private_environment(directory))
         try:
             yield it
             if not it._crash_expected:
@@ -303,7 +309,15 @@ def start_fails(
         for port in _ports_of(path):
             absent.note(port.get("netns"), port["name"])
         done = run(
-            TTFWD, "start", "-c", path, "--name", name, *arguments, code=None, env=_environment(directory)
+            TTFWD,
+            "start",
+            "-c",
+            path,
+            "--name",
+            name,
+            *arguments,
+            code=None,
+            env=private_environment(directory),
         )
         assert done.returncode != 0, done.stderr
         assert "Traceback" not in done.stderr
