@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other programs' commands, in a namespace or not; what they say when they fail."""
+"""Other programs' commands, and what they say when they fail."""
 
 from __future__ import annotations
 
 import subprocess
 
 from tests.bench.programs import ProgramError
-
-
-def in_namespace(netns: str, *command: str) -> list[str]:
-    """The command line that runs `command` in the namespace."""
-    return ["ip", "netns", "exec", netns, *command]
+from tests.support.commands import in_namespace
 
 
 def ethtool(netns: str, device: str, feature: str, *, on: bool) -> None:

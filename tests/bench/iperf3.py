@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.bench.commands import in_namespace, run
+from tests.bench.commands import run
 from tests.bench.programs import ProgramError
+from tests.support.commands import in_namespace
 
 _READY = "listening"
 _PATIENCE_S = 20.0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The namespace that everything is measured in: devices, their counters, veth pairs.
 
-Counters are the kernel's, of devices; nothing here asks a forwarder. IPv6 is off, so that the only frames
-are the generator's, and those are for a MAC address that nobody has: the stack behind the sink drops them
-before it looks at them (PACKET_OTHERHOST).
+Counters are those that the kernel has of devices; nothing here asks a forwarder. IPv6 is off, so that the
+only frames are the generator's. They are for a MAC address that nobody has: the stack behind the sink drops
+them before it looks at them (PACKET_OTHERHOST).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyroute2 import IPRoute
 
 from forwarder.devices import netns
 from tests.bench.commands import ethtool
+from tests.support.netns import namespace
 
 
 @dataclass(frozen=True)
@@ -63,18 +63,14 @@ class Lab:
     @classmethod
     @contextmanager
     def made(cls, name: str) -> Iterator[Lab]:
-        netns.create(name)
-        try:
+        with namespace(name):
             with netns.inside(name):
-                Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
                 # The file shows the namespace that it was opened in, from wherever it is read.
                 counters_fd = os.open("/proc/thread-self/net/dev", os.O_RDONLY | os.O_CLOEXEC)
             try:
                 yield cls(name, counters_fd)
             finally:
                 os.close(counters_fd)
-        finally:
-            netns.remove(name)
 
     def counters(self, device: str) -> DeviceCounters | None:
         """None if there is no such device."""

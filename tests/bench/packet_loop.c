@@ -6,9 +6,10 @@
  *   packet_loop -n NETNS -a DEVICE -b DEVICE -c CPU [-r v2|v3|mmsg] [-s copied|lent|mmsg] [-i]
  *
  * -r: receive from a ring of slots (TPACKET_V2, as ttfwd does), from a ring of blocks (TPACKET_V3), or by
- * recvmmsg(). -s: send by a ring from which the kernel copies whole frames, told to by their offload headers
- * (as ttfwd does), or lends their pages (as it does by itself), or by sendmmsg(). -i: sleep in poll() when a
- * round found nothing.
+ * recvmmsg().
+ * -s: send by a ring or by sendmmsg(). "copied": the offload header of each frame has the kernel copy all of
+ * it (as ttfwd does). "lent": the kernel lends the ring's pages, which is its default. -i: sleep in poll()
+ * when a round found nothing.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,7 +21,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#include "bench.h"
+#include "loop.h"
 
 #define SOCKET_BYTES (16 << 20) /* ttfwd's */
 #define SLOTS 2048u		/* ttfwd's */
@@ -198,7 +199,7 @@ static void send_messages(const struct port *port, uint32_t count)
 	while (done < count) {
 		int sent = sendmmsg(port->sender, messages + done, count - done, MSG_DONTWAIT);
 
-		/* One that is refused isn't delivered, and so not counted. */
+		/* A frame that is refused isn't delivered, and so not counted. */
 		done += sent > 0 ? (uint32_t)sent : 1;
 	}
 }
@@ -216,7 +217,7 @@ static void send_slots(struct port *port, uint32_t count)
 			break;
 		slot->tp_len = bytes;
 		if (how_out == COPIED) {
-			/* hdr_len is what makes the kernel copy it */
+			/* hdr_len makes the kernel copy it. */
 			const uint16_t header[BENCH_VNET_BYTES / 2] = { 0, (uint16_t)bytes };
 
 			memcpy(data, header, sizeof(header));
@@ -255,51 +256,29 @@ static enum how_out how_out_named(const char *name)
 
 int main(int argc, char **argv)
 {
-	const char *names[2] = { NULL, NULL }, *namespace = NULL;
 	struct port ports[2] = { { .fd = -1 }, { .fd = -1 } };
-	int cpu = 0, sleeps = 0, option;
+	struct loop loop = { 0 };
 	struct pollfd polls[2];
+	int option;
 
-	while ((option = getopt(argc, argv, "n:a:b:c:r:s:i")) != -1) {
-		switch (option) {
-		case 'n':
-			namespace
-			= optarg;
-			break;
-		case 'a':
-			names[0] = optarg;
-			break;
-		case 'b':
-			names[1] = optarg;
-			break;
-		case 'c':
-			cpu = atoi(optarg);
-			break;
-		case 'r':
+	while ((option = getopt(argc, argv, LOOP_OPTIONS "r:s:")) != -1) {
+		if (option == 'r')
 			how = how_named(optarg);
-			break;
-		case 's':
+		else if (option == 's')
 			how_out = how_out_named(optarg);
-			break;
-		case 'i':
-			sleeps = 1;
-			break;
-		default:
+		else if (!loop_option(&loop, option))
 			return 2;
-		}
 	}
-	if (!namespace || !names[0] || !names[1])
+	if (!loop_enter(&loop))
 		return 2;
-	pin(cpu);
-	enter_namespace(namespace);
 	for (uint32_t i = 0; i < BENCH_BATCH; i++) {
 		vectors[i].iov_base = buffers[i];
 		messages[i].msg_hdr.msg_iov = &vectors[i];
 		messages[i].msg_hdr.msg_iovlen = 1;
 	}
 	for (int i = 0; i < 2; i++) {
-		open_device(&ports[i], names[i]);
-		open_sender(&ports[i], names[i]);
+		open_device(&ports[i], loop.devices[i]);
+		open_sender(&ports[i], loop.devices[i]);
 		polls[i] = (struct pollfd){ .fd = ports[i].fd, .events = POLLIN };
 	}
 	say_ready();
@@ -307,7 +286,7 @@ int main(int argc, char **argv)
 		uint32_t moved = move_burst(&ports[0], &ports[1]);
 
 		moved += move_burst(&ports[1], &ports[0]);
-		if (!moved && sleeps)
+		if (!moved && loop.sleeps)
 			poll(polls, 2, -1);
 	}
 }

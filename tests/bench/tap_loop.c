@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The bare loop that driver `tap` is measured against: read() a burst from one tap, write() it to the other,
- * and back. Everything that ttfwd does beyond that is absent: no counters, rings, steering, checks.
+ * and back. It has nothing else that ttfwd has: no counters, rings, steering, checks.
  *
  *   tap_loop -n NETNS -a TAP -b TAP -c CPU [-q QUEUES] [-v] [-i]
  *
@@ -14,7 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "bench.h"
+#include "loop.h"
 
 #define MAX_QUEUES 8
 
@@ -55,56 +55,34 @@ static uint32_t move_burst(int from, int to)
 	}
 	for (uint32_t i = 0; i < count; i++)
 		if (write(to, buffers[i], (size_t)lengths[i]) < 0)
-			continue; /* it isn't delivered, and so not counted */
+			continue; /* the frame isn't delivered, and so not counted */
 	return count;
 }
 
 int main(int argc, char **argv)
 {
-	const char *names[2] = { NULL, NULL }, *namespace = NULL;
 	short flags = IFF_TAP | IFF_NO_PI;
-	int queues = 1, cpu = 0, sleeps = 0, option;
 	struct pollfd polls[2 * MAX_QUEUES];
+	struct loop loop = { 0 };
+	int queues = 1, option;
 
-	while ((option = getopt(argc, argv, "n:a:b:c:q:vi")) != -1) {
-		switch (option) {
-		case 'n':
-			namespace
-			= optarg;
-			break;
-		case 'a':
-			names[0] = optarg;
-			break;
-		case 'b':
-			names[1] = optarg;
-			break;
-		case 'c':
-			cpu = atoi(optarg);
-			break;
-		case 'q':
+	while ((option = getopt(argc, argv, LOOP_OPTIONS "q:v")) != -1) {
+		if (option == 'q')
 			queues = atoi(optarg);
-			break;
-		case 'v':
+		else if (option == 'v')
 			flags |= IFF_VNET_HDR;
-			break;
-		case 'i':
-			sleeps = 1;
-			break;
-		default:
+		else if (!loop_option(&loop, option))
 			return 2;
-		}
 	}
-	if (!namespace || !names[0] || !names[1] || queues < 1 || queues > MAX_QUEUES)
+	if (queues < 1 || queues > MAX_QUEUES || !loop_enter(&loop))
 		return 2;
 	if (queues > 1)
 		flags |= IFF_MULTI_QUEUE;
-	pin(cpu);
-	enter_namespace(namespace);
 	for (int port = 0; port < 2; port++) {
 		for (int q = 0; q < queues; q++)
-			polls[2 * q + port] =
-				(struct pollfd){ .fd = open_tap(names[port], flags), .events = POLLIN };
-		link_up(names[port]);
+			polls[2 * q + port] = (struct pollfd){ .fd = open_tap(loop.devices[port], flags),
+							       .events = POLLIN };
+		link_up(loop.devices[port]);
 	}
 	say_ready();
 	for (;;) {
@@ -114,7 +92,7 @@ int main(int argc, char **argv)
 			moved += move_burst(polls[2 * q].fd, polls[2 * q + 1].fd);
 			moved += move_burst(polls[2 * q + 1].fd, polls[2 * q].fd);
 		}
-		if (!moved && sleeps)
+		if (!moved && loop.sleeps)
 			poll(polls, (nfds_t)(2 * queues), -1);
 	}
 }

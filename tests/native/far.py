@@ -7,9 +7,7 @@ netns        instance                    test
 
 from __future__ import annotations
 
-import os
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,20 +18,28 @@ from pyroute2 import IPRoute
 from forwarder.devices import netns, packet_sockets
 from tests.native.ext import lib
 from tests.native.harness import Instance
+from tests.support import afpacket
+from tests.support.netns import namespace
 from tests.support.offloads import VNET_HDR_BYTES, vnet_header
+from tests.support.wait import wait_until
 
-_SOL_PACKET, _PACKET_VNET_HDR = 263, 15
-_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
-_ETH_P_ALL = 3
 MTU = 9000
 
 
+@contextmanager
+def _netlink(name: str) -> Iterator[IPRoute]:
+    """A netlink socket stays in the namespace that it was made in."""
+    with netns.inside(name):
+        netlink = IPRoute()
+    with netlink:
+        yield netlink
+
+
 def _wait_until_up(netlink: IPRoute) -> None:
-    """The other end hears of it by and by, and drops what it is given until then."""
-    deadline = time.monotonic() + 60
-    while netlink.link("get", ifname="far")[0].get_attr("IFLA_OPERSTATE") != "UP":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    """The far end learns late that its link is up, and drops what it is given until then."""
+    wait_until(
+        lambda: netlink.link("get", ifname="far")[0].get_attr("IFLA_OPERSTATE") == "UP", "the link is up"
+    )
 
 
 @dataclass
@@ -47,28 +53,19 @@ class Far:
     @classmethod
     @contextmanager
     def made(cls) -> Iterator[Far]:
-        name = f"ttfwd-ring-{os.getpid()}"
-        netns.create(name)
-        try:
-            with netns.inside(name), IPRoute() as netlink, ExitStack() as stack:
-                with open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
-                    file.write("1")
-                netlink.link("add", ifname="near", kind="veth", peer="far")
-                for device in ("near", "far"):
-                    index = netlink.link_lookup(ifname=device)[0]
-                    netlink.link("set", index=index, mtu=MTU, state="up")
-                _wait_until_up(netlink)
-                sender, capture = (
-                    stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)) for _ in range(2)
-                )
-                sender.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
-                sender.bind(("far", 0))
-                capture.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 16 << 20)
-                capture.setblocking(False)
-                capture.bind(("far", _ETH_P_ALL))
-                yield cls(name, sender, capture)
-        finally:
-            netns.remove(name)
+        with ExitStack() as stack:
+            name = stack.enter_context(namespace())
+            netlink = stack.enter_context(_netlink(name))
+            netlink.link("add", ifname="near", kind="veth", peer="far")
+            for device in ("near", "far"):
+                index = netlink.link_lookup(ifname=device)[0]
+                netlink.link("set", index=index, mtu=MTU, state="up")
+            _wait_until_up(netlink)
+            with netns.inside(name):
+                sender = stack.enter_context(afpacket.sender("far", offload_headers=True))
+                capture = stack.enter_context(afpacket.receiver("far", 16 << 20))
+            capture.setblocking(False)
+            yield cls(name, sender, capture)
 
     def send(self, *frames: bytes) -> None:
         for data in frames:
@@ -79,16 +76,14 @@ class Far:
         got: list[bytes] = []
         while True:
             try:
-                data, address = self.capture.recvfrom(1 << 17)
+                got.append(self.capture.recv(1 << 17))
             except BlockingIOError:
                 return got
-            if address[2] != socket.PACKET_OUTGOING:
-                got.append(data)
 
     def set_link(self, state: str) -> None:
         self._set("near", state=state)
         if state == "up":
-            with netns.inside(self.netns), IPRoute() as netlink:
+            with _netlink(self.netns) as netlink:
                 _wait_until_up(netlink)
 
     def set_mtu(self, mtu: int) -> None:
@@ -100,7 +95,7 @@ class Far:
         self._set("far", state=state)
 
     def _set(self, device: str, **what: Any) -> None:
-        with netns.inside(self.netns), IPRoute() as netlink:
+        with _netlink(self.netns) as netlink:
             netlink.link("set", index=netlink.link_lookup(ifname=device)[0], **what)
 
 
@@ -118,5 +113,5 @@ def packet_pair(instance: Callable[..., Instance], far: Far, batch: int) -> Inst
         plain=plain,
     )
     made.connect(1, peer=0, mtu=MTU, header_bytes=VNET_HDR_BYTES)
-    made.ports[1].inside[0].setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 16 << 20)
+    made.ports[1].inside[0].setsockopt(socket.SOL_SOCKET, afpacket.SO_SNDBUFFORCE, 16 << 20)
     return made

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.capabilities import missing, require_root, require_tun
-from tests.support.instance import ip
+from tests.support.commands import ip
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWNET = 0x40000000

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames to send, made by scapy: flows of many protocols, every size, with and without VLAN tags.
 
-Each frame ends in the number of its flow and its number within it (topology.mark). scapy takes long to make
+Each frame ends in the number of its flow and its number within it (mark). scapy takes long to make
 one, in an emulated machine above all: what many tests send is made once.
 """
 
 from __future__ import annotations
 
 import random
+import struct
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -17,9 +19,14 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
-from tests.netns.topology import mark
+from tests.support.frames import by_flow
 
 A, B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
+
+
+def mark(frame: bytes, flow: int, sequence: int) -> bytes:
+    """The frame with its last eight bytes replaced by the flow and a number in it."""
+    return frame[:-8] + struct.pack("!II", flow, sequence)
 
 
 def padded(packet: Packet, size_bytes: int, flow: int, sequence: int) -> bytes:
@@ -107,3 +114,19 @@ def fragments(flow: int, forth: bool = True) -> list[bytes]:
     else:
         parts = split4(IP(src=one, dst=other, id=flow) / UDP(sport=flow, dport=9) / Raw(payload), 1200)
     return [mark(bytes(_ethernet(forth) / part), flow, number) for number, part in enumerate(parts)]
+
+
+def _flow(frame: bytes) -> int:
+    return int(struct.unpack("!I", frame[-8:-4])[0])
+
+
+def assert_same(got: Sequence[bytes], sent: Sequence[bytes]) -> None:
+    """The same frames, byte by byte; of each flow in order. The flows may interleave in any way."""
+    got_flows, sent_flows = by_flow(got, _flow), by_flow(sent, _flow)
+    counts = {flow: len(frames) for flow, frames in got_flows.items()}
+    assert counts == {flow: len(frames) for flow, frames in sent_flows.items()}
+    for flow, frames in sent_flows.items():
+        numbers = [struct.unpack("!I", frame[-4:])[0] for frame in got_flows[flow]]
+        assert numbers == [struct.unpack("!I", frame[-4:])[0] for frame in frames], f"order of flow {flow}"
+        for one, other in zip(got_flows[flow], frames, strict=True):
+            assert one.hex() == other.hex(), f"flow {flow}"

@@ -20,9 +20,9 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from tests.netns.frames import of_every_kind, padded
-from tests.netns.test_modes import assert_devices_agree, port_counts
-from tests.netns.topology import TIMEOUT_S, Capture, Side, assert_same, lab
+from tests.netns.checks import assert_devices_agree, port_counts
+from tests.netns.frames import assert_same, of_every_kind, padded
+from tests.netns.topology import TIMEOUT_S, Capture, Side, lab
 from tests.support.drivers import BATCHED, PLAIN
 from tests.support.instance import Instance, instance
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.instance import TTFWD, Instance, instance, ip, run
+from tests.support.commands import ip, run
+from tests.support.instance import TTFWD, Instance, instance
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NAMES = ("1q", "4q", "flow", "bridge", "macswap", "rxonly", "txonly", "packet", "empty")

@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from forwarder.devices import uring
-from tests.netns.frames import flow_frames
-from tests.netns.test_drops import stop_worker_and_flood
-from tests.netns.topology import assert_same, lab
+from tests.netns.checks import stop_worker_and_flood
+from tests.netns.frames import assert_same, flow_frames
+from tests.netns.topology import lab
 from tests.support.capabilities import missing
+from tests.support.commands import ip, run
 from tests.support.drivers import TURBOTAP, URING
-from tests.support.instance import instance, ip, run, start_fails
+from tests.support.instance import instance, start_fails
 
 NODE = "/dev/net/turbotap"
 BURST_FRAMES = 64

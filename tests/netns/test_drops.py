@@ -17,11 +17,13 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 
 from forwarder.native import lib
-from tests.netns.frames import flow_frames, padded
-from tests.netns.test_modes import offered
-from tests.netns.topology import TIMEOUT_S, Side, assert_same, lab
+from tests.netns.checks import offered, reached, stop_worker_and_flood
+from tests.netns.frames import assert_same, flow_frames, padded
+from tests.netns.topology import TIMEOUT_S, lab
+from tests.support.commands import ip
 from tests.support.drivers import BATCHED, PLAIN
-from tests.support.instance import Instance, eventually, instance, ip
+from tests.support.instance import Instance, instance
+from tests.support.wait import wait_until
 
 COUNT = 50
 
@@ -84,16 +86,6 @@ def test_a_peer_that_was_deleted() -> None:
         assert_dropped(it, "no_port", COUNT)
 
 
-def stop_worker_and_flood(it: Instance, source: Side, frames: list[bytes]) -> None:
-    """Offer frames while the only worker doesn't run."""
-    (pid,) = it.worker_pids()
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        source.send(frames)
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 @pytest.mark.parametrize("driver", PLAIN + BATCHED)
 def test_what_the_kernel_drops_before_us_is_known(driver: str) -> None:
     # More than a tap's queue (1,000 packets) or a packet socket's buffer (16 MiB, doubled) holds.
@@ -105,21 +97,18 @@ def test_what_the_kernel_drops_before_us_is_known(driver: str) -> None:
             left, right = it_lab.sides
             stop_worker_and_flood(it, left, frames)
             it.wait(
-                lambda now: (
-                    now.ports[0].counters.rx_packets + (now.ports[0].dropped_before_packets or 0) >= count
-                ),
+                lambda now: sum(reached(now, "p0")) >= count,
                 "every packet is received, or dropped before us",
                 TIMEOUT_S,
             )
             it.settled()
             assert offered(left) == count
-            port = it.port("p0")
-            dropped = port.dropped_before_packets or 0
+            received, dropped = reached(it.stats(), "p0")
             assert 0 < dropped < count
-            assert port.counters.rx_packets + dropped == count
+            assert received + dropped == count
             # What was received went on: the sink's device has it, but for what it took no more.
             other = it.port("p1")
-            eventually(
+            wait_until(
                 lambda: right.counters("rx")["packets"] == other.counters.tx_packets, "the sink has them all"
             )
             assert it.stats_json()["ports"][0]["kernel_dropped_before_packets"] == dropped

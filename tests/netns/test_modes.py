@@ -15,42 +15,15 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from forwarder.stats.snapshot import Snapshot
-from tests.netns.frames import flow_frames, of_every_kind
-from tests.netns.topology import Capture, Side, assert_same, lab
+from tests.netns.checks import arrived_at, assert_devices_agree, offered, port_counts, reached
+from tests.netns.frames import assert_same, flow_frames, of_every_kind
+from tests.netns.topology import Capture, Side, lab
 from tests.support.drivers import BATCHED, PLAIN, TURBOTAP, URING
-from tests.support.instance import Instance, instance
+from tests.support.instance import instance
 
 FLOWS = 12
 ROUNDS = 3
 BURST = 20
-
-
-def port_counts(snapshot: Snapshot, name: str) -> tuple[int, int]:
-    port = next(port for port in snapshot.ports if port.name == name)
-    return port.counters.rx_packets, port.counters.tx_packets
-
-
-def _offered_to(snapshot: Snapshot, name: str) -> tuple[int, int]:
-    """Received, and dropped before us."""
-    port = next(port for port in snapshot.ports if port.name == name)
-    return port.counters.rx_packets, port.dropped_before_packets or 0
-
-
-def offered(side: Side) -> int:
-    """What the device was given to send. A tap that is full drops; a veth's other end takes it all."""
-    sent = side.counters("tx")
-    return sent["packets"] + sent["dropped"]
-
-
-def assert_devices_agree(it: Instance, *sides: Side) -> None:
-    """What each device sent is what we received, and what we sent is what it received."""
-    settled = it.settled()
-    for side in sides:
-        rx, tx = port_counts(settled, side.device)
-        assert (offered(side), side.counters("rx")["packets"]) == (rx, tx)
-        assert side.counters("tx")["dropped"] == 0
-    assert settled.counters.dropped_packets == settled.counters.drops["rx_only"]
 
 
 def send_and_compare(source: Side, capture: Capture, frames: list[bytes]) -> None:
@@ -102,12 +75,12 @@ def test_counts_agree_after_load(driver: str) -> None:
         with ThreadPoolExecutor(2) as senders:
             list(senders.map(lambda side: side.send(frames), (left, right)))
         it.wait(
-            lambda now: sum(_offered_to(now, "p0") + _offered_to(now, "p1")) == 2 * len(frames),
+            lambda now: sum(reached(now, "p0") + reached(now, "p1")) == 2 * len(frames),
             "every packet is received, or dropped before us",
         )
         it.settled()
         for side, other in ((left, right), (right, left)):
-            assert offered(side) == sum(_offered_to(it.stats(), side.device)) == len(frames)
+            assert offered(side) == sum(reached(it.stats(), side.device)) == len(frames)
             assert other.counters("rx")["packets"] == port_counts(it.stats(), other.device)[1]
 
 
@@ -168,11 +141,7 @@ def test_txonly_makes_what_was_asked_for(driver: str, size: int) -> None:
             it.wait(lambda now: now.counters.drops["rx_only"] == 5, "what is received is dropped")
             final = it.stop()
             counters = final.counters
-            (port,) = final.ports
-            # The kernel's own count, read after the last packet and before a tap's end.
-            arrived = port.device.rx_packets if driver != "packet" and port.device else None
-            if arrived is None:
-                arrived = side.counters("rx")["packets"]
+            arrived = arrived_at(side, final.ports[0])
     assert counters.generated_packets == counters.tx_packets + counters.drops["link_down"]
     assert arrived == counters.tx_packets
     elapsed_s = (after.taken_ns - before.taken_ns) / 1e9
@@ -202,9 +171,6 @@ def test_txonly_as_fast_as_it_goes_loses_nothing_unnamed(driver: str) -> None:
         with instance(it_lab.config("txonly", queues=1)) as it:
             it.wait(lambda now: now.counters.generated_packets >= 20_000, "20,000 packets")
             final = it.stop()
-            (port,) = final.ports
-            arrived = port.device.rx_packets if driver != "packet" and port.device else None
-            if arrived is None:
-                arrived = side.counters("rx")["packets"]
+            arrived = arrived_at(side, final.ports[0])
             assert arrived == final.counters.tx_packets
             assert final.counters.tx_packets > 0

@@ -29,8 +29,9 @@ from forwarder.stats.snapshot import Snapshot
 from tests.netns import transfer
 from tests.netns.frames import A, B, flow_frames
 from tests.netns.topology import TIMEOUT_S, Capture, Side, lab
+from tests.support.commands import ip, unique
 from tests.support.drivers import OFF, WITH_AND_WITHOUT_OFFLOAD
-from tests.support.instance import Instance, instance, ip, unique
+from tests.support.instance import Instance, instance
 from tests.support.offloads import NEEDS_CSUM, VNET_HDR_BYTES, cut, left_to_the_device, segment
 
 PAIRS = [

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.test_applications import iperf3_tcp, ping
+from tests.netns.applications import iperf3_tcp, ping
 from tests.netns.topology import lab
 from tests.support.drivers import BATCHED, PLAIN
 from tests.support.instance import Instance, instance

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 import pytest
 
 from forwarder.stats.snapshot import Snapshot
-from tests.netns.frames import flow_frames, fragments
-from tests.netns.test_modes import assert_devices_agree
-from tests.netns.topology import Side, assert_same, lab
+from tests.netns.checks import assert_devices_agree
+from tests.netns.frames import assert_same, flow_frames, fragments
+from tests.netns.topology import Side, lab
 from tests.support.drivers import PLAIN
 from tests.support.instance import Instance, instance
 

@@ -15,35 +15,25 @@ forwarder sends is received there. Nobody speaks unasked: IPv6 is off unless it 
 from __future__ import annotations
 
 import json
-import os
 import select
-import signal
 import socket
 import struct
 import subprocess
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from forwarder.devices.netns import inside
+from tests.support import afpacket
+from tests.support.commands import COMMAND_TIMEOUT_S, TIME_FACTOR, in_namespace, ip, run
 from tests.support.drivers import port_keys
-from tests.support.instance import COMMAND_TIMEOUT_S, PATIENT, TIME_FACTOR, ip, run, unique
+from tests.support.instance import PATIENT
+from tests.support.netns import namespace
 from tests.support.offloads import NEEDS_CSUM, VNET_HDR_BYTES
 
 TIMEOUT_S = 15.0 * TIME_FACTOR
 _QUIET_S = 0.05
-_ETH_P_ALL = 3
-_SOL_PACKET = 263
-_PACKET_AUXDATA = 8
-_PACKET_VNET_HDR = 15
-_PACKET_IGNORE_OUTGOING = 23
-_SO_RCVBUFFORCE = 33
-_TP_STATUS_VLAN_VALID = 1 << 4
-_TP_STATUS_VLAN_TPID_VALID = 1 << 6
-_TPACKET_AUXDATA = struct.Struct("=IIIHHHH")
 
 
 class Capture:
@@ -79,10 +69,10 @@ class Capture:
     def _receive(self) -> bytes:
         frame, ancillary, _, _ = self._socket.recvmsg(1 << 17, 256)
         for level, kind, data in ancillary:
-            if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA):
-                status, _, _, _, _, tci, tpid = _TPACKET_AUXDATA.unpack(data)
-                if status & _TP_STATUS_VLAN_VALID:
-                    tpid = tpid if status & _TP_STATUS_VLAN_TPID_VALID else 0x8100
+            if (level, kind) == (afpacket.SOL_PACKET, afpacket.PACKET_AUXDATA):
+                status, _, _, _, _, tci, tpid = afpacket.TPACKET_AUXDATA.unpack(data)
+                if status & afpacket.TP_STATUS_VLAN_VALID:
+                    tpid = tpid if status & afpacket.TP_STATUS_VLAN_TPID_VALID else 0x8100
                     frame = self._tagged(frame, struct.pack("!HH", tpid, tci))
         return frame
 
@@ -105,23 +95,16 @@ class Side:
     def send(self, frames: Sequence[bytes], *, offload_headers: bool = False) -> None:
         """`offload_headers`: each frame has its virtio_net_hdr in front."""
         with inside(self.netns):
-            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            sock = afpacket.sender(self.device, offload_headers=offload_headers)
         with sock:
-            sock.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, offload_headers)
-            sock.bind((self.device, 0))
             for frame in frames:
                 sock.send(frame)
 
     @contextmanager
     def capture(self, *, offload_headers: bool = False) -> Iterator[Capture]:
         with inside(self.netns):
-            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            sock = afpacket.receiver(self.device, 64 << 20, offload_headers=offload_headers)
         with sock:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 64 << 20)
-            sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
-            sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-            sock.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, offload_headers)
-            sock.bind((self.device, _ETH_P_ALL))
             yield Capture(sock, VNET_HDR_BYTES if offload_headers else 0)
 
     def counters(self, direction: str) -> dict[str, int]:
@@ -138,13 +121,13 @@ class Side:
     def run(
         self, *command: str, code: int | None = 0, timeout_s: float = COMMAND_TIMEOUT_S
     ) -> subprocess.CompletedProcess[str]:
-        return run("ip", "netns", "exec", self.netns, *command, code=code, timeout_s=timeout_s)
+        return run(*in_namespace(self.netns, *command), code=code, timeout_s=timeout_s)
 
     @contextmanager
     def server(self, *command: str, ready: str) -> Iterator[None]:
         """Run a server until the block ends; the block begins once it has printed `ready`."""
         process = subprocess.Popen(
-            ["ip", "netns", "exec", self.netns, *command],
+            in_namespace(self.netns, *command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -200,25 +183,6 @@ def _line(key: str, value: object) -> str:
     return f"{key} = {json.dumps(value)}"
 
 
-def add_namespace(stack: ExitStack, *, ipv6: bool = False) -> str:
-    """A namespace with its loopback up, until the stack closes."""
-    name = unique("ns")
-    ip("netns", "add", name)
-    stack.callback(_delete_namespace, name)
-    with inside(name):
-        for where in ("all", "default"):
-            Path(f"/proc/sys/net/ipv6/conf/{where}/disable_ipv6").write_text(f"{int(not ipv6)}\n")
-    ip("link", "set", "lo", "up", netns=name)
-    return name
-
-
-def _delete_namespace(name: str) -> None:
-    for pid in ip("netns", "pids", name).split():
-        with suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
-    ip("netns", "delete", name)
-
-
 @contextmanager
 def lab(*drivers: str, mtus: Sequence[int] = (), ipv6: bool = False) -> Iterator[Lab]:
     """One side and one port for each driver named (tests.support.drivers). `mtus`: the ports', or 1500."""
@@ -230,58 +194,15 @@ def lab(*drivers: str, mtus: Sequence[int] = (), ipv6: bool = False) -> Iterator
             name = f"p{index}"
             mtu = mtus[index] if index < len(mtus) else 1500
             keys = port_keys(driver)
-            netns = add_namespace(stack, ipv6=ipv6)
+            netns = stack.enter_context(namespace(ipv6=ipv6))
             sides.append(Side(netns, name))
             if keys["driver"] != "packet":
                 ports.append({"name": name, **keys, "netns": netns, "mtu": mtu})
                 continue
-            middle = middle or add_namespace(stack)
-            ip(
-                "link",
-                "add",
-                name,
-                "mtu",
-                str(mtu),
-                "type",
-                "veth",
-                "peer",
-                "name",
-                name,
-                "mtu",
-                str(mtu),
-                "netns",
-                netns,
-                netns=middle,
-            )
+            middle = middle or stack.enter_context(namespace())
+            end = (name, "mtu", str(mtu))
+            ip("link", "add", *end, "type", "veth", "peer", "name", *end, "netns", netns, netns=middle)
             ip("link", "set", name, "up", netns=netns)
             ip("link", "set", name, "up", netns=middle)
             ports.append({"name": name, **keys, "netns": middle})
         yield Lab(tuple(sides), tuple(ports))
-
-
-# ---------------------------------------------------------------------------------------------- frames
-
-
-def mark(frame: bytes, flow: int, sequence: int) -> bytes:
-    """The frame with its last eight bytes replaced by the flow and a number in it."""
-    return frame[:-8] + struct.pack("!II", flow, sequence)
-
-
-def by_flow(frames: Sequence[bytes]) -> dict[int, list[bytes]]:
-    """Marked frames by flow, in the order that they came in."""
-    found: dict[int, list[bytes]] = defaultdict(list)
-    for frame in frames:
-        found[struct.unpack("!I", frame[-8:-4])[0]].append(frame)
-    return dict(found)
-
-
-def assert_same(got: Sequence[bytes], sent: Sequence[bytes]) -> None:
-    """The same frames, byte by byte; of each flow in order. The flows may interleave in any way."""
-    got_flows, sent_flows = by_flow(got), by_flow(sent)
-    counts = {flow: len(frames) for flow, frames in got_flows.items()}
-    assert counts == {flow: len(frames) for flow, frames in sent_flows.items()}
-    for flow, frames in sent_flows.items():
-        numbers = [struct.unpack("!I", frame[-4:])[0] for frame in got_flows[flow]]
-        assert numbers == [struct.unpack("!I", frame[-4:])[0] for frame in frames], f"order of flow {flow}"
-        for one, other in zip(got_flows[flow], frames, strict=True):
-            assert one.hex() == other.hex(), f"flow {flow}"

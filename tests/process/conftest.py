@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.process.topology import Pair, quiet_namespace
+from tests.process.topology import Pair
 from tests.support.capabilities import require_root, require_tun
 from tests.support.drivers import port_keys
+from tests.support.netns import namespace
 
 Recorder = Callable[[str, object], None]
 
@@ -38,5 +39,5 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     """Between taps, or ports of the driver that a test names: parametrize("pair", ..., indirect=["pair"])."""
     driver: str = getattr(request, "param", "tap")
     port_keys(driver)  # or this machine has none such
-    with quiet_namespace("tl") as left, quiet_namespace("tr") as right:
+    with namespace() as left, namespace() as right:
         yield Pair(left, right, driver)

@@ -7,7 +7,8 @@ import json
 import socket
 from typing import Any
 
-from tests.support.instance import TIME_FACTOR, Instance
+from tests.support.commands import TIME_FACTOR
+from tests.support.instance import Instance
 
 TIMEOUT_S = 30.0 * TIME_FACTOR
 

@@ -16,22 +16,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.process.topology import Pair, quiet_namespace
-from tests.support.instance import (
-    COMMAND_TIMEOUT_S,
-    STOP_TIMEOUT_S,
-    TTFWD,
-    device_exists,
-    eventually,
-    instance,
-    ip,
-    run,
-    start_fails,
-    unique,
-)
-
-_NETNS = Path("/run/netns")
-_SHM = Path("/dev/shm")
+from tests.process.topology import Pair
+from tests.support.commands import COMMAND_TIMEOUT_S, ip, run, unique
+from tests.support.instance import STOP_TIMEOUT_S, TTFWD, instance, private_environment, start_fails
+from tests.support.netns import NETNS, device_exists, namespace, namespace_exists
+from tests.support.shm import segments_of
+from tests.support.wait import wait_until
 
 
 def processes_with(variable: str) -> list[psutil.Process]:
@@ -64,14 +54,14 @@ def one_port(name: str, netns: str, *more: str, queues: int = 2) -> str:
 
 @contextmanager
 def non_tap() -> Iterator[Refusal]:
-    with quiet_namespace() as netns:
+    with namespace() as netns:
         ip("link", "add", "v0", "type", "veth", "peer", "name", "v1", netns=netns)
         yield Refusal(one_port("v0", netns), 'port "v0": a device of that name exists and is not a tap')
 
 
 @contextmanager
 def single_queue_tap() -> Iterator[Refusal]:
-    with quiet_namespace() as netns:
+    with namespace() as netns:
         ip("tuntap", "add", "dev", "s0", "mode", "tap", netns=netns)
         yield Refusal(
             one_port("s0", netns),
@@ -88,16 +78,16 @@ def no_module() -> Iterator[Refusal]:
 @contextmanager
 def broken_namespace() -> Iterator[Refusal]:
     name = unique("tb")
-    (_NETNS / name).touch()
+    (NETNS / name).touch()
     try:
         yield Refusal(one_port("x0", name), f'network namespace "{name}" can\'t be entered')
     finally:
-        (_NETNS / name).unlink()
+        (NETNS / name).unlink()
 
 
 @contextmanager
 def refused_address() -> Iterator[Refusal]:
-    with quiet_namespace() as netns:
+    with namespace() as netns:
         yield Refusal(
             one_port("x0", netns, 'address = ["fd00::1/64"]'), 'port "x0": fd00::1/64: IPv6 is disabled there'
         )
@@ -105,7 +95,7 @@ def refused_address() -> Iterator[Refusal]:
 
 @contextmanager
 def no_such_packet_device() -> Iterator[Refusal]:
-    with quiet_namespace() as netns:
+    with namespace() as netns:
         yield Refusal(
             one_port("nic0", netns, 'driver = "packet"'),
             f'port "nic0": no such device in network namespace "{netns}"',
@@ -121,7 +111,7 @@ def no_such_packet_namespace() -> Iterator[Refusal]:
 
 @contextmanager
 def queues_held_by_another() -> Iterator[Refusal]:
-    with quiet_namespace() as netns:
+    with namespace() as netns:
         config = f'mode = "rxonly"\n[[port]]\nname = "h0"\nnetns = "{netns}"\n'
         with instance(config):
             # The kernel would let a second instance have queues, and a share of the first one's packets.
@@ -185,7 +175,7 @@ def test_shared_memory_that_cannot_be_made(tmp_path: Path, mount: str, says: str
     assert "/dev/shm" in done.stderr or f"/ttfwd.{name}." in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""  # ls: nothing was left
-    assert not (_NETNS / netns).exists()
+    assert not namespace_exists(netns)
 
 
 def test_room_for_packets_but_not_for_rings_of_segments_is_warned_of(tmp_path: Path) -> None:
@@ -203,10 +193,6 @@ def test_room_for_packets_but_not_for_rings_of_segments_is_warned_of(tmp_path: P
     )
 
 
-def private_environment(directory: Path) -> dict[str, str]:
-    return {**os.environ, "TTFWD_RUNTIME_DIR": str(directory)}
-
-
 def test_a_worker_that_cannot_start_ends_the_boot(tmp_path: Path) -> None:
     """In a user namespace that maps nobody but root a worker can't become `nobody`, and must not run on."""
     config = tmp_path / "config.toml"
@@ -220,7 +206,7 @@ def test_a_worker_that_cannot_start_ends_the_boot(tmp_path: Path) -> None:
     assert "could not start: privileges can't be given up: " in done.stderr
     assert done.stderr.startswith("ttfwd: worker ")
     assert done.stderr.count("\n") == 1
-    assert list(_SHM.glob(f"ttfwd.{name}.*")) == []
+    assert segments_of(name) == []
     assert not (tmp_path / f"{name}.sock").exists()
 
 
@@ -236,8 +222,8 @@ def test_too_few_file_descriptors_is_one_line_and_leaves_nothing(tmp_path: Path,
     )
     assert "ttfwd: " in done.stderr
     assert "open" in done.stderr  # "Too many open files", "... number of files open"
-    assert list(_SHM.glob(f"ttfwd.{name}.*")) == []
-    assert not (_NETNS / netns).exists()
+    assert segments_of(name) == []
+    assert not namespace_exists(netns)
 
 
 def test_a_runtime_directory_too_deep_for_a_socket_is_refused(tmp_path: Path) -> None:
@@ -248,8 +234,8 @@ def test_a_runtime_directory_too_deep_for_a_socket_is_refused(tmp_path: Path) ->
     done = run(TTFWD, "start", "-c", config, "--name", name, code=1, env=private_environment(deep))
     assert done.stderr.startswith(f"ttfwd: control socket {deep}/{name}.sock: ")
     assert done.stderr.count("\n") == 1
-    assert list(_SHM.glob(f"ttfwd.{name}.*")) == []
-    assert not (_NETNS / netns).exists()
+    assert segments_of(name) == []
+    assert not namespace_exists(netns)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -264,14 +250,14 @@ def test_a_boot_that_is_interrupted_leaves_nothing(tmp_path: Path, number: signa
         text=True,
         env=private_environment(tmp_path),
     )
-    eventually(lambda: any(_SHM.glob(f"ttfwd.{name}.rings")), "it boots", poll_s=0.002)
+    wait_until(lambda: f"ttfwd.{name}.rings" in segments_of(name), "the boot has made its rings")
     process.send_signal(number)
     _, said = process.communicate(timeout=COMMAND_TIMEOUT_S)
     assert process.returncode in (0, 1)  # 0: it ran before the signal came
     assert "Traceback" not in said
     assert process.returncode == 0 or "interrupted before the instance ran" in said
-    assert list(_SHM.glob(f"ttfwd.{name}.*")) == []
-    assert not (_NETNS / netns).exists()
+    assert segments_of(name) == []
+    assert not namespace_exists(netns)
     assert not device_exists(netns, "x0")
     assert not (tmp_path / f"{name}.sock").exists()
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.capabilities import missing
-from tests.support.instance import COMMAND_TIMEOUT_S, TTFWD, instance, run, unique
+from tests.support.commands import COMMAND_TIMEOUT_S, run, unique
+from tests.support.instance import TTFWD, instance, private_environment
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 ESCAPE = "\x1b"
@@ -37,7 +38,7 @@ BAD_KEYS = ("queues", "batch", "mode", "colour", "port[0].name", "port[0].mtu", 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "TTFWD_RUNTIME_DIR": str(tmp_path / "run")}
+    return private_environment(tmp_path / "run")
 
 
 @pytest.fixture

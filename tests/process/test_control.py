@@ -20,7 +20,8 @@ import pytest
 
 from forwarder.stats.snapshot import Snapshot
 from tests.process.control_client import Client
-from tests.support.instance import Instance, instance, run
+from tests.support.commands import run
+from tests.support.instance import Instance, instance
 
 _NOBODY_SCRIPT = Path(__file__).with_name("nobody.py")
 

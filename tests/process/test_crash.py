@@ -23,12 +23,12 @@ from tests.process.topology import (
     link,
     lost_packets,
     queue_rx,
-    quiet_namespace,
     worker_times,
 )
 from tests.process.traffic import Received, Sent, Sink, Source, assert_in_order, assert_unique, longest_gap_ms
 from tests.support.drivers import TURBOTAP, URING
 from tests.support.instance import Instance, instance
+from tests.support.netns import namespace
 
 BATCH = 64
 AGAIN_PACKETS = 200  # "it forwards again"
@@ -175,7 +175,7 @@ def test_kills_at_random_moments_lose_a_burst_each_and_never_deliver_twice(
 
 
 def test_a_kill_while_flooding_loses_at_most_one_burst_and_its_copies(pair: Pair) -> None:
-    with quiet_namespace("tx") as third:
+    with namespace() as third:
         extra = f'[[port]]\nname = "t2"\nnetns = "{third}"\ndriver = "tap"\n'
         config = pair.config(extra, mode="bridge", steering="flow", queues=2, batch=BATCH, ring_slots=4096)
         with instance(config) as it:

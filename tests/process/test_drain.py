@@ -11,8 +11,9 @@ import pytest
 from forwarder.stats.accounting import accounting
 from tests.process.topology import Pair
 from tests.process.traffic import Sink, Source, assert_in_order, assert_unique
+from tests.support.commands import run
 from tests.support.drivers import TURBOTAP, URING
-from tests.support.instance import instance, run
+from tests.support.instance import instance, port_of
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_a_stop_under_load_accounts_for_every_packet(
     closing = accounting(final)
     assert closing.difference_packets == closing.waiting_packets == closing.lost_in_crash_packets == 0
     for port, sent in (("t0", rightward.result), ("t1", leftward.result)):
-        received = next(p for p in final.ports if p.name == port).counters.rx_packets
+        received = port_of(final, port).counters.rx_packets
         assert received == sent.accepted_packets, (port, sent)
         assert sum(sent.refused_packets.values()) > 0  # it did run until after the end
     delivered = right.received.packets + left.received.packets
@@ -63,7 +64,7 @@ def test_overload_is_named_by_the_kernel_and_by_us(pair: Pair) -> None:
                 source.wait()
             it.settled()
         final = it.stop()
-    closing, port = accounting(final), next(p for p in final.ports if p.name == "t0")
+    closing, port = accounting(final), port_of(final, "t0")
     sent = source.result
     assert sent.accepted_packets + sent.full_packets == sent.offered_packets
     assert port.dropped_before_packets == sent.full_packets

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from tests.process.topology import Pair, quiet_namespace
+from tests.process.topology import Pair
 from tests.process.traffic import Sink, Source
-from tests.support.instance import TTFWD, instance, run, unique
+from tests.support.commands import run, unique
+from tests.support.instance import TTFWD, instance
+from tests.support.netns import namespace
 
 PACKETS = 1_600
 
 
 def test_two_instances_side_by_side(pair: Pair) -> None:
-    with quiet_namespace("ul") as left, quiet_namespace("ur") as right, instance(pair.config()) as one:
+    with namespace() as left, namespace() as right, instance(pair.config()) as one:
         other_pair, other = Pair(left, right), unique("t")
         config = one.directory / "other.toml"
         config.write_text(other_pair.config())

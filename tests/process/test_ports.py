@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,14 +18,16 @@ import pytest
 from forwarder.stats.accounting import accounting
 from tests.process.conftest import Recorder
 from tests.process.control_client import Client
-from tests.process.topology import Pair, quiet_namespace
+from tests.process.topology import Pair
 from tests.process.traffic import Sink, Source, assert_in_order
+from tests.support.commands import ip, unique
 from tests.support.drivers import BATCHED, port_keys
-from tests.support.instance import Instance, device_exists, eventually, instance, ip, unique
+from tests.support.instance import Instance, instance
+from tests.support.netns import NETNS, device_exists, namespace
+from tests.support.shm import segments_of
+from tests.support.wait import wait_until
 
 ROUNDS = 200
-_NETNS = Path("/run/netns")
-_SHM = Path("/dev/shm")
 
 
 def descriptors(it: Instance) -> dict[int, int]:
@@ -41,12 +42,21 @@ def descriptors(it: Instance) -> dict[int, int]:
         asleep = all(process.status() == psutil.STATUS_SLEEPING for process in processes)
         return asleep and found == before and len(found) == 2 + len(it.worker_pids())
 
-    eventually(stay, "supervisor, workers and standby sleep")
+    wait_until(stay, "supervisor, workers and standby sleep")
     return found
 
 
 def namespaces() -> set[str]:
-    return {path.name for path in _NETNS.iterdir()} if _NETNS.exists() else set()
+    return {path.name for path in NETNS.iterdir()} if NETNS.exists() else set()
+
+
+def assert_all_arrive(it: Instance, left: str, right: str, packets: int = 800) -> None:
+    """What is sent into t0 comes out of t1."""
+    with Sink(right, "t1") as sink:
+        with Source(left, "t0", rate=2_000, limit_packets=packets) as source:
+            source.wait()
+        it.settled()
+    assert sink.received.packets == packets
 
 
 def free_frames(it: Instance) -> list[tuple[int, int]]:
@@ -92,14 +102,14 @@ def test_two_hundred_rounds_of_connect_and_delete_under_load(pair: Pair, record:
         after = descriptors(it)
         assert after.keys() == before.keys()
         assert all(after[pid] <= before[pid] for pid in before), (before, after)
-        assert len(list(_SHM.glob(f"ttfwd.{it.name}.*"))) == 4
+        assert len(segments_of(it.name)) == 4
     record("round_ms", round(1e3 * took_s / ROUNDS, 1))
     record("slowest_ms", {method: round(ms, 1) for method, ms in slowest_ms.items()})
 
 
 def test_traffic_of_a_port_that_is_deleted_is_accounted_for(pair: Pair) -> None:
     """Sent into a port until it goes: what the kernel took is received, and forwarded or dropped by name."""
-    with instance(pair.config()) as it, quiet_namespace() as netns:
+    with instance(pair.config()) as it, namespace() as netns:
         it.cli("connect", "c0", "--netns", netns)
         with Source(netns, "c0", rate=5_000, stream=3) as source:
             it.wait(lambda s: any(p.name == "c0" and p.counters.rx_packets > 500 for p in s.ports), "traffic")
@@ -113,7 +123,7 @@ def test_traffic_of_a_port_that_is_deleted_is_accounted_for(pair: Pair) -> None:
 @pytest.mark.parametrize("pair", ["tap", "turbotap-mmsg"], indirect=True)
 def test_a_connected_port_forwards_to_its_peer_and_is_shown(pair: Pair) -> None:
     driver = [word for key, value in port_keys(pair.driver).items() for word in (f"--{key}", str(value))]
-    with instance(pair.config(mode="xconnect")) as it, quiet_namespace() as a, quiet_namespace() as b:
+    with instance(pair.config(mode="xconnect")) as it, namespace() as a, namespace() as b:
         words = ("--netns", a, "--address", "10.9.0.1/24", "--mtu", "1400", *driver)
         shown = it.cli("connect", "c0", *words).stdout
         assert f"driver {pair.driver.replace('-', '/')} (as configured" in shown
@@ -208,26 +218,18 @@ def test_a_refused_connect_names_its_reason_and_leaves_nothing(pair: Pair) -> No
             assert says in done.stderr
             assert "Traceback" not in done.stderr
             assert done.stdout == ""
-        with Sink(pair.right, "t1") as sink:
-            with Source(left, "t0", rate=2_000, limit_packets=800) as source:
-                source.wait()
-            it.settled()
-        assert sink.received.packets == 800
+        assert_all_arrive(it, left, pair.right)
 
 
 @pytest.mark.parametrize("pair", ["tap", *BATCHED], indirect=True)
 def test_a_device_that_was_removed_under_a_port(pair: Pair) -> None:
     """`ip link del` by somebody else: the port can be deleted, others forward, and the end is clean."""
-    with instance(pair.config()) as it, quiet_namespace() as netns:
+    with instance(pair.config()) as it, namespace() as netns:
         client = Client(it)
         client.call("connect", name="c0", netns=netns)
         ip("link", "del", "c0", netns=netns)
         pair.lengthen_queues()
-        with Sink(pair.right, "t1") as sink:
-            with Source(pair.left, "t0", rate=2_000, limit_packets=1_600) as source:
-                source.wait()
-            it.settled()
-        assert sink.received.packets == 1_600
+        assert_all_arrive(it, pair.left, pair.right)
         it.cli("stats", "--port", "c0")
         client.call("delete", name="c0")
         client.call("connect", name="c0", netns=netns)
@@ -252,7 +254,7 @@ def test_what_a_hung_workers_queue_holds_is_named_when_its_port_goes(pair: Pair)
 
 
 def test_the_most_ports_that_an_instance_has(pair: Pair) -> None:
-    with instance(pair.config(queues=1)) as it, quiet_namespace() as netns:
+    with instance(pair.config(queues=1)) as it, namespace() as netns:
         client = Client(it)
         for count in range(62):
             client.call("connect", name=f"c{count}", netns=netns)
@@ -267,7 +269,7 @@ def test_the_most_ports_that_an_instance_has(pair: Pair) -> None:
 
 
 def test_running_out_of_descriptors_refuses_the_port_and_nothing_else(pair: Pair) -> None:
-    with instance(pair.config()) as it, quiet_namespace() as netns:
+    with instance(pair.config()) as it, namespace() as netns:
         supervisor = psutil.Process(it.process.pid)
         client = Client(it)
         supervisor.rlimit(psutil.RLIMIT_NOFILE, (supervisor.num_fds() + 3, 20_000))
@@ -281,9 +283,5 @@ def test_running_out_of_descriptors_refuses_the_port_and_nothing_else(pair: Pair
         supervisor.rlimit(psutil.RLIMIT_NOFILE, (20_000, 20_000))
         client.call("connect", name="again", netns=netns)
         client.close()
-        with Sink(pair.right, "t1") as sink:
-            with Source(pair.left, "t0", rate=2_000, limit_packets=800) as source:
-                source.wait()
-            it.settled()
-        assert sink.received.packets == 800
+        assert_all_arrive(it, pair.left, pair.right)
         assert it.process.poll() is None

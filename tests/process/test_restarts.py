@@ -18,7 +18,8 @@ from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.worker_pool import Event, Restarted, WentAway, WorkerPool
 from forwarder.supervisor.worker_process import WorkerProcess
 from forwarder.supervisor.worker_state import WorkerState
-from tests.support.instance import Instance, instance, unique
+from tests.support.commands import unique
+from tests.support.instance import Instance, instance
 
 SIGKILLED = -9
 

@@ -15,34 +15,24 @@ import psutil
 import pytest
 
 from forwarder.stats.accounting import accounting
-from tests.process.topology import Pair, link, queue_rx, quiet_namespace
+from tests.process.topology import Pair, link, queue_rx
 from tests.process.traffic import Sink, Source, assert_in_order
-from tests.support.instance import (
-    COMMAND_TIMEOUT_S,
-    STOP_TIMEOUT_S,
-    TTFWD,
-    Instance,
-    device_exists,
-    eventually,
-    instance,
-    ip,
-    run,
-    unique,
-)
-
-_SHM = Path("/dev/shm")
-_NETNS = Path("/run/netns")
+from tests.support.commands import COMMAND_TIMEOUT_S, ip, run, unique
+from tests.support.instance import STOP_TIMEOUT_S, TTFWD, Instance, instance
+from tests.support.netns import device_exists, namespace, namespace_exists
+from tests.support.shm import segments_of
+from tests.support.wait import wait_until
 
 
 def wait_until_gone(it: Instance, workers: Sequence[psutil.Process] = ()) -> None:
     """Every process of the instance. A dead supervisor stays a zombie until it is waited for."""
     it.process.wait(STOP_TIMEOUT_S)
-    eventually(lambda: not it.processes() and not any(map(lives, workers)), "every process is gone")
+    wait_until(lambda: not it.processes() and not any(map(lives, workers)), "every process is gone")
 
 
 def wait_until_no_device(netns: str, name: str) -> None:
     """A process that exits shows no environment any more a moment before its files are closed."""
-    eventually(lambda: not device_exists(netns, name), f"{name} is gone")
+    wait_until(lambda: not device_exists(netns, name), f"device {name} is gone")
 
 
 def lives(process: psutil.Process) -> bool:
@@ -80,7 +70,7 @@ def test_a_killed_supervisor_takes_its_workers_and_taps_along_and_the_next_start
         wait_until_gone(it, workers)
         wait_until_no_device(netns, "m0")
         # What the kernel doesn't take back by itself is there still, and says what happened.
-        assert (_NETNS / netns).exists()
+        assert namespace_exists(netns)
         shown = it.cli("stats")
         assert "The supervisor is dead: nobody restarts workers." in shown.stdout
         found = it.stats_json()
@@ -103,8 +93,8 @@ def test_a_killed_supervisor_takes_its_workers_and_taps_along_and_the_next_start
         assert again["instance"]["epoch"] != found["instance"]["epoch"]
         log = stop_again(it)
         assert "Traceback" not in log
-        assert not (_NETNS / netns).exists()
-        assert list(_SHM.glob(f"ttfwd.{it.name}.*")) == []
+        assert not namespace_exists(netns)
+        assert segments_of(it.name) == []
         assert sorted(path.suffix for path in it.directory.glob(f"{it.name}.*")) == [".lock", ".log"]
 
 
@@ -119,15 +109,15 @@ def test_everything_killed_at_once_and_a_clean_start(pair: Pair) -> None:
         assert f"shared memory /ttfwd.{it.name}.rings" in log
         with Sink(pair.right, "t1") as sink, Source(pair.left, "t0", rate=2_000, limit_packets=1_600) as more:
             more.wait()
-            eventually(lambda: it.stats_json()["total"]["tx_packets"] == 1_600, "all were sent on")
+            wait_until(lambda: it.stats_json()["total"]["tx_packets"] == 1_600, "all were sent on")
         assert sink.received.packets == more.result.accepted_packets == 1_600
         assert "every packet is accounted for" in stop_again(it)
-        assert list(_SHM.glob(f"ttfwd.{it.name}.*")) == []
+        assert segments_of(it.name) == []
 
 
 def test_a_link_that_a_dead_instance_raised_is_set_down_again(tmp_path: Path) -> None:
     """A packet port's device isn't ours: after a crash it must not stay as we left it."""
-    with quiet_namespace() as netns:
+    with namespace() as netns:
         ip("link", "add", "v0", "type", "veth", "peer", "name", "v1", netns=netns)
         config = f'mode = "rxonly"\n[[port]]\nname = "v0"\ndriver = "packet"\nnetns = "{netns}"\n'
         with instance(config) as it:

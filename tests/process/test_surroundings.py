@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.instance import TTFWD, Instance, device_exists, instance, ip, run, unique
-
-_NETNS = Path("/run/netns")
+from tests.support.commands import ip, run, unique
+from tests.support.instance import TTFWD, Instance, instance
+from tests.support.netns import device_exists, namespace, namespace_exists, remove_namespace
 
 
 @pytest.fixture
@@ -24,11 +24,8 @@ def it() -> Iterator[Instance]:
 
 @pytest.fixture
 def netns() -> Iterator[str]:
-    name = unique("ts")
-    ip("netns", "add", name)
-    yield name
-    if (_NETNS / name).exists():
-        ip("netns", "del", name)
+    with namespace() as name:
+        yield name
 
 
 def _connected(it: Instance, port: str, netns: str, *words: str) -> None:
@@ -72,9 +69,9 @@ def test_a_namespace_of_somebody_else_is_never_removed(it: Instance) -> None:
         it.cli("delete", "t0")
         assert device_exists(netns, "t1")
         it.cli("delete", "t1")
-        assert (_NETNS / netns).exists()
+        assert namespace_exists(netns)
     finally:
-        ip("netns", "del", netns)
+        remove_namespace(netns)
 
 
 def test_a_tap_that_stays_may_have_its_address_already(it: Instance, netns: str) -> None:

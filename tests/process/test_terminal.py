@@ -4,7 +4,6 @@ signal, with the window closed, or with its output stopped."""
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -17,9 +16,11 @@ import pytest
 from tests.process.terminal import CTRL_C, Terminal
 from tests.process.topology import Pair
 from tests.process.traffic import Source
-from tests.support.instance import STOP_TIMEOUT_S, TTFWD, device_exists, eventually, run, unique
-
-_SHM = Path("/dev/shm")
+from tests.support.commands import run, unique
+from tests.support.instance import STOP_TIMEOUT_S, TTFWD, private_environment
+from tests.support.netns import device_exists
+from tests.support.shm import remove_segments, segments_of
+from tests.support.wait import wait_until
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,13 @@ class Setting:
     def start(self) -> Terminal:
         return Terminal([TTFWD, "start", "-c", self.config, "--name", self.name], self.environment)
 
+    def connect(self, port: str) -> None:
+        """`ttfwd connect`, from another terminal."""
+        command = (TTFWD, "connect", port, "--netns", self.pair.left, "--name", self.name)
+        run(*command, env=self.environment)
+
     def assert_nothing_left(self) -> None:
-        assert list(_SHM.glob(f"ttfwd.{self.name}.*")) == []
+        assert segments_of(self.name) == []
         assert not device_exists(self.pair.left, "t0")
         assert not device_exists(self.pair.right, "t1")
         assert not (Path(self.environment["TTFWD_RUNTIME_DIR"]) / f"{self.name}.sock").exists()
@@ -43,11 +49,10 @@ class Setting:
 def setting(pair: Pair, tmp_path: Path) -> Iterator[Setting]:
     config = tmp_path / "config.toml"
     config.write_text(pair.config())
-    environment = {**os.environ, "TTFWD_RUNTIME_DIR": str(tmp_path / "run")}
+    environment = private_environment(tmp_path / "run")
     found = Setting(unique("t"), pair, config, environment)
     yield found
-    for path in _SHM.glob(f"ttfwd.{found.name}.*"):  # after a test that failed
-        path.unlink(missing_ok=True)
+    remove_segments(found.name)  # after a test that failed
 
 
 def test_it_shows_the_plan_and_a_live_view_and_ctrl_c_drains(setting: Setting) -> None:
@@ -85,16 +90,7 @@ def test_it_shows_the_plan_and_a_live_view_and_ctrl_c_drains(setting: Setting) -
 def test_log_lines_are_shown_in_the_live_view(setting: Setting) -> None:
     with setting.start() as terminal:
         terminal.wait_for("heartbeat")
-        run(
-            TTFWD,
-            "connect",
-            "t7",
-            "--netns",
-            setting.pair.left,
-            "--name",
-            setting.name,
-            env=setting.environment,
-        )
+        setting.connect("t7")
         terminal.wait_for("port t7 connected")
         terminal.type(CTRL_C)
         assert terminal.wait() == 0
@@ -142,18 +138,9 @@ def test_a_terminal_that_takes_no_output_holds_nothing_up(setting: Setting) -> N
     with setting.start() as terminal:
         terminal.wait_for("heartbeat")
         time.sleep(3)  # a few pictures fill what the pty holds; nobody reads from here on
-        command: list[str | Path] = [
-            TTFWD,
-            "connect",
-            "t7",
-            "--netns",
-            setting.pair.left,
-            "--name",
-            setting.name,
-        ]
-        run(*command, env=setting.environment)
+        setting.connect("t7")
         terminal.process.send_signal(signal.SIGTERM)
-        eventually(lambda: not list(_SHM.glob(f"ttfwd.{setting.name}.*")), "its memory is gone")
+        wait_until(lambda: not segments_of(setting.name), "its memory is gone")
         setting.assert_nothing_left()
         assert terminal.wait() == 0  # reads on: the rest is printed
         assert "every packet is accounted for" in terminal.shown

@@ -24,7 +24,8 @@ from forwarder.worker.messages import Ack, Failed, Message, QueueError, Ready, e
 from tests.process.topology import Pair, is_ready, lost_packets, queue_rx
 from tests.process.traffic import Sink, Source, assert_unique
 from tests.support.capabilities import missing
-from tests.support.instance import Instance, instance, ip
+from tests.support.commands import ip
+from tests.support.instance import Instance, instance
 
 _SYS_PIDFD_GETFD = 438
 _BATCH = 64

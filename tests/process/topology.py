@@ -1,42 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the tests of this folder run their traffic: two namespaces in which nothing else speaks.
 
-    source -> [ netns left | t0 ] ==== instance ==== [ t1 | netns right ] -> sink
-
-IPv6 is off and no address is given, so that the kernel sends nothing of its own and every packet that an
-instance counts is one that a test sent.
+source -> [ netns left | t0 ] ==== instance ==== [ t1 | netns right ] -> sink
 """
 
 from __future__ import annotations
 
 import json
-import mmap
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import posix_ipc
-
-from forwarder.native import ffi, lib
-from forwarder.shm import stats_name
+from forwarder.native import lib
+from forwarder.shm import Segment, stats_name
 from forwarder.stats.snapshot import Snapshot
+from tests.support.commands import ip
 from tests.support.drivers import port_keys
-from tests.support.instance import PATIENT, Instance, ip, run, unique
+from tests.support.instance import PATIENT, Instance, port_of
 
 LONG_QUEUE_PACKETS = 20_000  # what a tap queue is made to hold while nobody reads it
-
-
-@contextmanager
-def quiet_namespace(prefix: str = "tp") -> Iterator[str]:
-    """A namespace that is the test's own: an instance that uses it doesn't remove it."""
-    name = unique(prefix)
-    ip("netns", "add", name)
-    try:
-        run("ip", "netns", "exec", name, "sysctl", "-q", "-w", "net.ipv6.conf.default.disable_ipv6=1")
-        run("ip", "netns", "exec", name, "sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1")
-        yield name
-    finally:
-        run("ip", "netns", "delete", name, code=None)
 
 
 @dataclass(frozen=True)
@@ -79,23 +59,18 @@ class Times:
 
 
 def worker_times(instance: Instance, index: int) -> Times:
-    memory = posix_ipc.SharedMemory(stats_name(instance.name), read_only=True)
+    segment = Segment.attach(stats_name(instance.name), lib.TTF_MAGIC_STATS, readonly=True)
     try:
-        with mmap.mmap(memory.fd, 0, access=mmap.ACCESS_READ) as mapped:
-            base = ffi.from_buffer(mapped)
-            try:
-                found = lib.ttf_stats_worker(base, index)
-                return Times(int(found.started_ns), int(found.reaped_ns), int(found.ready_ns))
-            finally:
-                ffi.release(base)
+        found = lib.ttf_stats_worker(segment.base, index)
+        return Times(int(found.started_ns), int(found.reaped_ns), int(found.ready_ns))
     finally:
-        memory.close_fd()
+        segment.close()
 
 
 def queue_rx(snapshot: Snapshot, port: str, queue: int) -> int:
     """Packets that a port's queue received so far."""
-    found = next(p for p in snapshot.ports if p.name == port)
-    return sum(q.counters.rx_packets for q in found.queues if q.index == queue)
+    queues = port_of(snapshot, port).queues
+    return sum(q.counters.rx_packets for q in queues if q.index == queue)
 
 
 def lost_packets(snapshot: Snapshot) -> int:

@@ -11,6 +11,7 @@ What each process does and guarantees: traffic_process.py.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,9 +24,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.instance import COMMAND_TIMEOUT_S
+from tests.support.commands import COMMAND_TIMEOUT_S, in_namespace
+from tests.support.frames import by_flow
 
-_SCRIPT = Path(__file__).with_name("traffic_process.py")
+_ROOT = Path(__file__).resolve().parents[2]
 _NUMBER_MASK = (1 << 48) - 1
 
 
@@ -74,13 +76,6 @@ class Received:
         ]
 
 
-def by_flow(arrivals: list[Arrival]) -> dict[int, list[Arrival]]:
-    flows: dict[int, list[Arrival]] = {}
-    for arrival in arrivals:
-        flows.setdefault(arrival.flow, []).append(arrival)
-    return flows
-
-
 def assert_unique(arrivals: list[Arrival]) -> None:
     """Nothing was delivered twice."""
     twice = [key for key, seen in Counter((a.flow, a.number) for a in arrivals).items() if seen > 1]
@@ -89,7 +84,7 @@ def assert_unique(arrivals: list[Arrival]) -> None:
 
 def assert_in_order(arrivals: list[Arrival]) -> None:
     """No flow was reordered (nor anything delivered twice)."""
-    for flow, packets in by_flow(arrivals).items():
+    for flow, packets in by_flow(arrivals, lambda arrival: arrival.flow).items():
         numbers = [packet.number for packet in packets]
         for before, after in pairwise(numbers):
             assert before < after, f"flow {flow}: packet {after} arrived after packet {before}"
@@ -98,7 +93,7 @@ def assert_in_order(arrivals: list[Arrival]) -> None:
 def longest_gap_ms(arrivals: list[Arrival], since_ns: int = 0) -> float:
     """The longest time for which any flow heard nothing, between its first and its last packet."""
     longest = 0
-    for packets in by_flow(arrivals).values():
+    for packets in by_flow(arrivals, lambda arrival: arrival.flow).values():
         times = [packet.received_ns for packet in packets if packet.received_ns >= since_ns]
         for before, after in pairwise(times):
             longest = max(longest, after - before)
@@ -108,12 +103,14 @@ def longest_gap_ms(arrivals: list[Arrival], since_ns: int = 0) -> float:
 class _Process:
     """One traffic process: ready when entered, ended when left."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, netns: str | None, **settings: Any) -> None:
+        command = (sys.executable, "-m", "tests.process.traffic_process", json.dumps(settings))
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(_SCRIPT), json.dumps(settings)],
+            in_namespace(netns, *command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "PYTHONPATH": str(_ROOT)},
         )
         self._said: dict[str, Any] | None = None
         assert self._process.stdout is not None
@@ -155,8 +152,8 @@ class Source(_Process):
         src_mac: str = "02:00:00:00:05:01",
     ) -> None:
         super().__init__(
+            netns,
             what="source",
-            netns=netns,
             device=device,
             rate=rate,
             flows=flows,
@@ -199,7 +196,7 @@ class Sink(_Process):
     def __init__(self, netns: str | None, device: str) -> None:
         with tempfile.NamedTemporaryFile(prefix="ttfwd-sink-", delete=False) as file:
             self._path = Path(file.name)
-        super().__init__(what="sink", netns=netns, device=device, path=file.name)
+        super().__init__(netns, what="sink", device=device, path=file.name)
         self._received: Received | None = None
 
     def __enter__(self) -> Self:

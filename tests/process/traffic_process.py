@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A paced source and a recording sink of UDP frames, each a process of its own inside a network namespace.
+"""`python -m tests.process.traffic_process SETTINGS`: a paced source or a recording sink of UDP frames.
 
-Run by tests/process/traffic.py as a script, with its settings as JSON; nothing but the standard library is
-imported, so that a start is quick. Frames go by sendmmsg on an AF_PACKET socket that bypasses the queueing
-discipline: one that the call accepted is in the device's queue, one that it refused was counted by the device
-(tx_dropped), and no third thing happens.
+SETTINGS are JSON. Only the standard library is imported, so that a start is quick. Frames are sent by
+sendmmsg() on a packet socket that bypasses the queueing discipline. A frame that the call accepted is in the
+device's queue. A frame that it refused was counted by the device (tx_dropped). Nothing else can happen.
 
-Each round sends one frame of every flow; frame n of a flow carries the number n, so that a sink sees loss,
+Each round sends one frame of every flow. Frame n of a flow carries the number n, so that a sink sees loss,
 duplication and reordering of each flow. Ends by SIGTERM, or by itself after `limit_packets` or `limit_s`.
 """
 
@@ -15,7 +14,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import json
-import os
 import select
 import signal
 import socket
@@ -26,6 +24,9 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+from tests.support import afpacket
+from tests.support.frames import ones_sum
+
 MAGIC = b"ttfwd-t!"
 ETHER_BYTES, IPV4_BYTES, UDP_BYTES = 14, 20, 8
 PAYLOAD_AT = ETHER_BYTES + IPV4_BYTES + UDP_BYTES
@@ -33,13 +34,6 @@ FIELDS = struct.Struct("!8sHHQQ")  # magic, stream, flow, number, CLOCK_MONOTONI
 NUMBER_AT = PAYLOAD_AT + 12
 FRAME_BYTES = PAYLOAD_AT + FIELDS.size
 
-_SOL_PACKET = 263
-_PACKET_STATISTICS = 6
-_PACKET_QDISC_BYPASS = 20
-_PACKET_IGNORE_OUTGOING = 23
-_SO_RCVBUFFORCE = 33
-_ETH_P_ALL = 3
-_CLONE_NEWNET = 0x40000000
 _CATCH_UP_ROUNDS = 4  # after a pause of this process: a longer burst could overflow a queue
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -62,28 +56,12 @@ class _MMsgHdr(ctypes.Structure):
     )
 
 
-def enter(netns: str | None) -> None:
-    if netns is None:
-        return
-    fd = os.open(f"/run/netns/{netns}", os.O_RDONLY)
-    if _libc.setns(fd, _CLONE_NEWNET) < 0:
-        raise OSError(ctypes.get_errno(), f"setns {netns}")
-    os.close(fd)
-
-
-def _checksum(data: bytes) -> int:
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 def frame(stream: int, flow: int, dst_mac: str, src_mac: str) -> bytearray:
     """One flow's frame, number 0."""
     udp_bytes = UDP_BYTES + FIELDS.size
     addresses = bytes([198, 18, 0, 1, 198, 18, 0, 2])
     head = struct.pack("!BBHHHBBH", 0x45, 0, IPV4_BYTES + udp_bytes, 0, 0x4000, 64, 17, 0)
-    ip = head[:10] + struct.pack("!H", _checksum(head + addresses)) + addresses
+    ip = head[:10] + struct.pack("!H", ~ones_sum(head + addresses) & 0xFFFF) + addresses
     udp = struct.pack("!HHHH", 20000 + flow * 7, 30000 + stream, udp_bytes, 0)
     macs = bytes.fromhex((dst_mac + src_mac).replace(":", ""))
     return bytearray(macs + b"\x08\x00" + ip + udp + FIELDS.pack(MAGIC, stream, flow, 0, 0))
@@ -104,9 +82,7 @@ class _Stop:
 
 def source(settings: dict[str, Any], stop: _Stop) -> dict[str, Any]:
     flows, rate = settings["flows"], settings["rate"]
-    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    sock.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
-    sock.bind((settings["device"], 0))
+    sock = afpacket.sender(settings["device"], bypass_qdisc=True)
     frames = [
         frame(settings["stream"], flow, settings["dst_mac"], settings["src_mac"]) for flow in range(flows)
     ]
@@ -163,10 +139,8 @@ def source(settings: dict[str, Any], stop: _Stop) -> dict[str, Any]:
 
 
 def sink(settings: dict[str, Any], stop: _Stop) -> dict[str, Any]:
-    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-    sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-    sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 256 << 20)
-    sock.bind((settings["device"], _ETH_P_ALL))
+    sock = afpacket.receiver(settings["device"], 256 << 20)
+    sock.setblocking(False)
     streams, keys, sent_ns, received_ns = array("H"), array("Q"), array("Q"), array("Q")
     buffer = bytearray(4096)
     poller = select.poll()
@@ -193,7 +167,7 @@ def sink(settings: dict[str, Any], stop: _Stop) -> dict[str, Any]:
         keys.append(flow << 48 | number)
         sent_ns.append(stamp)
         received_ns.append(time.monotonic_ns())
-    _, dropped = struct.unpack("II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+    _, dropped = struct.unpack("II", sock.getsockopt(afpacket.SOL_PACKET, afpacket.PACKET_STATISTICS, 8))
     with Path(settings["path"]).open("wb") as output:
         for column in (streams, keys, sent_ns, received_ns):
             column.tofile(output)
@@ -203,7 +177,6 @@ def sink(settings: dict[str, Any], stop: _Stop) -> dict[str, Any]:
 def main() -> None:
     settings = json.loads(sys.argv[1])
     stop = _Stop()
-    enter(settings["netns"])
     run = {"source": source, "sink": sink}[settings["what"]]
     print(json.dumps(run(settings, stop)), flush=True)
 

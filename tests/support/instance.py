@@ -8,19 +8,19 @@
         it.cli("delete", "sink0")                # `ttfwd delete sink0 --name ...`, exit code 0 asserted
         final = it.stop()                        # SIGTERM; or leave it to the end of the block
 
-Called by tests/process and tests/netns. The instance's name (unless `name` is given) and its runtime
-directory are unique, so instances of several test runs don't meet. When the block ends normally these are
-asserted: exit code 0, no traceback logged, the accounting of the final snapshot closes exactly, and neither a
-process, a shared memory segment, a device nor a namespace is left. Whatever is left is then removed, also
-after a failure; the log is added to the failure. `it.expect_crash()` is for tests that kill the supervisor:
-nothing is asserted then, and all is removed. `start_fails()` is for starts that are refused.
+The instance's name (unless `name` is given) and its runtime directory are unique, so instances of several
+test runs don't meet. When the block ends normally these are asserted: exit code 0, no traceback logged, the
+accounting of the final snapshot closes exactly, and neither a process, a shared memory segment, a device nor
+a namespace is left. In any case everything that is left is then removed. A failure gets the log as a note.
+
+`it.expect_crash()` is for tests that kill the supervisor: nothing is asserted then, and all is removed.
+`start_fails()` is for starts that are refused.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 import select
 import shutil
 import signal
@@ -39,63 +39,25 @@ import psutil
 from forwarder.stats.accounting import accounting
 from forwarder.stats.reader import StatsReader
 from forwarder.stats.snapshot import Port, Snapshot, Worker
+from tests.support.commands import TIME_FACTOR, run, unique
+from tests.support.netns import device_exists, namespace_exists, remove_namespace
+from tests.support.shm import remove_segments, segments_of
+from tests.support.wait import TIMEOUT_S
 
 TTFWD = Path(sysconfig.get_path("scripts"), "ttfwd")
-# How much slower than any machine this one may be: an emulated one takes 20 times as long for Python.
-TIME_FACTOR = float(os.environ.get("TTFWD_TIME_FACTOR", "1"))
 START_TIMEOUT_S = 40.0 * TIME_FACTOR
 STOP_TIMEOUT_S = 40.0 * TIME_FACTOR
-WAIT_TIMEOUT_S = 60.0 * TIME_FACTOR
-COMMAND_TIMEOUT_S = 60.0 * TIME_FACTOR
-# Keys for the configuration of an instance that isn't tested for how soon it takes a worker for hung.
+# Keys for an instance on a slow machine: a slow worker must not pass for one that hangs.
 PATIENT: dict[str, object] = {"heartbeat_timeout_ms": 60_000} if TIME_FACTOR > 1 else {}
 
-_SHM = Path("/dev/shm")
-_NETNS = Path("/run/netns")
+
+def port_of(snapshot: Snapshot, name: str) -> Port:
+    return next(port for port in snapshot.ports if port.name == name)
 
 
-def unique(prefix: str) -> str:
-    """A name that no other test run on this machine uses: for namespaces and instances."""
-    return f"{prefix}-{os.getpid()}-{secrets.token_hex(3)}"
-
-
-def run(
-    *command: str | Path, code: int | None = 0, timeout_s: float = COMMAND_TIMEOUT_S, **options: Any
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end and return its output; asserts its exit code unless `code` is None."""
-    done = subprocess.run(
-        [str(word) for word in command],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        stdin=subprocess.DEVNULL,
-        **options,
-    )
-    if code is not None:
-        assert done.returncode == code, f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
-    return done
-
-
-def ip(*words: str, netns: str | None = None) -> str:
-    """`ip ...`, in a namespace if one is named."""
-    return run("ip", *(("-n", netns) if netns else ()), *words).stdout
-
-
-def eventually(
-    condition: Callable[[], bool], what: str, timeout_s: float = WAIT_TIMEOUT_S, poll_s: float = 0.02
-) -> None:
-    """Wait until a condition holds; AssertionError with `what` if it doesn't in time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
-        time.sleep(poll_s)
-
-
-def device_exists(netns: str | None, name: str) -> bool:
-    if netns is not None and not (_NETNS / netns).exists():
-        return False
-    where = ("-n", netns) if netns else ()
-    return run("ip", *where, "link", "show", "dev", name, code=None).returncode == 0
+def private_environment(directory: Path) -> dict[str, str]:
+    """The environment of a ttfwd that has this runtime directory."""
+    return {**os.environ, "TTFWD_RUNTIME_DIR": str(directory)}
 
 
 class Instance:
@@ -165,7 +127,7 @@ class Instance:
 
     def port(self, name: str) -> Port:
         """A port of the counters now."""
-        return next(port for port in self.stats().ports if port.name == name)
+        return port_of(self.stats(), name)
 
     def worker_pids(self) -> list[int]:
         return [worker.pid for worker in self.stats().workers]
@@ -182,7 +144,7 @@ class Instance:
         return found
 
     def wait(
-        self, condition: Callable[[Snapshot], bool], what: str, timeout_s: float = WAIT_TIMEOUT_S
+        self, condition: Callable[[Snapshot], bool], what: str, timeout_s: float = TIMEOUT_S
     ) -> Snapshot:
         """Poll the counters until they meet a condition; fails with `what` and the accounting."""
         deadline = time.monotonic() + timeout_s
@@ -194,7 +156,7 @@ class Instance:
                 raise AssertionError(f"not within {timeout_s:g} s: {what}\n{accounting(snapshot)}")
             time.sleep(0.02)
 
-    def settled(self, received: int = 0, quiet_s: float = 0.2, timeout_s: float = WAIT_TIMEOUT_S) -> Snapshot:
+    def settled(self, received: int = 0, quiet_s: float = 0.2, timeout_s: float = TIMEOUT_S) -> Snapshot:
         """The counters once no packet counter has moved for `quiet_s` and the accounting closes.
 
         A worker that is kept from its CPU looks quiet too. So each must be asleep then, or have made a round
@@ -258,7 +220,7 @@ class Instance:
         closing = accounting(final)
         assert closing.closes, f"{closing.difference_packets} packets unaccounted for: {closing}"
         assert self.processes() == []
-        assert [path.name for path in _SHM.glob(f"ttfwd.{self.name}.*")] == []
+        assert segments_of(self.name) == []
         assert self._absent.present() == []
 
     def _remove_everything(self) -> None:
@@ -270,8 +232,7 @@ class Instance:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-        for path in _SHM.glob(f"ttfwd.{self.name}.*"):
-            path.unlink(missing_ok=True)
+        remove_segments(self.name)
         self._absent.remove_namespaces()
 
 
@@ -301,18 +262,17 @@ class _Absent:
     def note(self, netns: str | None, device: str) -> None:
         if not device_exists(netns, device):
             self._devices.append((netns, device))
-        if netns is not None and not (_NETNS / netns).exists():
+        if netns is not None and not namespace_exists(netns):
             self._namespaces.append(netns)
 
     def present(self) -> list[str]:
         """Those that exist now."""
-        found = [f"netns {name}" for name in self._namespaces if (_NETNS / name).exists()]
+        found = [f"netns {name}" for name in self._namespaces if namespace_exists(name)]
         return found + [name for netns, name in self._devices if device_exists(netns, name)]
 
     def remove_namespaces(self) -> None:
         for name in self._namespaces:
-            if (_NETNS / name).exists():
-                run("ip", "netns", "delete", name, code=None)
+            remove_namespace(name)
 
 
 def _ports_of(config: Path) -> list[dict[str, Any]]:
@@ -321,10 +281,6 @@ def _ports_of(config: Path) -> list[dict[str, Any]]:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return []
     return [port for port in found if isinstance(port, dict) and isinstance(port.get("name"), str)]
-
-
-def _environment(directory: Path) -> dict[str, str]:
-    return {**os.environ, "TTFWD_RUNTIME_DIR": str(directory)}
 
 
 @contextmanager
@@ -337,7 +293,7 @@ def instance(config: str | Path, *arguments: str, name: str | None = None) -> It
         if not isinstance(path, Path):
             path = directory / "config.toml"
             path.write_text(str(config))
-        it = Instance(name or unique("t"), path, directory, arguments, _environment(directory))
+        it = Instance(name or unique("t"), path, directory, arguments, private_environment(directory))
         try:
             yield it
             if not it._crash_expected:
@@ -366,11 +322,19 @@ def start_fails(
         for port in _ports_of(path):
             absent.note(port.get("netns"), port["name"])
         done = run(
-            TTFWD, "start", "-c", path, "--name", name, *arguments, code=None, env=_environment(directory)
+            TTFWD,
+            "start",
+            "-c",
+            path,
+            "--name",
+            name,
+            *arguments,
+            code=None,
+            env=private_environment(directory),
         )
         assert done.returncode != 0, done.stderr
         assert "Traceback" not in done.stderr
-        assert [found.name for found in _SHM.glob(f"ttfwd.{name}.*")] == []
+        assert segments_of(name) == []
         assert absent.present() == []
         return done
     finally:

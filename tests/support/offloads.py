@@ -14,6 +14,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
+from tests.support.frames import ones_sum
+
 VNET_HDR_BYTES = 10
 NEEDS_CSUM, DATA_VALID = 1, 2
 GSO_TCPV4, GSO_UDP, GSO_TCPV6, GSO_UDP_L4, GSO_ECN = 1, 3, 4, 5, 0x80
@@ -24,15 +26,6 @@ def vnet_header(
     flags: int = 0, gso_type: int = 0, hdr_len: int = 0, gso_size: int = 0, start: int = 0, offset: int = 0
 ) -> bytes:
     return struct.pack("=BBHHHH", flags, gso_type, hdr_len, gso_size, start, offset)
-
-
-def ones_sum(data: bytes) -> int:
-    """The one's complement sum of 16-bit words (RFC 1071), not complemented."""
-    data += b"\0" * (len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
 
 
 def _transport(packet: Packet) -> tuple[Any, int]:

@@ -49,7 +49,7 @@ def measured(key: str, *costs_ns: float, gbit_per_s: float = 1.0, **samples: int
 
 def rendered(*results: PeerResult, markdown: bool = False) -> str:
     console = Console(file=io.StringIO(), width=160)
-    report.show(report.Report(PLAN, results), console, markdown=markdown)
+    report.show(report.PeersReport(PLAN, results), console, markdown=markdown)
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
 
@@ -122,7 +122,7 @@ def test_markdown_has_a_line_for_each_peer() -> None:
 
 
 def test_the_json_holds_every_peer_with_units_in_the_keys() -> None:
-    found = report.Report(
+    found = report.PeersReport(
         PLAN, [measured("one", 900.0), PeerResult("two", "the second", "tap", True, error="why")]
     )
     one, two = json.loads(json.dumps(report.as_json(found)))["peers"]

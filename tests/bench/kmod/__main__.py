@@ -32,10 +32,10 @@ def _quick_cells() -> Sequence[plan.Cell]:
 
 def _measure(
     series: str, *, quick: bool, profile: bool, rounds: int, progress: Callable[[str], None]
-) -> report.Report:
+) -> report.KernelReport:
     """Raises ProgramError."""
     kernel = kernels.of_series(series)
-    found = report.Report(kernel.release, rounds)
+    found = report.KernelReport(kernel.release, rounds)
     with tempfile.TemporaryDirectory(prefix="ttfwd-bench-kmod-") as folder:
         progress(f"{kernel.release}: building the module")
         guest = Guest.built(kernel, Path(folder))

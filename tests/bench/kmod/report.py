@@ -24,17 +24,16 @@ from tests.bench.kmod.plan import (
     bars,
 )
 from tests.bench.kmod.results import Measured, Profile
+from tests.bench.report import JsonObject, table
 from tests.bench.rounds import Spread
 
 SCHEMA_VERSION = 1
 _FUNCTIONS = 25  # of a profile that are shown
 _GB = 10**9
 
-JsonObject = dict[str, object]
-
 
 @dataclass
-class Report:
+class KernelReport:
     """What was measured on one kernel; empty is what wasn't asked for.
 
     `streams` are ttfwd's, by whether copies were counted by words.
@@ -88,7 +87,7 @@ def _counted_json(measured: Mapping[Cell, Measured]) -> JsonObject:
     }
 
 
-def as_json(reports: Sequence[Report]) -> JsonObject:
+def as_json(reports: Sequence[KernelReport]) -> JsonObject:
     return {
         "schema_version": SCHEMA_VERSION,
         "baseline": BASELINE,
@@ -113,7 +112,7 @@ def as_json(reports: Sequence[Report]) -> JsonObject:
 # ---------------------------------------------------------------------------------------------- tables
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: KernelReport, console: Console) -> None:
     console.print(
         f"Linux {report.kernel}, tap to tap. Medians of {report.rounds} alternating rounds; in brackets "
         f"times {WAYS[BASELINE]}.\n",
@@ -152,50 +151,39 @@ def _ratio(ratio: Spread) -> str:
 
 
 def _table(title: str, measured: Mapping[Cell, Measured], *, spread: bool) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("load")
-    table.add_column("batch", justify="right")
-    for name in WAYS.values():
-        table.add_column(name, justify="right", no_wrap=True)
+    calls_column = () if spread else ("system calls",)
+    shown = table(title, ("load",), ("batch", *WAYS.values(), *calls_column))
     if not spread:
-        table.add_column("system calls", justify="right", no_wrap=True)
-        table.caption = f"system calls for each packet: {', '.join(WAYS.values())}"
+        shown.caption = f"system calls for each packet: {', '.join(WAYS.values())}"
     last = ""
     for cell, found in measured.items():
         if last not in ("", cell.name):
-            table.add_section()
+            shown.add_section()
         calls = " ".join(f"{found.system_calls_per_packet(way):.3g}" for way in WAYS)
-        table.add_row(
+        shown.add_row(
             cell.name if cell.name != last else "",
             str(cell.batch_packets),
             *(_value(found, way, spread) for way in WAYS),
             *(() if spread else (calls,)),
         )
         last = cell.name
-    return table
+    return shown
 
 
 def _per_gb_table(title: str, measured: Mapping[Cell, Measured]) -> Table:
     """Of what is moved for the sake of its bytes."""
-    table = Table(title=f"{title} (10^9 bytes)", title_justify="left")
-    table.add_column("load")
-    table.add_column("batch", justify="right")
-    for name in WAYS.values():
-        table.add_column(name, justify="right", no_wrap=True)
+    shown = table(f"{title} (10^9 bytes)", ("load",), ("batch", *WAYS.values()))
     for cell, found in measured.items():
         if cell.segments:
             values = (f"{_per_gb(cell, found, way) / 1e6:.0f}" for way in WAYS)
-            table.add_row(cell.name, str(cell.batch_packets), *values)
-    return table
+            shown.add_row(cell.name, str(cell.batch_packets), *values)
+    return shown
 
 
 def _tcp_table(streams: Sequence[tcp.Stream], how: str) -> Table:
     """ttfwd itself, with and without the module."""
     title = f"TCP through ttfwd with offload, millions of instructions for each GB{how}"
-    table = Table(title=title, title_justify="left")
-    table.add_column("driver")
-    for column in ("ttfwd", "at most", "", "ttfwd and iperf3", "bytes/frame"):
-        table.add_column(column, justify="right", no_wrap=True)
+    shown = table(title, ("driver",), ("ttfwd", "at most", "", "ttfwd and iperf3", "bytes/frame"))
     own, everybody = (
         _tcp_figures(streams, figure)
         for figure in (lambda one: one.forwarder_s_per_gb, lambda one: one.all_s_per_gb)
@@ -205,8 +193,8 @@ def _tcp_table(streams: Sequence[tcp.Stream], how: str) -> Table:
     for driver in (TCP_BASELINE, TCP_SUBJECT):
         frame_bytes = tcp.spread(streams, driver, lambda one: one.bytes_per_frame).median
         bar = verdict if driver == TCP_SUBJECT else ("", "")
-        table.add_row(driver, own[driver], *bar, everybody[driver], f"{frame_bytes:.0f}")
-    return table
+        shown.add_row(driver, own[driver], *bar, everybody[driver], f"{frame_bytes:.0f}")
+    return shown
 
 
 def _tcp_figures(streams: Sequence[tcp.Stream], figure: Callable[[tcp.Stream], float]) -> dict[str, str]:
@@ -225,37 +213,31 @@ def _bars(measured: Mapping[Cell, Measured]) -> list[Bar]:
 
 
 def _bars_table(title: str, measured: Mapping[Cell, Measured]) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("load")
-    table.add_column("batch", justify="right")
-    table.add_column("way")
-    for column in (f"times {WAYS[BASELINE]}", "at most", "system calls", "at most", ""):
-        table.add_column(column, justify="right", no_wrap=True)
+    numbers = ("batch", f"times {WAYS[BASELINE]}", "at most", "system calls", "at most", "")
+    shown = table(title, ("load", "way"), numbers)
     for bar in _bars(measured):
         found = measured[bar.cell]
-        table.add_row(
+        shown.add_row(
             bar.cell.name,
-            str(bar.cell.batch_packets),
             WAYS[bar.way],
+            str(bar.cell.batch_packets),
             f"{found.ratio(bar.way).median:.3f}",
             f"{bar.ratio:.2f}",
             f"{found.system_calls_per_packet(bar.way):.4f}",
             f"{bar.system_calls_per_packet:.4f}",
             "met" if found.meets(bar) else "MISSED",
         )
-    return table
+    return shown
 
 
 def _profile_table(cell: Cell, part: str, profiles: Sequence[Profile]) -> Table:
     counted = ", copies by words" if cell.segments else ""
-    table = Table(
-        title=f"{part}: instructions for each packet ({cell.name}, batch {cell.batch_packets}{counted})",
-        title_justify="left",
+    shown = table(
+        f"{part}: instructions for each packet ({cell.name}, batch {cell.batch_packets}{counted})",
+        ("function",),
+        [WAYS[profile.way] for profile in profiles],
     )
-    table.add_column("function")
-    for profile in profiles:
-        table.add_column(WAYS[profile.way], justify="right", no_wrap=True)
-    table.add_row(
+    shown.add_row(
         "all", *(f"{profile.instructions_per_packet:.0f}" for profile in profiles), end_section=True
     )
     most = {
@@ -265,5 +247,5 @@ def _profile_table(cell: Cell, part: str, profiles: Sequence[Profile]) -> Table:
     }
     for name in sorted(most, key=lambda name: -most[name])[:_FUNCTIONS]:
         values = [profile.shares.get(name, 0) * profile.instructions_per_packet for profile in profiles]
-        table.add_row(name, *(f"{value:.0f}" if value >= 0.5 else "" for value in values))
-    return table
+        shown.add_row(name, *(f"{value:.0f}" if value >= 0.5 else "" for value in values))
+    return shown

@@ -76,7 +76,7 @@ def main(
     except ProgramError as error:
         click.echo(f"bench-peers: {error}", err=True)
         sys.exit(1)
-    found = report.Report(plan, results)
+    found = report.PeersReport(plan, results)
     output = Console()
     report.show(found, output if output.is_terminal else Console(width=_PLAIN_WIDTH), markdown=markdown)
     if json_path is not None:

@@ -17,11 +17,12 @@ import psutil
 from pyroute2 import IPRoute
 
 from forwarder.devices import netns
-from tests.bench.commands import in_namespace, run
+from tests.bench.commands import run
 from tests.bench.load import FORWARDER_CPU
 from tests.bench.peers.peer import Peer, Running
 from tests.bench.peers.topology import PORT_A, PORT_B, Topology
 from tests.bench.programs import ProgramError
+from tests.support.commands import in_namespace
 
 _BRIDGE = "bridge"
 

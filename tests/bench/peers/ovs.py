@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.bench.commands import in_namespace, run
+from tests.bench.commands import run
 from tests.bench.load import FORWARDER_CPU
 from tests.bench.peers.peer import Peer, Running, daemon
 from tests.bench.peers.topology import PORT_A, PORT_B, SINK, SOURCE, Topology
+from tests.support.commands import in_namespace
 
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 _BRIDGE = "bridge"

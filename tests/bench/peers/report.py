@@ -40,12 +40,12 @@ _TCP_FIGURES: dict[str, Callable[[TcpSample], float]] = {
 
 
 @dataclass(frozen=True)
-class Report:
+class PeersReport:
     plan: Plan
     results: Sequence[PeerResult]
 
 
-def as_json(report: Report) -> JsonObject:
+def as_json(report: PeersReport) -> JsonObject:
     """Every spread is over the rounds: median, quartiles, least and most; null for what wasn't measured."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -107,7 +107,7 @@ def _json(spread: Spread | None) -> JsonObject | None:
 # ---------------------------------------------------------------------------------------------- tables
 
 
-def show(report: Report, console: Console, *, markdown: bool = False) -> None:
+def show(report: PeersReport, console: Console, *, markdown: bool = False) -> None:
     """As tables for a terminal, or as docs/benchmarks.md has them."""
     measured = [result for result in report.results if result.saturated]
     tables = [

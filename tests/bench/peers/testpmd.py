@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.bench.commands import in_namespace
 from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU
 from tests.bench.peers.peer import Peer, Running, daemon
 from tests.bench.peers.topology import PORT_A, PORT_B, SINK, SOURCE, Topology
+from tests.support.commands import in_namespace
 
 _BUFFERS = 16384
 _READY = "Press enter to exit"

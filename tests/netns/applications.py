@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Unmodified applications on the sides of a lab."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.netns.topology import Side
+
+
+def ping(source: Side, target: str, *words: str) -> None:
+    """Echoes, all answered."""
+    # ping waits for the last reply no longer than an interval, once it has had one.
+    done = source.run("ping", "-c", "2", "-i", "0.5", "-W", "5", *words, target)
+    assert " 0% packet loss" in done.stdout
+
+
+@contextmanager
+def iperf3_server(side: Side) -> Iterator[None]:
+    with side.server("iperf3", "-s", "--forceflush", ready="Server listening"):
+        yield
+
+
+def iperf3(client: Side, server: Side, address: str, *words: str) -> dict[str, Any]:
+    with iperf3_server(server):
+        done = client.run("iperf3", "-J", "-c", address, "--connect-timeout", "5000", *words)
+    found: dict[str, Any] = json.loads(done.stdout)["end"]
+    return found
+
+
+def iperf3_tcp(client: Side, server: Side, address: str, streams: int, seconds: int) -> None:
+    end = iperf3(client, server, address, "-P", str(streams), "-t", str(seconds))
+    assert len(end["streams"]) == streams
+    assert all(stream["receiver"]["bytes"] > 0 for stream in end["streams"])
