@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the extension; everything else is said in pyproject.toml."""
+"""Builds the extension; everything else is in pyproject.toml."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The drivers, and the facts about each that need no device: names, configuration, which counters mean drops.
 
-Guarantees to stay light: the configuration and `ttfwd stats` import it. The port class of each driver is in
+Quick to import, as the configuration and `ttfwd stats` need it. The port class of each driver is in
 forwarder.devices. A new driver is a name and an entry here, and an entry in forwarder.devices.choice.PORTS.
 """
 
@@ -14,7 +14,7 @@ Io = Literal["burst", "mmsg"]
 AUTO: Final = "auto"  # a port's configuration leaves the choice to us
 
 
-class Driver(NamedTuple):  # made in an eighth of a dataclass's time
+class Driver(NamedTuple):  # a dataclass takes eight times as long to define
     """One way for bursts to cross the kernel boundary. A driver with several ways (io) has several entries.
 
     The defaults hold for every tap: we receive what the host sends on it, so its rx counters are our tx.

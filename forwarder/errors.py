@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user can cause, as one tree of exceptions. Each carries the exit code of the command that it ends.
+"""The errors that a user can cause, in one tree. Each has the exit code of the command that it ends.
 
     TtfwdError             1   anything that a user can act on
-      UsageError           2   what was asked for is wrong
+      UsageError           2   the request is wrong
         ConfigError            a configuration file, or the parameters of `connect`
         BadRequest             the parameters of any other control request
         UnknownName            a port or worker to show that the instance doesn't have
@@ -15,10 +15,10 @@
       UnknownPort          1   the instance has no port of that name
       BootFailed           1   the instance didn't come up; what it made is removed again
         Interrupted            a signal ended the boot
-      Refused              *   what a running instance answered; it says which exit code
+      Refused              *   a running instance refused; its reply has the exit code
 
-The CLI prints them without a traceback. What never reaches a user (a worker's malformed message, an unknown
-method of the control socket) is no TtfwdError and stays with the code that handles it.
+The CLI prints them without a traceback. An error that never reaches a user (a worker's malformed message, an
+unknown method of the control socket) is not a TtfwdError. It stays with the code that handles it.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ class UsageError(TtfwdError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: where ("port[1].mtu"), and a line that says what would be right."""
+    """One problem: its place ("port[1].mtu"), and a line that says what would be right."""
 
     key_path: str
     message: str
@@ -67,7 +67,7 @@ class ConfigError(UsageError):
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         super().__init__(source, problems)
         self.source = source
-        self.problems = tuple(dict.fromkeys(problems))  # two of a kind are one to mend
+        self.problems = tuple(dict.fromkeys(problems))  # each once
 
     def __str__(self) -> str:
         return "\n".join(
@@ -140,7 +140,7 @@ class Interrupted(BootFailed):
 
 
 class Refused(TtfwdError):
-    """What the instance answered instead of a result."""
+    """A running instance refused a request. The message and the exit code are those of its reply."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

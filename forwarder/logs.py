@@ -31,6 +31,6 @@ def to_stderr(verbose: bool) -> logging.Handler:
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
     log.addHandler(handler)
     log.propagate = False
-    # What a destructor raises (asyncio's do, out of file descriptors) is of no use to a user.
+    # A user can't act on an exception in a destructor (asyncio's raise when file descriptors run out).
     sys.unraisablehook = lambda ignored: log.debug("ignored: %r", ignored.exc_value)
     return handler

@@ -105,7 +105,10 @@ def running() -> tuple[str, ...]:
 
 
 def the_instance(name: str | None, candidates: tuple[str, ...]) -> str:
-    """`name`, or the only candidate. Raises NotRunning when that isn't one."""
+    """`name`, or the only candidate.
+
+    Raises NotRunning if `name` isn't a candidate or if there are none, TtfwdError if there are several.
+    """
     if name is not None:
         if name not in candidates:
             raise NotRunning(name, candidates)
@@ -119,7 +122,7 @@ def the_instance(name: str | None, candidates: tuple[str, ...]) -> str:
 
 @dataclass
 class Journal:
-    """What an instance made and the kernel doesn't remove by itself.
+    """Things that an instance made and that the kernel doesn't remove by itself.
 
     An entry is written before its thing is made.
     """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shared-memory segments of an instance (POSIX): create, attach, check, sweep, unlink.
 
-A segment's layout is that of native/abi.h; its header is checked before anything else in it is believed.
+A segment's layout is that of native/abi.h; its header is checked before anything else in it is used.
 """
 
 import errno
@@ -149,7 +149,7 @@ def names_of(instance: str) -> tuple[str, ...]:
 
 
 def sweep(instance: str) -> tuple[str, ...]:
-    """Remove what a crash left behind.
+    """Remove the segments that a crash left behind. Returns their names.
 
     Raises AlreadyRunning when a living process owns it: an instance of the same name whose runtime
     directory is another one.

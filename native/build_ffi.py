@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the extension forwarder._native is made of: every C file of native/, and what Python sees of them.
+"""The extension forwarder._native: every C file of native/, and the declarations that Python sees.
 
-cffi writes a C file that wraps what is declared, and setup.py has it compiled together with native/*.c. The
+cffi writes a C file that wraps the declarations, and setup.py has it compiled together with native/*.c. The
 declarations are read from the C headers, turbotap.ko's among them, so that there is one copy of every struct,
 prototype and constant, and the C compiler checks that one. When they change, `python -m native.stub` writes
 the type stub again.
@@ -104,7 +104,7 @@ def declarations(headers: Iterable[str]) -> Declarations:
 
 
 def extension(module: str, headers: Iterable[str], declared: Declarations) -> FFI:
-    """All of the datapath as an extension that shows Python what is `declared`. Built in the tree's root."""
+    """An extension with the whole datapath that shows Python `declared`. Built in the root of the tree."""
     builder = FFI()
     builder.cdef(declared.cdef())
     builder.set_source(

@@ -3,7 +3,7 @@
 
 The compiler's preprocessor expands macros first, so that a header may make an enum from a list and give an
 array the length of an expression. The parser is cffi's own, pycparser. Static inline functions become
-prototypes. What a header includes is left out: name that header too, before it.
+prototypes. Included headers are left out: name them too, before the header that includes them.
 """
 
 import os

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write the type stub of the extension, forwarder/_native.pyi, from the declarations that it is built from.
 
-`python -m native.stub`, in the root of the tree, after a change of what Python sees. A test compares the stub
-with what this makes. A struct and a pointer to it have one type, which has the struct's name. Of cffi's own
-functions the stub has those that are used.
+Run `python -m native.stub` in the root of the tree when the declarations have changed. A test compares
+the stub with what this makes. A struct and a pointer to it have one type, which has the struct's name. Of
+cffi's own functions the stub has those that are used.
 """
 
 import keyword
@@ -69,7 +69,7 @@ lib: Lib
 
 
 class Stub:
-    """The stub's parts, made from what is declared."""
+    """The stub's parts, made from the declarations."""
 
     def __init__(self, declared: Declarations) -> None:
         self._declared = declared

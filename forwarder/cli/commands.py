@@ -39,7 +39,7 @@ class Seconds(click.FloatRange):
 
 
 class Commands(click.Group):
-    """Turns what a user can cause into a message and a documented exit code."""
+    """Ends a command with a message and a documented exit code for every error that a user can cause."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -74,7 +74,7 @@ def _load(path: Path, name: str | None) -> Config:
 
 @main.command()
 @click.option("-c", "--config", "path", required=True, type=click.Path(path_type=Path), help="TOML file.")
-@click.option("--name", metavar="INSTANCE", help="Another name for the instance than the file's.")
+@click.option("--name", metavar="INSTANCE", help="Name of the instance; default: the file's.")
 @click.option("--detach", is_flag=True, help="Return once it runs, and leave it in the background.")
 @click.option("--ready-fd", type=int, hidden=True)
 @click.option("-v", "--verbose", is_flag=True, help="More log lines.")
@@ -153,7 +153,9 @@ def delete(port: str, name: str | None, as_json: bool) -> None:
 @click.option("--watch", is_flag=True, help="Look again every interval until Ctrl-C.")
 @click.option("--interval", type=Seconds(0.05, 3600), default=0.5, show_default=True, help="Seconds.")
 @click.option("--port", "ports", multiple=True, help="Only this port; may be given more than once.")
-@click.option("--worker", "workers", type=int, multiple=True, help="Only this worker; likewise.")
+@click.option(
+    "--worker", "workers", type=int, multiple=True, help="Only this worker; may be given more than once."
+)
 def stats(
     name: str | None,
     as_json: bool,
@@ -177,7 +179,7 @@ def stats(
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Validate a configuration file; every error at once."""
+    """Validate a configuration file and print every error at once."""
     config = _load(file, None)
     click.echo(f"{file}: valid: {config.mode}, {config.queues} queues, {len(config.ports)} ports")
 

@@ -115,7 +115,7 @@ def detach(config: Config, path: Path, arguments: list[str]) -> None:
     """Start the instance in a session of its own, and return once it runs. Raises TtfwdError."""
     if not path.is_file():
         raise TtfwdError(f"{path}: not a regular file; with --detach the background process reads it again")
-    rundir.check_free(config.name)  # or its log would be overwritten
+    rundir.check_free(config.name)  # before the running instance's log is overwritten
     rundir.directory().mkdir(mode=0o755, parents=True, exist_ok=True)
     log_path = rundir.log_path(config.name)
     command = [sys.executable, "-P", "-m", "forwarder", "start", "-c", str(path), *arguments]

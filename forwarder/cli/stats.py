@@ -19,10 +19,10 @@ from forwarder.stats.to_json import stats_json
 def show(
     instance: str, interval_s: float, ports: Sequence[str], workers: Sequence[int], as_json: bool
 ) -> None:
-    """Print one look, with the rates of `interval_s`. Raises TtfwdError."""
+    """Print the statistics once, with rates over `interval_s`. Raises TtfwdError."""
     with StatsReader.attach(instance) as reader:
         before = reader.snapshot()
-        time.sleep(interval_s)  # a rate is of the time between two looks
+        time.sleep(interval_s)  # a rate needs two looks
         after = reader.snapshot()
     found = rates(before, after)
     if as_json:
@@ -34,8 +34,8 @@ def show(
 def watch(
     instance: str, interval_s: float, ports: Sequence[str], workers: Sequence[int], as_json: bool
 ) -> None:
-    """Look again every `interval_s` until Ctrl-C, or until the instance stops. Raises TtfwdError."""
-    with suppress(KeyboardInterrupt):  # how a watch ends
+    """Print the statistics every `interval_s` until Ctrl-C or the instance's end. Raises TtfwdError."""
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how a watch ends
         if as_json:
             _watch_json(instance, interval_s, ports, workers)
         else:

@@ -8,8 +8,8 @@ from forwarder import rundir
 from forwarder.control.client import call
 from forwarder.errors import NotRunning, TtfwdError
 
-_LONGEST_DRAIN_S = 60  # of a configuration
-_GRACE_S = 10  # to end the workers and remove what was made
+_LONGEST_DRAIN_S = 60  # the largest drain_timeout_ms that a configuration may have
+_GRACE_S = 10  # for ending the workers and removing the devices
 
 
 def stop(instance: str, timeout_s: float | None) -> None:
@@ -21,7 +21,7 @@ def stop(instance: str, timeout_s: float | None) -> None:
     if pid is None:
         raise NotRunning(instance, rundir.running())
     try:
-        pidfd = os.pidfd_open(pid)  # before it is asked, or the number could be another process' by then
+        pidfd = os.pidfd_open(pid)  # before the request: later the pid may be another process'
     except ProcessLookupError:
         raise NotRunning(instance, rundir.running()) from None
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `ttfwd start` tells once the instance runs: ports, drivers and why, worker -> CPU, what to try next.
+"""The summary that `ttfwd start` shows once the instance runs: ports, drivers, CPUs, and commands to try.
 
 Pure: from a supervisor's Running to lines (for a log) or a renderable (for a terminal).
 """
@@ -40,7 +40,7 @@ def suggestions(running: Running) -> Iterator[str]:
 
 
 def lines(running: Running) -> Iterator[str]:
-    """The plan as log lines."""
+    """The summary as log lines."""
     config = running.config
     yield (
         f"instance {config.name}: {config.mode}, steering {config.steering}, {config.rx_mode}, "
@@ -58,7 +58,7 @@ def lines(running: Running) -> Iterator[str]:
 
 
 def renderable(running: Running) -> RenderableType:
-    """The plan for a terminal."""
+    """The summary for a terminal."""
     config = running.config
     peers = peers_of(config.ports)
     ports = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the values of a configuration have to do with one another: peers, names, queues, CPUs.
+"""The rules between the values of a configuration: peers, names, queues, CPUs.
 
-Pure. Guarantees never to report what only follows from another problem: a check whose input is among the
-wrong keys is left out.
+Pure. No problem is reported that only follows from another one: a check is left out if its input is among
+the wrong keys.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _IPV6_MIN_MTU = 1280
 
 @dataclass(frozen=True)
 class Placed:
-    """A port and where it stands: "port[1].", or "" for one that `ttfwd connect` brings."""
+    """A port and its place in the file: "port[1].", or "" for a port of `ttfwd connect`."""
 
     port: PortConfig
     prefix: str
@@ -36,13 +36,13 @@ class Placed:
 
 @dataclass(frozen=True)
 class Readable:
-    """What of a file could be read. Keys in `wrong` have their default in `config`; ports may be missing."""
+    """The part of a file that could be read. Keys in `wrong` have their default in `config`."""
 
     config: Config
     ports: tuple[Placed, ...]
     tables: frozenset[str]  # which of [bridge] and [txonly] the file has
     wrong: frozenset[str]  # key paths
-    ports_missing: bool
+    ports_missing: bool  # a port could not be read
 
 
 def check_file(read: Readable, allowed_cpus: Collection[int]) -> Iterator[Problem]:
@@ -132,7 +132,7 @@ def _check_io(port: PortConfig, io: drivers.Io, prefix: str) -> Iterator[Problem
 
 
 def _check_unique(placed: Placed, others: Sequence[PortConfig], wrong: Collection[str]) -> Iterator[Problem]:
-    """Names and addresses that another port has, or that this one has twice."""
+    """Names and addresses that another port has too, or that this one has twice."""
     port, prefix = placed.port, placed.prefix
     if any(other.name == port.name for other in others):
         yield Problem(
@@ -144,7 +144,7 @@ def _check_unique(placed: Placed, others: Sequence[PortConfig], wrong: Collectio
         for address in other.address:
             owners.setdefault(address.ip, f"port {shown(other.name)}")
     for index, address in enumerate(port.address):
-        # With an element missing the indices are not the file's any more.
+        # If an element is missing, the indices are no longer those of the file.
         exact = not any(key.startswith(prefix + "address[") for key in wrong)
         path = f"{prefix}address[{index}]" if exact else prefix + "address"
         if address.ip in owners:
@@ -155,7 +155,7 @@ def _check_unique(placed: Placed, others: Sequence[PortConfig], wrong: Collectio
 def _check_file_peers(read: Readable) -> Iterator[Problem]:
     first_of_name: dict[str, Placed] = {}
     for placed in read.ports:
-        first_of_name.setdefault(placed.port.name, placed)  # the second is a problem of its own
+        first_of_name.setdefault(placed.port.name, placed)  # a second one is reported as a name that is taken
     ports = list(first_of_name.values())
     for index, placed in enumerate(ports):
         if read.ports_missing and read.config.mode == "xconnect" and placed.port.peer not in first_of_name:
@@ -164,7 +164,7 @@ def _check_file_peers(read: Readable) -> Iterator[Problem]:
     if read.config.mode != "xconnect" or "mode" in read.wrong or read.ports_missing:
         return
     if any(placed.prefix + "peer" in read.wrong for placed in ports):
-        return  # the one that can't be read may be the one that names the others
+        return  # a peer that can't be read may name one of the others
     named = {placed.port.peer for placed in ports}
     for placed in ports:
         if placed.port.peer is None and placed.port.name not in named:
@@ -177,7 +177,10 @@ def _check_file_peers(read: Readable) -> Iterator[Problem]:
 def _check_peer(
     placed: Placed, before: Sequence[Placed], after: Sequence[Placed], config: Config, wrong: Collection[str]
 ) -> Iterator[Problem]:
-    """The peer that a port names, and its partner's queues. What two ports share is said of the later one."""
+    """The peer that a port names, and its partner's queues.
+
+    A problem of two ports is reported at the later one.
+    """
     port, path = placed.port, placed.prefix + "peer"
     if "mode" in wrong or path in wrong:
         return
@@ -227,7 +230,7 @@ def _wrong_peer(
 
 
 def warnings(config: Config, allowed_cpus: Collection[int]) -> tuple[str, ...]:
-    """What is allowed and yet probably not meant, one line each."""
+    """Settings that are allowed and probably not meant, one line each."""
     return tuple(_warnings(config, allowed_cpus))
 
 

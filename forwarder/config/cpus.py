@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which CPU each worker is pinned to.
-
-Guarantees that this process may run on every CPU that it hands out.
-"""
+"""The CPU that each worker is pinned to. This process may run on every CPU that is handed out."""
 
 from __future__ import annotations
 
@@ -57,7 +54,7 @@ def format_cpu_list(cpus: Iterable[int]) -> str:
 
 def allowed_cpus() -> frozenset[int]:
     """The CPUs that this process may run on: its affinity mask, which its cpuset bounds."""
-    import psutil  # here, so that a worker, which is told its CPU, doesn't pay for it
+    import psutil  # here, because it takes long and most commands don't need it
 
     return frozenset(psutil.Process().cpu_affinity())
 

@@ -3,7 +3,7 @@
 
 The keys, with their bounds and defaults, are the models in forwarder.config.model, the rules between keys
 are in forwarder.config.checks, and the words for what pydantic finds in forwarder.config.messages.
-Guarantees that a file, whatever it holds, gives either a Config or a ConfigError, and no other exception.
+Guarantees that any file gives either a Config or a ConfigError, and no other exception.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def renamed(config: Config, name: str) -> Config:
 def port_from_params(
     params: Mapping[str, object], config: Config, existing: Sequence[PortConfig]
 ) -> PortConfig:
-    """The port that `ttfwd connect` asks for, by the rules of a file, beside the ports that exist.
+    """The port that `ttfwd connect` requests, checked by the rules of a file and against the existing ports.
 
     Unlike a file's, a port may stay without a peer in mode xconnect: another may be connected to it later.
     An existing port whose peer was deleted is free again. Raises ConfigError with source "connect".

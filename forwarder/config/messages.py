@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pydantic's errors in words of the configuration file: what is there, and what would be right.
+"""Pydantic's errors in words of the configuration file: the value that is there, and what would be right.
 
-Guarantees one line of bounded length for each error, whatever the value.
+Guarantees one line of bounded length for each error, for any value.
 """
 
 from __future__ import annotations

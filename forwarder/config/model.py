@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration's models: every key, its type, its bounds and its default.
 
-Made by forwarder.config.load, read by everyone. A model says what one value may be, with a message that says
-what would be right; what values have to do with one another is in forwarder.config.checks. Frozen,
-strict (a number in quotes is not a number) and closed (an unknown key is an error).
+A model bounds each value by itself, and its errors say what would be right. Rules between values are in
+forwarder.config.checks. Models are frozen, strict (a number in quotes is not a number) and closed (an unknown
+key is an error).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _power_of_two(value: int) -> int:
 
 
 def _interface_name(value: str) -> str:
-    """What the kernel's dev_valid_name() takes (net/core/dev.c), less the names that it treats specially."""
+    """A name that the kernel's dev_valid_name() accepts (net/core/dev.c), but not one that it reserves."""
     if not 1 <= len(value.encode(errors="replace")) <= 15:
         raise ValueError(f"{shown(value)} can't name an interface: the kernel takes 1 to 15 bytes")
     if value in (".", "..", "all", "default"):
@@ -182,7 +182,7 @@ InterfaceName = Annotated[
 
 
 class _Table(BaseModel):
-    # Keys are read by alias alone (forwarder.config.load); by name is for Python callers.
+    # A file's keys are aliases (forwarder.config.load). Names are for Python callers.
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, validate_by_name=True, validate_by_alias=True
     )
@@ -202,7 +202,7 @@ class PortConfig(_Table):
     )
     offload: bool = Field(
         default=True,
-        description="checksums and 64 KiB segments that a sender leaves to its device cross as they are",
+        description="checksums and GSO frames that a sender leaves to its device pass as they are",
     )
     queues: int | None = Field(
         default=None, ge=1, le=MAX_QUEUES, description="at most the instance's queues, which is the default"
@@ -221,7 +221,7 @@ class PortConfig(_Table):
 
     @property
     def makes_device(self) -> bool:
-        """Whether its driver makes the device and sets it up; else that is for the device's owner to do."""
+        """Whether its driver makes the device and sets it up. Otherwise the device's owner does."""
         return any(driver.makes_device for driver in drivers.choices(self.driver))
 
     @property
@@ -234,7 +234,7 @@ class BridgeConfig(_Table):
     """[bridge]: mode bridge."""
 
     ageing_s: int = Field(
-        default=300, ge=1, le=86400, description="seconds until an address that is silent is forgotten"
+        default=300, ge=1, le=86400, description="seconds after which a silent address is forgotten"
     )
 
 

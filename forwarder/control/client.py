@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking a running instance over its control socket: one request, one reply."""
+"""Ask a running instance over its control socket: one request, one reply."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ from forwarder.errors import ExitCode, NotPermitted, NotRunning, Refused, TtfwdE
 
 
 def call(instance: str, method: str, params: Params, timeout_s: float = 30.0) -> Any:
-    """The result of a method. Raises NotRunning, NotPermitted, Refused, or TtfwdError without an answer."""
+    """The result of a method. Raises NotRunning, NotPermitted, Refused, or TtfwdError if no answer comes."""
     path = rundir.socket_path(instance)
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:

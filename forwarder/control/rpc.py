@@ -30,7 +30,7 @@ class MethodNotFound(Exception):
 
 
 def answer(line: bytes, handler: Handler) -> bytes | None:
-    """One request line to one reply line; None for a notification. Never raises for what a client sends."""
+    """One request line to one reply line; None for a notification. No request makes it raise."""
     try:
         request = json.loads(line)
     except (ValueError, RecursionError):  # RecursionError: brackets nested thousands deep
@@ -59,7 +59,7 @@ def _reply_to(identity: str | int | None, method: str, params: Any, handler: Han
     except OSError as error:  # out of file descriptors or memory: the request fails, the instance goes on
         text = f"{method}: {error.strerror or error}"
         return error_reply(identity, FAILED, text, exit_code=int(ExitCode.FAILED))
-    except Exception:  # a defect of ours ends the request, not everybody's forwarding
+    except Exception:  # a defect ends the request; forwarding goes on
         log.exception("%s failed", method)
         text = f"{method}: internal error, see the instance's log"
         return error_reply(identity, FAILED, text, exit_code=int(ExitCode.FAILED))

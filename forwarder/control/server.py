@@ -53,7 +53,7 @@ class ControlServer:
     def _accept(self) -> None:
         try:
             sock, _ = self._socket.accept()
-        except OSError:  # EAGAIN: it went away again; EMFILE: it is asked again at the next turn
+        except OSError:  # EAGAIN: the client went away; EMFILE: the next turn tries again
             return
         pid, uid = _peer(sock)
         if uid not in (0, os.geteuid()):

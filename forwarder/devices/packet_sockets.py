@@ -45,7 +45,7 @@ _SO_RCVBUFFORCE = 33
 _TPACKET_V2 = 1
 # For frames sent without a ring, and for received frames that are longer than a slot of the packet ring.
 _BUFFER_BYTES = 16 << 20
-# More than a packet ring holds: where discarding ends although the device goes on receiving.
+# More than a packet ring holds. Discarding ends here even if the device goes on receiving.
 _DISCARD_PACKETS = 65536
 # Features that a device may offer, by their names in net/ethtool/common.c.
 _FEATURES = {
@@ -157,7 +157,7 @@ def open_queues(name: str, netns: str | None, queues: int) -> tuple[list[int], l
 
 
 def discard(fd: int) -> Discarded:
-    """Take out what a queue holds that no worker serves."""
+    """Empty a queue that no worker serves."""
     discarded = ffi.new("struct ttf_discarded *")
     check(lib.ttf_packet_discard(fd, _DISCARD_PACKETS, discarded))
     return Discarded(discarded.packets, discarded.bytes, discarded.kernel_drops)

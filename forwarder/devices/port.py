@@ -2,7 +2,7 @@
 """What all ports have in common: a device with queues, opened by one of the drivers.
 
 A port is whole or it doesn't exist: close() undoes what open() made, also when open() failed half way. Its
-fds stay open for as long as it lives, whatever happens to workers.
+fds stay open for as long as it lives, also when workers die.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ _MAC_BYTES = 6
 
 @dataclass(frozen=True)
 class Discarded:
-    """What a queue held that no worker serves."""
+    """The packets that were discarded from a queue that no worker serves."""
 
     packets: int
     size_bytes: int
@@ -29,7 +29,7 @@ class Discarded:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a driver can give a port on this machine, and a remark for its user ("" if there is none)."""
+    """The driver that a port can have on this machine, and a remark for its user ("" if there is none)."""
 
     driver: Driver
     remark: str = ""
@@ -92,7 +92,7 @@ class Port(ABC):
 
     @abstractmethod
     def discard(self, queue: int) -> Discarded:
-        """Take out what a queue holds that no worker serves. Takes a bounded time. Raises OSError."""
+        """Empty a queue that no worker serves, within a bounded time. Raises OSError."""
 
     @abstractmethod
     def close(self) -> None:

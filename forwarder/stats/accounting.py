@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether every packet is accounted for: pure, from a snapshot."""
+"""Whether every packet of a snapshot is accounted for. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Accounting:
     copied_packets: int
     sent_packets: int
     dropped_packets: Mapping[str, int]  # by reason
-    waiting_packets: int  # in rings
+    waiting_packets: int  # in handoff rings
     lost_in_crash_packets: int
 
     @property

@@ -33,8 +33,7 @@ STOP_TIMEOUT_S = 1.0
 class LiveView:
     """Draws an instance's statistics every `interval_s` until `stop()`, or until the instance stops.
 
-    Context manager. Where the output is no terminal, or one that can't redraw, each look is printed below
-    the last one instead.
+    Context manager. If the output isn't a terminal that can redraw, each look is printed below the last one.
     """
 
     def __init__(
@@ -96,7 +95,10 @@ class LiveView:
         return ended
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
-        """End the view; its last picture stays. False if its terminal takes no output: it is left behind."""
+        """End the view; its last picture stays.
+
+        False if the thread is left behind, because its terminal takes no output.
+        """
         self._stopping.set()
         if self._thread is None:
             return True
@@ -106,7 +108,7 @@ class LiveView:
     def _run(self, reader: StatsReader, first: Snapshot, console: Console) -> None:
         try:
             if console.is_terminal and not console.is_dumb_terminal:
-                # Without a refresh thread of rich's: stopping would wait for that one without a bound.
+                # No refresh thread of rich's: stopping would wait for it without a bound.
                 with Live(
                     console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
                 ) as live:
@@ -116,7 +118,7 @@ class LiveView:
         except TtfwdError as error:
             self._error = error
         except OSError:
-            pass  # the terminal or the pipe's reader is gone, and with it whoever looked
+            pass  # the terminal or the pipe's reader is gone: nobody looks any more
         finally:
             self._ended.set()
             with suppress(OSError):
@@ -142,7 +144,7 @@ class LiveView:
         return Group(*stats_tables(snapshot, found, self._ports, self._workers, live=True), *notes)
 
     def _newer(self, reader: StatsReader, last: Snapshot) -> StatsReader:
-        """The reader of a later start of the instance, if there is one: its name is another segment now."""
+        """The reader of a later start of the instance, if there is one. Its segment has the same name."""
         try:
             other = StatsReader.attach(self._instance)
         except TtfwdError:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A titled table that fits its console, and the console that it is printed on.
 
-A table that is wider than its console gives up its least important columns before it wraps a number. Names
+A table that is wider than its console leaves out its least important columns before it wraps a number. Names
 that came from a user or a kernel are shown as they are: never as markup, never as terminal control.
 """
 
@@ -33,7 +33,7 @@ def make_console(file: IO[str] | None = None) -> Console:
 class Column:
     header: str
     left: bool = False
-    spare: int = 0  # what is dropped first where room is short; 0 is never dropped
+    spare: int = 0  # the column with the highest number is left out first; 0: never left out
 
 
 @dataclass(frozen=True)
@@ -71,5 +71,5 @@ def _cell(value: str | Text) -> Text:
 
 
 def printable(text: str) -> str:
-    """Text that can't move the cursor or change colours, whoever named the device."""
+    """The text with "?" in place of characters that could move the cursor or change colours."""
     return "".join(character if character.isprintable() else "?" for character in text)

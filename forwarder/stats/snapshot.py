@@ -66,7 +66,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class DeviceCounters:
-    """The kernel's counters of the device, in the kernel's point of view."""
+    """The kernel's counters of the device, from the kernel's point of view."""
 
     age_ns: int
     rx_packets: int
@@ -88,7 +88,7 @@ class Port:
     driver: str
     io: str | None  # how the driver moves bursts; None where it has one way only
     note: str
-    offloads: tuple[str, ...]  # what its device takes over: names of forwarder.offloadss
+    offloads: tuple[str, ...]  # what its device takes over: names of forwarder.offloads
     netns: str
     mtu: int
     mac: str
@@ -162,7 +162,7 @@ class Snapshot:
 
     @property
     def settling(self) -> bool:
-        """Whether packets may still be on their way, so that the accounting need not close yet."""
+        """Whether packets may still be on their way. Until they arrive, the accounting need not close."""
         return (
             self.instance.state != "stopped"
             and self.instance.supervisor_pid_exists

@@ -43,10 +43,10 @@ def stats_tables(
     *,
     live: bool = False,
 ) -> list[RenderableType]:
-    """The tables of `ttfwd stats`; sections with nothing to say are left out.
+    """The tables of `ttfwd stats`; sections without rows are left out.
 
-    `ports` and `workers` (names and numbers) restrict the tables to these; the whole instance's sections
-    go with them. A live display leaves out what doesn't change. Raises UnknownName.
+    `ports` and `workers` (names and numbers) restrict the tables to these, and leave out the totals of the
+    whole instance. A live display leaves out what doesn't change. Raises UnknownName.
     """
     shown_ports = select_ports(snapshot, ports)
     shown_workers = select_workers(snapshot, workers)
@@ -71,7 +71,7 @@ def stats_tables(
 
 
 def headline(snapshot: Snapshot) -> Text:
-    """What instance this is and whether anyone looks after it."""
+    """The instance and its state, with a warning if its supervisor hangs or is dead."""
     it = snapshot.instance
     colour = {"running": "green", "stopped": "red"}.get(it.state, "yellow")
     text = Text.assemble((printable(it.name), "bold"), "  ", (it.state, colour))
@@ -310,7 +310,7 @@ def _rings(snapshot: Snapshot, rates: Rates | None, workers: frozenset[int]) -> 
 
 
 def accounting_table(snapshot: Snapshot) -> RenderableType:
-    """Where every packet went, and whether the sums agree: the last thing that an instance says."""
+    """Where every packet went, and whether the sums agree: the last thing that an instance prints."""
     it = accounting(snapshot)
     rows: list[tuple[str | Text, ...]] = [("received", count(it.received_packets))]
     rows += _unless_zero([("+ generated", it.generated_packets), ("+ copied", it.copied_packets)])

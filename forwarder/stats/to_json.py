@@ -2,8 +2,8 @@
 """Statistics for programs: the object that `ttfwd stats --json` prints.
 
 Every key with a dimension ends in its unit. Keys are only ever added within a schema version; docs/stats.md
-describes each. A rate that doesn't exist (no interval, a port id used again, nothing to divide by)
-is null.
+describes each. A rate that doesn't exist (no interval, a port id used again, nothing to divide by) is
+null.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def stats_json(
     ports: Sequence[str] = (),
     workers: Sequence[int] = (),
 ) -> JsonObject:
-    """One snapshot and its rates as plain JSON types. `interval_s` is what was asked for.
+    """One snapshot and its rates as plain JSON types. `interval_s` is the requested one.
 
     `ports` and `workers` restrict those lists (a worker's queues and rings with it); totals and accounting
     are always the whole instance's. Raises UnknownName.
