@@ -24,6 +24,7 @@ NATIVE = Path(__file__).resolve().parent
 HEADERS = (
     "abi.h",
     "layout.h",
+    "names.h",
     "fdb.h",
     "forward.h",
     "port_config.h",
@@ -50,6 +51,7 @@ STRUCTS = (
 )
 FUNCTIONS = (
     "ttf_die_with_parent",
+    "ttf_drop_meaning",
     "ttf_drop_name",
     "ttf_drop_privileges",
     "ttf_fdb_flush",
@@ -85,6 +87,7 @@ FUNCTIONS = (
     "ttf_worker_queue_error",
     "ttf_worker_run",
     "ttf_worker_set_peer",
+    "ttf_worker_state_name",
 )
 
 

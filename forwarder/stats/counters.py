@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forwarder.native import ffi, lib
+from forwarder.native import c_string, lib
 
 SUMMED = (
     "rx_packets",
@@ -82,4 +82,12 @@ def total(counters: Sequence[Counters]) -> Counters:
 
 def drop_reasons() -> tuple[str, ...]:
     """Every reason's name, in the order of `enum ttf_drop`."""
-    return tuple(ffi.string(lib.ttf_drop_name(reason)).decode() for reason in range(lib.TTF_DROP_COUNT))
+    return tuple(c_string(lib.ttf_drop_name(reason)) for reason in range(lib.TTF_DROP_COUNT))
+
+
+def drop_meanings() -> dict[str, str]:
+    """What each reason means, by its name."""
+    return {
+        c_string(lib.ttf_drop_name(reason)): c_string(lib.ttf_drop_meaning(reason))
+        for reason in range(lib.TTF_DROP_COUNT)
+    }

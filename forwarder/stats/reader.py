@@ -14,7 +14,7 @@ import psutil
 
 from forwarder import offloads
 from forwarder.errors import NotRunning, SegmentMissing
-from forwarder.native import ffi, lib, string
+from forwarder.native import c_string, ffi, lib, string
 from forwarder.shm import SHM_DIRECTORY, Segment, stats_name
 from forwarder.stats.counters import SUMMED, Counters, drop_reasons
 from forwarder.stats.snapshot import DeviceCounters, Instance, Port, Queue, Ring, Snapshot, Worker
@@ -141,18 +141,9 @@ class StatsReader:
 
     def _worker(self, index: int, now_ns: int) -> Worker:
         found = lib.ttf_stats_worker(self._base, index)
-        states = {
-            lib.TTF_WORKER_NONE: "none",
-            lib.TTF_WORKER_STARTING: "starting",
-            lib.TTF_WORKER_READY: "ready",
-            lib.TTF_WORKER_DRAINING: "draining",
-            lib.TTF_WORKER_EXITED: "exited",
-            lib.TTF_WORKER_BACKOFF: "backoff",
-            lib.TTF_WORKER_FAILED: "failed",
-        }
         return Worker(
             index=index,
-            state=states.get(found.state, "unknown"),
+            state=c_string(lib.ttf_worker_state_name(found.state)) or "unknown",
             pid=found.pid,
             cpu=found.cpu,
             restarts=found.restarts,
