@@ -49,20 +49,26 @@ static_assert(sizeof(struct ttf_header) == 64, "header is one line");
 
 /* --------------------------------------------------------------------------------------- stats */
 
+/* Why a packet was dropped: X(SUFFIX, name, meaning). docs/stats.md has the same names and meanings. */
+#define TTF_DROPS(X)                                                                              \
+	X(TX_FULL, "tx_full", "the output device took no more")                                   \
+	X(RING_FULL, "ring_full", "the handoff ring to the worker of the output queue was full")  \
+	X(NO_FRAME, "no_frame", "no free frame for a copy of it, or for a packet of a GSO frame") \
+	X(OVERSIZE, "oversize", "longer than the output port's MTU, or than a frame can be")      \
+	X(RUNT, "runt", "shorter than an Ethernet header")                                        \
+	X(NO_PORT, "no_port", "no output port, or it was deleted meanwhile")                      \
+	X(TX_ERROR, "tx_error", "the kernel refused to send it, with another error")              \
+	X(LINK_DOWN, "link_down", "the output device is down")                                    \
+	X(HAIRPIN, "hairpin", "its destination is on the port that it came from")                 \
+	X(RX_ONLY, "rx_only", "received in mode rxonly or txonly")                                \
+	X(OFFLOAD, "offload", "its offload header is malformed or unsupported")                   \
+	X(SHUTDOWN, "shutdown", "no worker was left to forward it")                               \
+	X(BAD_DESC, "bad_desc", "a descriptor in a handoff ring was out of bounds")
+
 enum ttf_drop {
-	TTF_DROP_TX_FULL,   /* the device took no more, after bounded retries */
-	TTF_DROP_RING_FULL, /* the ring to the worker that owns the output queue was full */
-	TTF_DROP_NO_FRAME,  /* no frame was free for a copy of a flooded frame, or for a piece of a segment */
-	TTF_DROP_OVERSIZE,  /* longer than the output port's MTU allows, or than a frame */
-	TTF_DROP_RUNT,	    /* shorter than an Ethernet header */
-	TTF_DROP_NO_PORT,   /* no output port: none connected, or it was deleted meanwhile */
-	TTF_DROP_TX_ERROR,  /* the kernel refused the packet with any other error */
-	TTF_DROP_LINK_DOWN, /* the output device is down */
-	TTF_DROP_HAIRPIN,   /* bridge: the destination is on the port that it came from */
-	TTF_DROP_RX_ONLY,   /* modes rxonly and txonly: received, counted, dropped, as asked */
-	TTF_DROP_OFFLOAD,   /* an offload header that makes no sense (see docs/drivers.md) */
-	TTF_DROP_SHUTDOWN,  /* nobody was left to forward it: at the stop, or its worker is away */
-	TTF_DROP_BAD_DESC,  /* a ring descriptor whose bounds are wrong: memory was corrupted */
+#define TTF_DROP_NUMBER(suffix, name, meaning) TTF_DROP_##suffix,
+	TTF_DROPS(TTF_DROP_NUMBER)
+#undef TTF_DROP_NUMBER
 	TTF_DROP_COUNT
 };
 #define TTF_DROP_SLOTS 16
@@ -94,14 +100,21 @@ struct ttf_counters {
 static_assert(sizeof(struct ttf_counters) == 384, "counters are whole lines");
 static_assert(offsetof(struct ttf_counters, drops) == 128, "drops begin a line");
 
+/* The states of a worker: X(SUFFIX, name, meaning). docs/stats.md has the same names and meanings. */
+#define TTF_WORKER_STATES(X)                                                                 \
+	X(NONE, "none", "no process was started yet")                                        \
+	X(STARTING, "starting", "its process is starting and forwards nothing yet")          \
+	X(READY, "ready", "it forwards packets")                                             \
+	X(DRAINING, "draining", "it forwards what it still holds before the instance stops") \
+	X(EXITED, "exited", "it ended after the drain")                                      \
+	X(BACKOFF, "backoff", "it died too often: its next start is delayed")                \
+	X(FAILED, "failed", "too many starts in a row failed: it is not started again")
+
 enum ttf_worker_state {
-	TTF_WORKER_NONE,
-	TTF_WORKER_STARTING,
-	TTF_WORKER_READY,
-	TTF_WORKER_DRAINING,
-	TTF_WORKER_EXITED,
-	TTF_WORKER_BACKOFF,
-	TTF_WORKER_FAILED
+#define TTF_WORKER_STATE_NUMBER(suffix, name, meaning) TTF_WORKER_##suffix,
+	TTF_WORKER_STATES(TTF_WORKER_STATE_NUMBER)
+#undef TTF_WORKER_STATE_NUMBER
+	TTF_WORKER_STATE_COUNT
 };
 
 /* One worker: the worker writes the first half, the supervisor the second. */

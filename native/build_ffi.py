@@ -23,6 +23,7 @@ NATIVE = Path(__file__).resolve().parent
 # A header comes after those that it includes.
 HEADERS = (
     "abi.h",
+    "names.h",
     "layout.h",
     "fdb.h",
     "forward.h",
@@ -50,6 +51,7 @@ STRUCTS = (
 )
 FUNCTIONS = (
     "ttf_die_with_parent",
+    "ttf_drop_meaning",
     "ttf_drop_name",
     "ttf_drop_privileges",
     "ttf_fdb_flush",
@@ -85,6 +87,7 @@ FUNCTIONS = (
     "ttf_worker_queue_error",
     "ttf_worker_run",
     "ttf_worker_set_peer",
+    "ttf_worker_state_name",
 )
 
 

@@ -206,18 +206,3 @@ struct ttf_fdb *ttf_rings_fdb(void *base)
 
 	return (struct ttf_fdb *)((char *)base + layout_fdb_at(header->workers, header->ring_slots));
 }
-
-const char *ttf_drop_name(uint32_t reason)
-{
-	static const char *const names[TTF_DROP_COUNT] = {
-		[TTF_DROP_TX_FULL] = "tx_full",	  [TTF_DROP_RING_FULL] = "ring_full",
-		[TTF_DROP_NO_FRAME] = "no_frame", [TTF_DROP_OVERSIZE] = "oversize",
-		[TTF_DROP_RUNT] = "runt",	  [TTF_DROP_NO_PORT] = "no_port",
-		[TTF_DROP_TX_ERROR] = "tx_error", [TTF_DROP_LINK_DOWN] = "link_down",
-		[TTF_DROP_HAIRPIN] = "hairpin",	  [TTF_DROP_RX_ONLY] = "rx_only",
-		[TTF_DROP_OFFLOAD] = "offload",	  [TTF_DROP_SHUTDOWN] = "shutdown",
-		[TTF_DROP_BAD_DESC] = "bad_desc",
-	};
-
-	return reason < TTF_DROP_COUNT ? names[reason] : "";
-}

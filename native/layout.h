@@ -37,6 +37,4 @@ struct ttf_run_words *ttf_rings_run_words(void *base, uint32_t worker);
 struct ttf_ring *ttf_rings_ring(void *base, uint32_t from, uint32_t to);
 struct ttf_fdb *ttf_rings_fdb(void *base);
 
-const char *ttf_drop_name(uint32_t reason);
-
 #endif

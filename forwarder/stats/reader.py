@@ -141,18 +141,9 @@ class StatsReader:
 
     def _worker(self, index: int, now_ns: int) -> Worker:
         found = lib.ttf_stats_worker(self._base, index)
-        states = {
-            lib.TTF_WORKER_NONE: "none",
-            lib.TTF_WORKER_STARTING: "starting",
-            lib.TTF_WORKER_READY: "ready",
-            lib.TTF_WORKER_DRAINING: "draining",
-            lib.TTF_WORKER_EXITED: "exited",
-            lib.TTF_WORKER_BACKOFF: "backoff",
-            lib.TTF_WORKER_FAILED: "failed",
-        }
         return Worker(
             index=index,
-            state=states.get(found.state, "unknown"),
+            state=ffi.string(lib.ttf_worker_state_name(found.state)).decode() or "unknown",
             pid=found.pid,
             cpu=found.cpu,
             restarts=found.restarts,

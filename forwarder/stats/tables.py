@@ -12,27 +12,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from forwarder.stats.accounting import accounting
-from forwarder.stats.counters import Counters
+from forwarder.stats.counters import Counters, drop_reasons
 from forwarder.stats.figures import age, bursts, count, duration, figure, percent, scaled
 from forwarder.stats.rates import CounterRates, Rates
 from forwarder.stats.section import Column, Section, printable
 from forwarder.stats.snapshot import Port, Snapshot, Worker, select_ports, select_workers
-
-DROP_MEANINGS = {
-    "tx_full": "the output device took no more",
-    "ring_full": "the handoff ring to the worker of the output queue was full",
-    "no_frame": "no free frame for a copy of it, or for a packet of a GSO frame",
-    "oversize": "longer than the output port's MTU, or than a frame can be",
-    "runt": "shorter than an Ethernet header",
-    "no_port": "no output port, or it was deleted meanwhile",
-    "tx_error": "the kernel refused to send it, with another error",
-    "link_down": "the output device is down",
-    "hairpin": "its destination is on the port that it came from",
-    "rx_only": "received in mode rxonly or txonly",
-    "offload": "its offload header is malformed or unsupported",
-    "shutdown": "no worker was left to forward it",
-    "bad_desc": "a descriptor in a handoff ring was out of bounds",
-}
 
 
 def stats_tables(
@@ -184,6 +168,7 @@ def _drops(snapshot: Snapshot, ports: Sequence[Port], workers: frozenset[int], w
     if whole:
         sources.append(("(no port)", [(worker.index, worker.orphans) for worker in snapshot.workers]))
         sources.append(("(deleted)", [(worker.index, worker.retired) for worker in snapshot.workers]))
+    meanings = drop_reasons()
     rows: list[tuple[str | Text, ...]] = []
     for name, found in sources:
         blocks = [(index, counters.drops) for index, counters in found if index in workers]
@@ -192,7 +177,7 @@ def _drops(snapshot: Snapshot, ports: Sequence[Port], workers: frozenset[int], w
             if parts:
                 by_queue = ", ".join(f"{index}: {count(packets)}" for index, packets in parts)
                 packets = sum(packets for _, packets in parts)
-                rows.append((name, reason, count(packets), by_queue, DROP_MEANINGS.get(reason, "")))
+                rows.append((name, reason, count(packets), by_queue, meanings.get(reason, "")))
     return Section("Drops", columns, tuple(rows))
 
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The names and meanings in the lists of abi.h, by number. "" where there is none of that number. */
+#ifndef TTF_NAMES_H
+#define TTF_NAMES_H
+
+#include <stdint.h>
+
+/* enum ttf_drop */
+const char *ttf_drop_name(uint32_t reason);
+const char *ttf_drop_meaning(uint32_t reason);
+
+/* enum ttf_worker_state */
+const char *ttf_worker_state_name(uint32_t state);
+const char *ttf_worker_state_meaning(uint32_t state);
+
+#endif
