@@ -49,26 +49,21 @@ static_assert(sizeof(struct ttf_header) == 64, "header is one line");
 
 /* --------------------------------------------------------------------------------------- stats */
 
-/*
- * Why packets are dropped: suffix, name, meaning. The position of a reason is its number in shared memory, so
- * new reasons come last. docs/stats.md has the same names and meanings.
- */
-/* clang-format off */
-#define TTF_DROPS(X) \
-	X(TX_FULL, "tx_full", "the output device took no more, after bounded retries") \
-	X(RING_FULL, "ring_full", "the handoff ring to the worker of the output queue was full") \
+/* Why a packet was dropped: X(SUFFIX, name, meaning). docs/stats.md has the same names and meanings. */
+#define TTF_DROPS(X)                                                                              \
+	X(TX_FULL, "tx_full", "the output device took no more")                                   \
+	X(RING_FULL, "ring_full", "the handoff ring to the worker of the output queue was full")  \
 	X(NO_FRAME, "no_frame", "no free frame for a copy of it, or for a packet of a GSO frame") \
-	X(OVERSIZE, "oversize", "longer than the output port's MTU, or than a frame can be") \
-	X(RUNT, "runt", "shorter than an Ethernet header") \
-	X(NO_PORT, "no_port", "no output port, or it was deleted meanwhile") \
-	X(TX_ERROR, "tx_error", "the kernel refused to send it, with another error") \
-	X(LINK_DOWN, "link_down", "the output device is down") \
-	X(HAIRPIN, "hairpin", "its destination is on the port that it came from") \
-	X(RX_ONLY, "rx_only", "received in mode rxonly or txonly") \
-	X(OFFLOAD, "offload", "its offload header is malformed or unsupported") \
-	X(SHUTDOWN, "shutdown", "no worker was left to forward it") \
+	X(OVERSIZE, "oversize", "longer than the output port's MTU, or than a frame can be")      \
+	X(RUNT, "runt", "shorter than an Ethernet header")                                        \
+	X(NO_PORT, "no_port", "no output port, or it was deleted meanwhile")                      \
+	X(TX_ERROR, "tx_error", "the kernel refused to send it, with another error")              \
+	X(LINK_DOWN, "link_down", "the output device is down")                                    \
+	X(HAIRPIN, "hairpin", "its destination is on the port that it came from")                 \
+	X(RX_ONLY, "rx_only", "received in mode rxonly or txonly")                                \
+	X(OFFLOAD, "offload", "its offload header is malformed or unsupported")                   \
+	X(SHUTDOWN, "shutdown", "no worker was left to forward it")                               \
 	X(BAD_DESC, "bad_desc", "a descriptor in a handoff ring was out of bounds")
-/* clang-format on */
 
 enum ttf_drop {
 #define TTF_DROP_NUMBER(suffix, name, meaning) TTF_DROP_##suffix,
@@ -105,17 +100,15 @@ struct ttf_counters {
 static_assert(sizeof(struct ttf_counters) == 384, "counters are whole lines");
 static_assert(offsetof(struct ttf_counters, drops) == 128, "drops begin a line");
 
-/* The states of a worker, likewise. */
-/* clang-format off */
-#define TTF_WORKER_STATES(X) \
-	X(NONE, "none", "no process was started yet") \
-	X(STARTING, "starting", "its process is starting and forwards nothing yet") \
-	X(READY, "ready", "it forwards packets") \
+/* The states of a worker: X(SUFFIX, name, meaning). docs/stats.md has the same names and meanings. */
+#define TTF_WORKER_STATES(X)                                                                 \
+	X(NONE, "none", "no process was started yet")                                        \
+	X(STARTING, "starting", "its process is starting and forwards nothing yet")          \
+	X(READY, "ready", "it forwards packets")                                             \
 	X(DRAINING, "draining", "it forwards what it still holds before the instance stops") \
-	X(EXITED, "exited", "it ended after the drain") \
-	X(BACKOFF, "backoff", "it died too often: its next start is delayed") \
+	X(EXITED, "exited", "it ended after the drain")                                      \
+	X(BACKOFF, "backoff", "it died too often: its next start is delayed")                \
 	X(FAILED, "failed", "too many starts in a row failed: it is not started again")
-/* clang-format on */
 
 enum ttf_worker_state {
 #define TTF_WORKER_STATE_NUMBER(suffix, name, meaning) TTF_WORKER_##suffix,

@@ -23,6 +23,7 @@ NATIVE = Path(__file__).resolve().parent
 # A header comes after those that it includes.
 HEADERS = (
     "abi.h",
+    "names.h",
     "layout.h",
     "names.h",
     "fdb.h",

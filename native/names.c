@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "names.h"
 
-struct word {
+#include "abi.h"
+
+struct names {
 	const char *name, *meaning;
 };
 
-#define WORD(suffix, name, meaning) { name, meaning },
-static const struct word drops[] = { TTF_DROPS(WORD) };
-static const struct word worker_states[] = { TTF_WORKER_STATES(WORD) };
-#undef WORD
+#define NAMES_ENTRY(suffix, name, meaning) { name, meaning },
+
+static const struct names drops[TTF_DROP_COUNT] = { TTF_DROPS(NAMES_ENTRY) };
+static const struct names worker_states[TTF_WORKER_STATE_COUNT] = { TTF_WORKER_STATES(NAMES_ENTRY) };
 
 const char *ttf_drop_name(uint32_t reason)
 {

@@ -80,14 +80,9 @@ def total(counters: Sequence[Counters]) -> Counters:
     return sum(counters, start=Counters())
 
 
-def drop_reasons() -> tuple[str, ...]:
-    """Every reason's name, in the order of `enum ttf_drop`."""
-    return tuple(c_string(lib.ttf_drop_name(reason)) for reason in range(lib.TTF_DROP_COUNT))
-
-
-def drop_meanings() -> dict[str, str]:
-    """What each reason means, by its name."""
+def drop_reasons() -> dict[str, str]:
+    """Every reason's name and its meaning, in the order of `enum ttf_drop`."""
     return {
-        c_string(lib.ttf_drop_name(reason)): c_string(lib.ttf_drop_meaning(reason))
+        ffi.string(lib.ttf_drop_name(reason)).decode(): ffi.string(lib.ttf_drop_meaning(reason)).decode()
         for reason in range(lib.TTF_DROP_COUNT)
     }

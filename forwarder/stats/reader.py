@@ -143,7 +143,7 @@ class StatsReader:
         found = lib.ttf_stats_worker(self._base, index)
         return Worker(
             index=index,
-            state=c_string(lib.ttf_worker_state_name(found.state)) or "unknown",
+            state=ffi.string(lib.ttf_worker_state_name(found.state)).decode() or "unknown",
             pid=found.pid,
             cpu=found.cpu,
             restarts=found.restarts,

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from forwarder.stats.accounting import accounting
-from forwarder.stats.counters import Counters, drop_meanings
+from forwarder.stats.counters import Counters, drop_reasons
 from forwarder.stats.figures import age, bursts, count, duration, figure, percent, scaled
 from forwarder.stats.rates import CounterRates, Rates
 from forwarder.stats.section import Column, Section, printable
@@ -168,7 +168,7 @@ def _drops(snapshot: Snapshot, ports: Sequence[Port], workers: frozenset[int], w
     if whole:
         sources.append(("(no port)", [(worker.index, worker.orphans) for worker in snapshot.workers]))
         sources.append(("(deleted)", [(worker.index, worker.retired) for worker in snapshot.workers]))
-    meanings = drop_meanings()
+    meanings = drop_reasons()
     rows: list[tuple[str | Text, ...]] = []
     for name, found in sources:
         blocks = [(index, counters.drops) for index, counters in found if index in workers]

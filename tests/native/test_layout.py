@@ -127,11 +127,3 @@ def test_rings_segment_is_tiled(workers: int, slots: int) -> None:
     found = spans(segment.base, parts)
     assert_tiles(found, 128, segment.size, 32)
     segment.close()
-
-
-def test_drop_names_are_distinct() -> None:
-    names = [ffi.string(lib.ttf_drop_name(reason)).decode() for reason in range(lib.TTF_DROP_COUNT)]
-    assert len(set(names)) == len(names)
-    assert all(name.isidentifier() for name in names)
-    assert ffi.string(lib.ttf_drop_name(lib.TTF_DROP_COUNT)) == b""
-    assert ffi.string(lib.ttf_drop_name(2**32 - 1)) == b""

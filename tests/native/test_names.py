@@ -1,46 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names and meanings stand once, in C: the page that explains them to users and the supervisor agree."""
+"""Drop reasons and worker states have one name and one meaning: in C, in Python and in docs/stats.md."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+from forwarder.stats.counters import drop_reasons
 from forwarder.supervisor.worker_state import WorkerState
 from tests.native.ext import ffi, lib
+from tests.native.programs import ROOT
 
-STATS_PAGE = Path(__file__).resolve().parents[2] / "docs" / "stats.md"
-
-
-def words(what: str, count: int) -> list[tuple[str, str]]:
-    name, meaning = getattr(lib, f"ttf_{what}_name"), getattr(lib, f"ttf_{what}_meaning")
-    return [tuple(ffi.string(word(n)).decode() for word in (name, meaning)) for n in range(count)]
+DOCUMENT = (ROOT / "docs" / "stats.md").read_text(encoding="utf-8")
 
 
-def documented(first: str, count: int) -> list[tuple[str, str]]:
-    """The rows of the table whose first row begins with this name."""
-    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", STATS_PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    begin = [name for name, _ in rows].index(first)
-    return rows[begin : begin + count]
+@dataclass(frozen=True)
+class List:
+    """A list of abi.h."""
+
+    heading: str  # the first column of its table in docs/stats.md
+    count: int
+    name: Callable[[int], Any]
+    meaning: Callable[[int], Any]
+
+    def described(self) -> dict[str, str]:
+        return {
+            ffi.string(self.name(number)).decode(): ffi.string(self.meaning(number)).decode()
+            for number in range(self.count)
+        }
+
+    def documented(self) -> dict[str, str]:
+        _, _, rest = DOCUMENT.partition(f"| {self.heading} | meaning |\n|---|---|\n")
+        table, _, _ = rest.partition("\n\n")
+        return dict(re.findall(r"^\| `(.*)` \| (.*) \|$", table, flags=re.MULTILINE))
 
 
-@pytest.mark.parametrize(
-    ("what", "count"), [("drop", lib.TTF_DROP_COUNT), ("worker_state", lib.TTF_WORKER_STATE_COUNT)]
-)
-def test_the_page_of_statistics_has_the_names_and_meanings_of_the_code(what: str, count: int) -> None:
-    found = words(what, count)
-    assert all(name and meaning for name, meaning in found)
-    assert documented(found[0][0], count) == found
+DROPS = List("reason", lib.TTF_DROP_COUNT, lib.ttf_drop_name, lib.ttf_drop_meaning)
+STATES = List("state", lib.TTF_WORKER_STATE_COUNT, lib.ttf_worker_state_name, lib.ttf_worker_state_meaning)
+LISTS = pytest.mark.parametrize("each", [DROPS, STATES], ids=["drops", "worker states"])
 
 
-@pytest.mark.parametrize("what", ["drop", "worker_state"])
-def test_a_number_that_is_none_has_no_name(what: str) -> None:
-    assert ffi.string(getattr(lib, f"ttf_{what}_name")(255)) == b""
-    assert ffi.string(getattr(lib, f"ttf_{what}_meaning")(255)) == b""
+@LISTS
+def test_names_are_distinct_and_bounded(each: List) -> None:
+    described = each.described()
+    assert len(described) == each.count
+    assert all(name.isidentifier() and meaning for name, meaning in described.items())
+    for beyond in (each.count, 2**32 - 1):
+        assert ffi.string(each.name(beyond)) == ffi.string(each.meaning(beyond)) == b""
 
 
-def test_the_supervisor_knows_every_state_of_a_worker() -> None:
-    names = [name for name, _ in words("worker_state", lib.TTF_WORKER_STATE_COUNT)]
-    assert [(state.value, state.name.lower()) for state in WorkerState] == list(enumerate(names))
+@LISTS
+def test_the_page_says_the_same_in_the_same_order(each: List) -> None:
+    assert list(each.documented().items()) == list(each.described().items())
+
+
+def test_python_has_the_same_names() -> None:
+    assert drop_reasons() == DROPS.described()
+    assert [state.name.lower() for state in WorkerState] == list(STATES.described())
