@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CData",
-    "c_string",
     "check",
     "ffi",
     "lib",
@@ -37,8 +36,3 @@ def check(result: int) -> int:
 def string(field: "CData") -> str:
     """A char array of a shared struct as text; it need not be terminated."""
     return bytes(ffi.buffer(field)).split(b"\0", 1)[0].decode("utf-8", "replace")
-
-
-def c_string(pointer: "CData") -> str:
-    """A string constant of the C code as text."""
-    return bytes(ffi.string(pointer)).decode()

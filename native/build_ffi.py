@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The extension forwarder._native: every C file of native/, and the declarations that Python sees.
+"""What the extension forwarder._native is made of: every C file of native/, and what Python sees of them.
 
-cffi writes a C file that wraps the declarations, and setup.py has it compiled together with native/*.c. The
+cffi writes a C file that wraps what is declared, and setup.py has it compiled together with native/*.c. The
 declarations are read from the C headers, turbotap.ko's among them, so that there is one copy of every struct,
 prototype and constant, and the C compiler checks that one. When they change, `python -m native.stub` writes
 the type stub again.
@@ -25,7 +25,6 @@ HEADERS = (
     "abi.h",
     "names.h",
     "layout.h",
-    "names.h",
     "fdb.h",
     "forward.h",
     "port_config.h",
@@ -108,7 +107,7 @@ def declarations(headers: Iterable[str]) -> Declarations:
 
 
 def extension(module: str, headers: Iterable[str], declared: Declarations) -> FFI:
-    """An extension with the whole datapath that shows Python `declared`. Built in the root of the tree."""
+    """All of the datapath as an extension that shows Python what is `declared`. Built in the tree's root."""
     builder = FFI()
     builder.cdef(declared.cdef())
     builder.set_source(

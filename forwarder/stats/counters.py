@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forwarder.native import c_string, lib
+from forwarder.native import ffi, lib
 
 SUMMED = (
     "rx_packets",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads an instance's counters from its shared memory.
+"""Reads an instance's counters from its shared memory without asking anyone.
 
-Reading needs no lock and stops no process. It works when the supervisor hangs or is dead.
+Reading needs no lock and stops nobody, so it works with the supervisor hung or dead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import psutil
 
 from forwarder import offloads
 from forwarder.errors import NotRunning, SegmentMissing
-from forwarder.native import c_string, ffi, lib, string
+from forwarder.native import ffi, lib, string
 from forwarder.shm import SHM_DIRECTORY, Segment, stats_name
 from forwarder.stats.counters import SUMMED, Counters, drop_reasons
 from forwarder.stats.snapshot import DeviceCounters, Instance, Port, Queue, Ring, Snapshot, Worker
@@ -217,7 +217,7 @@ class StatsReader:
         for producer in range(self._workers):
             for consumer in range(self._workers):
                 found = lib.ttf_stats_ring(self._base, producer, consumer)
-                # Popped first: otherwise a ring that moves meanwhile could seem to hold less than nothing.
+                # Popped first: a ring that moves meanwhile never looks as if it held less than nothing.
                 popped, bad, pushed, dropped = found.popped, found.bad, found.pushed, found.dropped
                 if pushed or dropped:
                     used.append(Ring(producer, consumer, pushed, popped, dropped, bad))

@@ -27,10 +27,10 @@ def stats_tables(
     *,
     live: bool = False,
 ) -> list[RenderableType]:
-    """The tables of `ttfwd stats`; sections without rows are left out.
+    """The tables of `ttfwd stats`; sections with nothing to say are left out.
 
-    `ports` and `workers` (names and numbers) restrict the tables to these, and leave out the totals of the
-    whole instance. A live display leaves out what doesn't change. Raises UnknownName.
+    `ports` and `workers` (names and numbers) restrict the tables to these; the whole instance's sections
+    go with them. A live display leaves out what doesn't change. Raises UnknownName.
     """
     shown_ports = select_ports(snapshot, ports)
     shown_workers = select_workers(snapshot, workers)
@@ -55,7 +55,7 @@ def stats_tables(
 
 
 def headline(snapshot: Snapshot) -> Text:
-    """The instance and its state, with a warning if its supervisor hangs or is dead."""
+    """What instance this is and whether anyone looks after it."""
     it = snapshot.instance
     colour = {"running": "green", "stopped": "red"}.get(it.state, "yellow")
     text = Text.assemble((printable(it.name), "bold"), "  ", (it.state, colour))
@@ -295,7 +295,7 @@ def _rings(snapshot: Snapshot, rates: Rates | None, workers: frozenset[int]) -> 
 
 
 def accounting_table(snapshot: Snapshot) -> RenderableType:
-    """Where every packet went, and whether the sums agree: the last thing that an instance prints."""
+    """Where every packet went, and whether the sums agree: the last thing that an instance says."""
     it = accounting(snapshot)
     rows: list[tuple[str | Text, ...]] = [("received", count(it.received_packets))]
     rows += _unless_zero([("+ generated", it.generated_packets), ("+ copied", it.copied_packets)])
