@@ -46,9 +46,9 @@ class Step:
 _C_STYLE = 'find native tests -name "*.[ch]" | xargs clang-format-14 --dry-run -Werror'
 # test_packaging.py builds packages; the fuzzer of configurations takes as long as all other tests.
 _SLOW = ("tests/unit/test_packaging.py", "tests/unit/test_config_fuzz.py")
-_UNIT = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit"]
+_UNIT = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=few-examples"]
 LANES = (
-    (Step("unit tests", [*_UNIT, *(f"--ignore={path}" for path in _SLOW)]),),
+    (Step("unit tests", [*_UNIT, "tests/unit", *(f"--ignore={path}" for path in _SLOW)]),),
     (
         Step("ruff", [PROGRAMS / "ruff", "check", "."]),
         Step("ruff format", [PROGRAMS / "ruff", "format", "--check", "."]),

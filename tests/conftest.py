@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from tests.support.capabilities import REASON
@@ -24,10 +23,6 @@ if not os.environ.get("TTFWD_GUEST"):
     ALLOWED_MISSING |= {"turbotap.ko"}
 
 _HERE = Path(__file__).parent
-
-# An example may take any time: how long it takes says more of the machine than of the code.
-hypothesis.settings.register_profile("any-machine", deadline=None)
-hypothesis.settings.load_profile("any-machine")
 
 
 class _NoSkips:
@@ -64,6 +59,13 @@ class _NoSkips:
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("TTFWD_CI"):
         config.pluginmanager.register(_NoSkips(), "ttfwd-no-skips")
+    if config.pluginmanager.has_plugin("hypothesispytest"):  # a guest does without, as its import is slow
+        from hypothesis import settings
+
+        # An example may take any time: how long it takes says more of the machine than of the code.
+        settings.register_profile("any-machine", deadline=None)
+        settings.register_profile("few-examples", deadline=None, max_examples=20)
+        settings.load_profile("any-machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
