@@ -180,9 +180,8 @@ static_assert(sizeof(struct ttf_device_counters) == 128, "two lines");
 
 /* One port, written by the supervisor alone. */
 struct ttf_port_stats {
-	uint32_t state; /* enum ttf_port_state */
-	uint32_t
-		generation; /* odd while this struct is being written; a reader that sees it change retries */
+	uint32_t state;	     /* enum ttf_port_state */
+	uint32_t generation; /* odd while this struct is written; a reader that sees a change retries */
 	uint32_t queues;
 	uint32_t mtu;
 	uint32_t ifindex;
@@ -230,7 +229,7 @@ struct ttf_instance_stats {
 	uint64_t heartbeat_ns; /* of the supervisor */
 	uint32_t batch;
 	uint32_t ring_slots;
-	uint64_t boot_ns; /* from exec to every worker READY */
+	uint64_t boot_ns; /* from exec until every worker was READY */
 	uint64_t reserved[12];
 };
 static_assert(sizeof(struct ttf_instance_stats) == 256, "whole lines");
@@ -244,8 +243,8 @@ static_assert(sizeof(struct ttf_instance_stats) == 256, "whole lines");
 
 enum ttf_run_state {
 	TTF_RUN_STATE_RUN,   /* receive, forward, consume */
-	TTF_RUN_STATE_DRAIN, /* receive no more; consume what the rings hold until told to stop */
-	TTF_RUN_STATE_STOP   /* read what the kernel's queues hold, drop it by name, and return */
+	TTF_RUN_STATE_DRAIN, /* empty the queues, then consume only */
+	TTF_RUN_STATE_STOP   /* drop by name what the kernel's queues still hold, and return */
 };
 
 /* One for each worker. The supervisor writes the first line, the worker the second. */

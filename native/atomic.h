@@ -2,9 +2,9 @@
 /*
  * The C11 memory model over plain integers.
  *
- * Shared structs hold plain fixed-width integers, so that cffi can read the same declarations; every
- * access that another process can see goes through these macros. Each store_release() names, beside it,
- * the load_acquire() that it pairs with.
+ * Shared structs hold plain fixed-width integers, so that cffi can read the same declarations. Every access
+ * that another process can see uses these macros. Beside each store_release() stands the function with the
+ * load_acquire() that it pairs with.
  */
 #ifndef TTF_ATOMIC_H
 #define TTF_ATOMIC_H
@@ -18,8 +18,8 @@
 	__atomic_compare_exchange_n((p), (expected), (desired), 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 
 /*
- * Add to a counter that has one writer. A release store, so that the counters of a process that was
- * killed never show a packet as sent that they don't show as received (free on x86).
+ * Add to a counter that has one writer. The release store costs nothing on x86. It orders counters: those of
+ * a killed process never show a packet as sent and not as received.
  */
 #define count_add(p, n) store_release((p), load_relaxed(p) + (uint64_t)(n))
 

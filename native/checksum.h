@@ -31,10 +31,7 @@ static inline uint16_t checksum_fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 
-/*
- * Complete a checksum whose field, `at`, holds the sum of the pseudo-header: it covers the bytes from
- * `start` on, so the field takes part in its own checksum.
- */
+/* Complete a checksum of the bytes from `start` on. Its field, `at`, holds the sum of the pseudo-header. */
 static inline void checksum_complete(uint8_t *packet, uint32_t length, uint32_t start, uint32_t at)
 {
 	uint16_t sum = (uint16_t)~checksum_fold(checksum_add(0, packet + start, length - start));

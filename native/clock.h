@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The clocks of the loop. All CLOCK_MONOTONIC; the coarse one costs a few ns and moves once a tick. */
+/* The clocks of the loop: CLOCK_MONOTONIC. The coarse one costs a few ns and moves once a tick. */
 #ifndef TTF_CLOCK_H
 #define TTF_CLOCK_H
 

@@ -21,7 +21,7 @@ static inline uint32_t crc32c_add(uint32_t crc, const uint8_t *data, uint32_t le
 	return crc;
 }
 
-/* Complete an SCTP packet, which lies from `start` to the end: the field, `at`, counts as zero. */
+/* Complete the checksum of an SCTP packet, which begins at `start`. Its field, `at`, counts as zero. */
 static inline void crc32c_complete(uint8_t *packet, uint32_t length, uint32_t start, uint32_t at)
 {
 	static const uint8_t zero[4] = { 0 };

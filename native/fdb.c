@@ -1,33 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fdb.h"
 
+#include <stdbool.h>
+
 #include "atomic.h"
 #include "flow_hash.h"
 
 #define VALID 1ull
 #define REFRESH_NS 1000000000ull /* a busy source writes its line once a second, not once a packet */
 
-static uint64_t key_of(uint64_t mac, uint32_t port)
+static uint64_t fdb_key(uint64_t mac, uint32_t port)
 {
 	return mac << 16 | (uint64_t)port << 8 | VALID;
 }
 
-static uint64_t key_mac(uint64_t key)
+static uint64_t fdb_key_mac(uint64_t key)
 {
 	return key >> 16;
 }
 
-static int key_port(uint64_t key)
+static int fdb_key_port(uint64_t key)
 {
 	return (int)(key >> 8 & 0xff);
 }
 
-static int learnable(const uint8_t *mac, uint64_t value)
+static bool fdb_learnable(const uint8_t *mac, uint64_t value)
 {
 	return !(mac[0] & 1) && value != 0;
 }
 
-static uint64_t bucket_of(uint64_t mac)
+static uint64_t fdb_bucket(uint64_t mac)
 {
 	return hash_mix64(mac) & (TTF_FDB_BUCKETS - 1);
 }
@@ -35,26 +37,26 @@ static uint64_t bucket_of(uint64_t mac)
 void ttf_fdb_learn(struct ttf_fdb *fdb, const uint8_t *mac, uint32_t port, uint64_t now_ns)
 {
 	uint64_t value = fdb_mac(mac);
-	struct ttf_fdb_entry *bucket = fdb->entries[bucket_of(value)];
+	struct ttf_fdb_entry *bucket = fdb->entries[fdb_bucket(value)];
 	struct ttf_fdb_entry *victim = NULL;
 	uint64_t victim_key = 0, victim_seen = UINT64_MAX;
-	int found = 0;
+	bool found = false;
 
-	if (!learnable(mac, value))
+	if (!fdb_learnable(mac, value))
 		return;
 	for (int way = 0; way < TTF_FDB_WAYS; way++) {
 		struct ttf_fdb_entry *entry = &bucket[way];
 		uint64_t key = load_relaxed(&entry->key);
 		uint64_t seen = key ? load_relaxed(&entry->seen_ns) : 0;
 
-		if (key && key_mac(key) == value) {
+		if (key && fdb_key_mac(key) == value) {
 			if (found) { /* two workers learned it at once */
 				cas_relaxed(&entry->key, &key, 0);
 				continue;
 			}
-			found = 1;
-			if (key_port(key) != (int)port) /* the station moved */
-				cas_relaxed(&entry->key, &key, key_of(value, port));
+			found = true;
+			if (fdb_key_port(key) != (int)port) /* the station moved */
+				cas_relaxed(&entry->key, &key, fdb_key(value, port));
 			if (now_ns - seen >= REFRESH_NS)
 				store_relaxed(&entry->seen_ns, now_ns);
 		} else if (seen < victim_seen) {
@@ -63,27 +65,27 @@ void ttf_fdb_learn(struct ttf_fdb *fdb, const uint8_t *mac, uint32_t port, uint6
 			victim_seen = seen;
 		}
 	}
-	if (!found && victim && cas_relaxed(&victim->key, &victim_key, key_of(value, port)))
+	if (!found && victim && cas_relaxed(&victim->key, &victim_key, fdb_key(value, port)))
 		store_relaxed(&victim->seen_ns, now_ns);
 }
 
 int ttf_fdb_lookup(const struct ttf_fdb *fdb, const uint8_t *mac, uint64_t now_ns)
 {
 	uint64_t value = fdb_mac(mac);
-	const struct ttf_fdb_entry *bucket = fdb->entries[bucket_of(value)];
+	const struct ttf_fdb_entry *bucket = fdb->entries[fdb_bucket(value)];
 
-	if (!learnable(mac, value))
+	if (!fdb_learnable(mac, value))
 		return FDB_UNKNOWN;
 	for (int way = 0; way < TTF_FDB_WAYS; way++) {
 		uint64_t key = load_relaxed(&bucket[way].key);
 
-		/* Shared memory: a port that can't be must not index anything. */
-		if (!key || key_mac(key) != value || key_port(key) >= TTF_MAX_PORTS)
+		/* Shared memory: a port id out of range must not index anything. */
+		if (!key || fdb_key_mac(key) != value || fdb_key_port(key) >= TTF_MAX_PORTS)
 			continue;
-		/* Another worker's coarse clock may be a tick ahead of ours: compare signed. */
+		/* Another worker may have read its coarse clock a tick later: compare signed. */
 		if ((int64_t)(now_ns - load_relaxed(&bucket[way].seen_ns)) > (int64_t)fdb->ageing_ns)
 			return FDB_UNKNOWN;
-		return key_port(key);
+		return fdb_key_port(key);
 	}
 	return FDB_UNKNOWN;
 }
@@ -96,7 +98,7 @@ uint32_t ttf_fdb_flush(struct ttf_fdb *fdb, uint32_t port)
 		for (int way = 0; way < TTF_FDB_WAYS; way++) {
 			uint64_t key = load_relaxed(&fdb->entries[b][way].key);
 
-			if (key && key_port(key) == (int)port)
+			if (key && fdb_key_port(key) == (int)port)
 				flushed += (uint32_t)cas_relaxed(&fdb->entries[b][way].key, &key, 0);
 		}
 	return flushed;

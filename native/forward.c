@@ -28,7 +28,8 @@ static struct forward_verdict forward_bridge(const struct forward_table *table, 
 	port = ttf_fdb_lookup(table->fdb, eth, now_ns);
 	if (port == FDB_UNKNOWN)
 		return forward_verdict(TTF_VERDICT_FLOOD, 0);
-	/* Its segment has the frame already: sending it back would be a second copy, or a storm. */
+	/* The destination is on the LAN that the frame came from: it has the frame, a copy could start a
+	 * storm. */
 	if (port == (int)in_port)
 		return forward_verdict(TTF_VERDICT_DROP, TTF_DROP_HAIRPIN);
 	return forward_verdict(TTF_VERDICT_PORT, (uint32_t)port);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Bytes in, verdict out: what becomes of a frame. No I/O, no counters; the loop (worker.c) acts on it.
- */
+/* Where does a frame go? Bytes in, verdict out. No I/O, no counters; worker.c acts on the verdict. */
 #ifndef TTF_FORWARD_H
 #define TTF_FORWARD_H
 
@@ -28,7 +26,7 @@ struct forward_verdict {
 
 struct forward_table {
 	uint32_t mode;
-	int16_t peer[TTF_MAX_PORTS]; /* xconnect: slot of the peer, -1 if none */
+	int16_t peer[TTF_MAX_PORTS]; /* xconnect: port id of the peer, -1 if none */
 	struct ttf_fdb *fdb;	     /* bridge */
 };
 

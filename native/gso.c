@@ -2,6 +2,7 @@
 #include "gso.h"
 
 #include <arpa/inet.h>
+#include <stdbool.h>
 
 #include "checksum.h"
 #include "ethernet.h"
@@ -19,7 +20,7 @@ uint32_t ttf_gso_packets(const struct offload_request *request, uint32_t length)
 	return payload ? (payload + request->gso_size - 1) / request->gso_size : 1;
 }
 
-static void cut_ipv4(uint8_t *ip, uint32_t bytes, uint32_t header_bytes, uint32_t index)
+static void gso_ipv4(uint8_t *ip, uint32_t bytes, uint32_t header_bytes, uint32_t index)
 {
 	uint16_t sum = 0;
 
@@ -30,7 +31,7 @@ static void cut_ipv4(uint8_t *ip, uint32_t bytes, uint32_t header_bytes, uint32_
 	memcpy(ip + 10, &sum, sizeof(sum));
 }
 
-static void cut_tcp(uint8_t *tcp, uint32_t skipped, int first, int last)
+static void gso_tcp(uint8_t *tcp, uint32_t skipped, bool first, bool last)
 {
 	uint32_t sequence;
 
@@ -44,10 +45,11 @@ static void cut_tcp(uint8_t *tcp, uint32_t skipped, int first, int last)
 }
 
 /*
- * The field holds the sum of the pseudo-header, the length of the whole segment in it: put the packet's
- * length in its place. What else is in it (a routing header's final destination, say) isn't ours to know.
+ * The checksum field holds the sum of the pseudo-header, which includes the length: replace the GSO frame's
+ * by the packet's. Nothing else is computed again, as some of it is unknown here (the final destination in a
+ * routing header, for example).
  */
-static void correct_pseudo_header(uint8_t *field, uint32_t whole, uint32_t bytes)
+static void gso_correct_pseudo_header(uint8_t *field, uint32_t whole, uint32_t bytes)
 {
 	uint16_t sum;
 
@@ -68,15 +70,15 @@ uint32_t ttf_gso_packet(const struct offload_request *request, const uint8_t *et
 	memcpy(packet, eth, request->headers);
 	memcpy(packet + request->headers, eth + request->headers + skipped, payload);
 	if (request->version == 4)
-		cut_ipv4(ip, bytes - request->network, request->csum_start - request->network, index);
+		gso_ipv4(ip, bytes - request->network, request->csum_start - request->network, index);
 	else
 		store_be16(ip + 4, bytes - request->network - 40);
 	if (request->wants & (TTF_OFFLOAD_TSO4 | TTF_OFFLOAD_TSO6))
-		cut_tcp(transport, skipped, index == 0, payload == left);
+		gso_tcp(transport, skipped, index == 0, payload == left);
 	else
 		store_be16(transport + 4, bytes - request->csum_start);
-	correct_pseudo_header(packet + request->csum_at, length - request->csum_start,
-			      bytes - request->csum_start);
+	gso_correct_pseudo_header(packet + request->csum_at, length - request->csum_start,
+				  bytes - request->csum_start);
 	checksum_complete(packet, bytes, request->csum_start, request->csum_at);
 	return bytes;
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Segmentation in software: the packets that a segment stands for, with every checksum complete, as the
- * kernel would cut them (inet_gso_segment(), tcp_gso_segment(), __udp_gso_segment()).
- *
- * Called by egress.c for ports that can't ask their device for it. Pure: reads the segment, writes packets.
+ * Segmentation in software: the packets that a GSO frame stands for, with complete checksums, as the kernel
+ * would make them (inet_gso_segment(), tcp_gso_segment(), __udp_gso_segment()). For ports whose device can't
+ * do it. Reads the GSO frame, and writes packets only.
  *
  *   IPv4     total length; the identification counts up; header checksum
  *   IPv6     payload length; extension headers are repeated
@@ -15,10 +14,10 @@
 
 #include "vnet_hdr.h"
 
-/* How many packets a segment of `length` bytes is cut into: 1 or more. */
+/* The number of packets in a GSO frame of `length` bytes: 1 or more. */
 uint32_t ttf_gso_packets(const struct offload_request *request, uint32_t length);
 
-/* Write packet `index` to `packet`, which holds `length` bytes. Returns its length. */
+/* Write packet `index` to `packet`, which has room for `length` bytes. Returns the packet's length. */
 uint32_t ttf_gso_packet(const struct offload_request *request, const uint8_t *eth, uint32_t length,
 			uint32_t index, uint8_t *packet);
 

@@ -31,8 +31,7 @@ struct ttf_discarded {
 	uint64_t kernel_drops; /* packets that the kernel had no room for */
 };
 
-/* Empty the receive ring of a socket that no worker reads, and count: `limit` packets at most. 0 or -errno.
- */
+/* Discard and count the packets of a socket that no worker reads, `limit` at most. 0 or -errno. */
 int ttf_packet_discard(int fd, uint32_t limit, struct ttf_discarded *discarded);
 
 /* The slot of an index that wraps. `count`, the number of slots, is a power of two. */

@@ -26,8 +26,7 @@ bool ttf_packet_tx_ready(struct packet_tx *tx, uint64_t *calls);
 /* Does the ring take this frame? Not if it has an offload request, or is too long for a slot or the MTU. */
 bool ttf_packet_tx_takes(const struct packet_tx *tx, const struct ttf_frame *frame);
 
-/* Like tx() of struct ttf_driver_ops, but stops at the first frame that the ring doesn't take. 0: ring
- * unavailable. */
+/* Like tx() of struct ttf_driver_ops, up to the first frame that isn't taken. 0: the ring is unavailable. */
 int ttf_packet_tx_send(struct packet_tx *tx, const struct ttf_frame *frames, uint32_t count, uint64_t *calls);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A worker's frame pool: which of the frames in its shared segment are free.
+ * A worker's frame pool: which frames of its shared segment are free.
  *
- * The free list is private to the owner and LIFO, so that warm frames are used again. It needs no repair
- * after a crash: a frame is free unless a ring still holds it, so a new incarnation rebuilds the list
+ * The free list is private to the owner and a stack, so that warm frames are used again. It needs no repair
+ * after a crash: a frame is free unless a handoff ring holds it, so the next incarnation rebuilds the list
  * from its rings (ttf_pool_rebuild()).
  */
 #ifndef TTF_POOL_H
@@ -18,20 +18,20 @@
 struct pool {
 	uint8_t *base; /* first frame */
 	uint32_t frames;
-	uint32_t free; /* how many are on the stack */
+	uint32_t free; /* number of frames on the stack */
 	uint32_t *stack;
 };
 
-/* Map a checked frames segment. The stack is allocated for its owner only. 0 or -ENOMEM. */
+/* Use a checked frames segment. Only its owner gets a stack, empty at first. 0 or -ENOMEM. */
 int ttf_pool_init(struct pool *pool, void *segment, bool owner);
 void ttf_pool_exit(struct pool *pool);
 
 struct ttf_ring;
 
 /*
- * Free every frame that none of the rings (those that this worker produces into; NULL entries are passed
- * over) still holds. Consumers may be completing meanwhile; each ring's reclaimed index follows what was
- * seen. Frame numbers out of range are ignored. 0 or -ENOMEM.
+ * Free every frame that no ring holds. `rings` are those that this worker produces into; NULL entries are
+ * passed over. Frames that consumers gave back are reclaimed; consumers may give back more meanwhile. Frame
+ * ids out of range are ignored. 0 or -ENOMEM.
  */
 int ttf_pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count);
 
@@ -40,12 +40,13 @@ static inline uint8_t *pool_eth(const struct pool *pool, uint32_t frame_id)
 	return pool->base + (uint64_t)frame_id * TTF_FRAME_STRIDE + TTF_FRAME_HEADROOM;
 }
 
-/* The i-th frame from the top, not yet taken: what a burst receives into. i < pool->free. */
+/* The i-th frame from the top, which stays on the stack. i < pool->free. */
 static inline uint32_t pool_peek(const struct pool *pool, uint32_t i)
 {
 	return pool->stack[pool->free - 1 - i];
 }
 
+/* Take frames from the top. count <= pool->free. */
 static inline void pool_take(struct pool *pool, uint32_t count)
 {
 	pool->free -= count;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where frames go from worker to worker, so do their cache lines, and each that is fetched on demand costs
- * the latency between two cores. Only then (struct ttf_queue, shared) they are asked for in advance: the
- * first line for the whole burst, the others a few frames ahead, while earlier frames are in their system
- * calls. A prefetch never faults, so a number from shared memory may be used before its bounds are checked.
+ * A frame that goes from worker to worker takes its cache lines along, and each line that is fetched on
+ * demand costs the latency between two cores. In that case (struct ttf_queue, shared) lines are fetched
+ * ahead: the first line of each frame for the whole burst, the other lines a few frames ahead, during the
+ * system calls for earlier frames. A prefetch never faults, so it may use a number from shared memory before
+ * its bounds are checked.
  */
 #ifndef TTF_PREFETCH_H
 #define TTF_PREFETCH_H
@@ -18,7 +19,7 @@ static inline void prefetch_read(const uint8_t *line)
 	__builtin_prefetch(line);
 }
 
-/* For a line that will be written: without asking for ownership it would travel twice. */
+/* For a line that will be written: it comes with ownership, or it would travel twice. */
 static inline void prefetch_write(const uint8_t *line)
 {
 #if defined(__x86_64__)
@@ -29,7 +30,7 @@ static inline void prefetch_write(const uint8_t *line)
 #endif
 }
 
-/* The lines behind the first of the frame that comes PREFETCH_AHEAD after frame i of a burst. */
+/* All lines but the first of the frame PREFETCH_AHEAD frames behind frame i of a burst. */
 static inline void prefetch_ahead_read(const struct ttf_queue *queue, const struct ttf_frame *frames,
 				       uint32_t i, uint32_t count)
 {

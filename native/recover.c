@@ -7,8 +7,8 @@
 #include "layout.h"
 #include "ring.h"
 
-/* The index is the truth; a total that a crash left behind is moved up to it. */
-static void repair_total(uint64_t *total, uint32_t index)
+/* The index is right; a total that a crash left behind is moved up to it. */
+static void recover_total(uint64_t *total, uint32_t index)
 {
 	store_release(total, *total + (uint32_t)(index - (uint32_t)*total));
 }
@@ -44,8 +44,8 @@ uint64_t ttf_recover_worker(void *stats, void *rings, uint32_t worker)
 		if (w == worker)
 			continue;
 		ring_abandon(to_it);
-		repair_total(&popped->popped, to_it->head - to_it->start);
-		repair_total(&pushed->pushed, from_it->tail - from_it->start);
+		recover_total(&popped->popped, to_it->head - to_it->start);
+		recover_total(&pushed->pushed, from_it->tail - from_it->start);
 		in += popped->popped;
 		out += pushed->pushed;
 	}
@@ -70,7 +70,7 @@ void ttf_retire_port(void *stats, uint32_t port)
 		const uint64_t *from = (const uint64_t *)queue;
 		uint64_t *to = (uint64_t *)retired;
 
-		/* A struct of nothing but counters. */
+		/* struct ttf_counters is nothing but 64-bit counters. */
 		for (size_t i = 0; i < sizeof(*queue) / sizeof(*from); i++)
 			count_add(&to[i], from[i]);
 		memset(queue, 0, sizeof(*queue));

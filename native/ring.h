@@ -6,7 +6,7 @@
  *   ring_free()    room for more           ring_peek()     claim what is published
  *   ring_slot()    write a descriptor      ring_at()       read a claimed descriptor
  *   ring_publish() one release a burst     ring_complete() give the frames back
- *   ring_reclaim() frames given back       ring_abandon()  (for a dead consumer) complete what it claimed
+ *   ring_reclaim() frames are free again   ring_abandon()  the same, for a dead consumer
  *
  * Indices run freely through 2^32. In the order of the ring:
  *
@@ -19,18 +19,20 @@
  *   [tail, reclaimed+slots) producer    published        ring_publish()
  *
  * No other transition exists: a producer never touches a frame in [head, tail), a consumer never one
- * outside it. Each side keeps the other's index only for as long as one burst.
+ * outside it. Neither side keeps the other's index for longer than one burst.
  *
- * The other process may have been killed half-way or may be corrupt: what was read from the other side
- * is bounded here, and the consumer bounds every descriptor before use (worker.c).
+ * The other process may have been killed at any point, and may write anything. So its index is checked here
+ * whenever it is read, and the consumer checks every descriptor before use (worker.c).
  */
 #ifndef TTF_RING_H
 #define TTF_RING_H
 
+#include <stdbool.h>
+
 #include "abi.h"
 #include "atomic.h"
 
-static inline int ring_slots_valid(uint32_t slots)
+static inline bool ring_slots_valid(uint32_t slots)
 {
 	return slots >= 2 && slots <= 65536 && (slots & (slots - 1)) == 0;
 }
@@ -50,8 +52,8 @@ static inline void ring_init(struct ttf_ring *ring, uint32_t slots, uint32_t sta
 /* ------------------------------------------------------------------------------------ producer */
 
 /*
- * How many descriptors can be written, counting only slots whose frames were reclaimed: a slot is used
- * again only after its frame is back in the pool. `pending` were written since the last publish.
+ * The number of descriptors that can be written. A slot is used again only after its frame was reclaimed.
+ * `pending` descriptors were written since the last publish.
  */
 static inline uint32_t ring_free(const struct ttf_ring *ring, uint32_t pending)
 {
@@ -68,12 +70,12 @@ static inline void ring_publish(struct ttf_ring *ring, uint32_t count)
 	store_release(&ring->tail, ring->tail + count); /* pairs with ring_peek() */
 }
 
-/* Descriptors behind head: [ring->reclaimed, ring->reclaimed + n) hold frames that are free again. */
+/* The number of frames that were given back, and not yet reclaimed. ring_reclaimed_frame() says which. */
 static inline uint32_t ring_completed(const struct ttf_ring *ring)
 {
 	uint32_t n = load_acquire(&ring->head) - ring->reclaimed; /* pairs with ring_complete() */
 
-	/* A corrupt head must not free frames that are still to be sent. */
+	/* A wrong head must not free frames that are still to be sent. */
 	return n <= ring->tail - ring->reclaimed ? n : 0;
 }
 
@@ -89,7 +91,7 @@ static inline void ring_reclaim(struct ttf_ring *ring, uint32_t count)
 
 /* ------------------------------------------------------------------------------------ consumer */
 
-/* Is there anything? Cheap, no claim; what a consumer looks at before it sleeps. */
+/* The number of descriptors to claim. Claims nothing: a consumer may look before it sleeps. */
 static inline uint32_t ring_waiting(const struct ttf_ring *ring)
 {
 	uint32_t n = load_acquire(&ring->tail) - ring->claimed; /* pairs with ring_publish() */
@@ -99,7 +101,7 @@ static inline uint32_t ring_waiting(const struct ttf_ring *ring)
 
 /*
  * Claim up to max descriptors: [head, claimed) is this consumer's until ring_complete(). The claim is in
- * shared memory, so that after a crash it is known which descriptors may have been sent already.
+ * shared memory, so that after a crash the supervisor knows which frames may have been sent already.
  */
 static inline uint32_t ring_peek(struct ttf_ring *ring, uint32_t max)
 {
@@ -121,13 +123,13 @@ static inline void ring_complete(struct ttf_ring *ring)
 	store_release(&ring->head, ring->claimed); /* pairs with ring_completed() */
 }
 
-/* On behalf of a consumer that is dead: what it claimed is given back unsent. Returns how many. */
+/* For a dead consumer: give back unsent the frames that it claimed. Returns how many. */
 static inline uint32_t ring_abandon(struct ttf_ring *ring)
 {
 	uint32_t n = ring->claimed - ring->head;
 
 	if (n > load_acquire(&ring->tail) - ring->head) {
-		store_relaxed(&ring->claimed, ring->head); /* garbage: nothing can have been claimed */
+		store_relaxed(&ring->claimed, ring->head); /* a wrong value: take it as no claim */
 		n = 0;
 	}
 	ring_complete(ring);

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The supervisor's side of the control words. A worker looks at its words once a round. */
+/* The supervisor's side of the run words. A worker reads its words once a round. */
 #ifndef TTF_RUN_STATE_H
 #define TTF_RUN_STATE_H
 
 #include "abi.h"
 
-/* `run_state` is enum ttf_run_state. Follow with ttf_run_state_attention() and the doorbell to wake a
- * sleeper. */
+/* `run_state` is enum ttf_run_state. ttf_run_state_attention() and the doorbell wake a sleeping worker. */
 void ttf_run_state_set(void *rings, uint32_t worker, uint32_t run_state);
 
-/* What the worker has seen through: enum ttf_run_state. */
+/* The last run state that the worker has finished with (enum ttf_run_state). */
 uint32_t ttf_run_state_seen(void *rings, uint32_t worker);
 
-/* Have the loop return, because a message waits in the control channel. */
+/* Make the loop return: a message waits in the worker channel. */
 void ttf_run_state_attention(void *rings, uint32_t worker);
 
-/* Before a new incarnation starts: as if nothing had been asked of it yet. */
+/* Before a new incarnation starts: run state RUN. */
 void ttf_run_state_reset(void *rings, uint32_t worker);
 
-/* Descriptors published and not yet completed, over all rings. */
+/* Descriptors that are published and not yet completed, in all handoff rings. */
 uint64_t ttf_rings_waiting(void *rings);
 
 #endif

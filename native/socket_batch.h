@@ -3,9 +3,9 @@
  * What the drivers on sockets share: arrays of messages and iovecs, one set for each worker.
  *
  * A worker receives into the same frames from burst to burst for as long as nothing is handed over, so the
- * arrays over them are filled once and kept. Whoever changes these frames calls socket_batch_forget_rx().
- * turbotap_mmsg.c (a message a frame) and turbotap_burst.c (an iovec a frame) use the same rx_vectors: a
- * worker with ports of both kinds fills them once. packet_rx.c only sends.
+ * arrays over them are filled once and kept. When these frames change, rx_burst.h calls
+ * socket_batch_forget_rx(). turbotap_mmsg.c (a message a frame) and turbotap_burst.c (an iovec a frame) use
+ * the same rx_vectors: a worker with ports of both kinds fills them once. packet_rx.c only sends.
  */
 #ifndef TTF_SOCKET_BATCH_H
 #define TTF_SOCKET_BATCH_H

@@ -19,8 +19,7 @@ bool ttf_steer_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_p
 /* The same for every port but in_port. Each further worker that must send it gets a copy. */
 bool ttf_steer_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t frame_id, struct ttf_frame frame);
 
-/* Send a frame that another worker flooded with this steering key out of the ports that this one owns for it.
- */
+/* Another worker flooded this frame with this steering key: send it from the ports that this worker owns. */
 void ttf_steer_flooded(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct ttf_frame frame);
 
 /* Send what waits at this worker's ports, and publish what waits for other workers. */

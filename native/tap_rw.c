@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Driver `tap`: read() and write(), a system call a packet, as VPP's tapcli does. The baseline of
- * comparisons. */
+/* Driver `tap`: read() and write(), a system call a packet, like VPP's tapcli. Comparisons start from it. */
 #include <errno.h>
 #include <unistd.h>
 

@@ -102,9 +102,8 @@ static void uring_reap(struct uring *uring)
 }
 
 /*
- * Submit the prepared requests and take their results. Requests that the kernel could not start, for want of
- * memory, are cancelled with -EAGAIN: their frames may hold other packets by the next call. True if there
- * were none.
+ * Submit the prepared requests and take their results. If the kernel has no memory to start a request, it is
+ * cancelled with -EAGAIN: its frame may hold another packet by the next call. True if none was cancelled.
  */
 static bool uring_submit(struct uring *uring, uint32_t count)
 {
@@ -250,8 +249,7 @@ static int uring_tx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t 
 	return taken ? (int)taken : error;
 }
 
-/* The poll is removed first: it holds the file, and the kernel frees an io_uring some time after its close.
- */
+/* Remove the poll first: it holds the file, and the kernel frees an io_uring some time after its close. */
 static void uring_close(struct ttf_queue *queue)
 {
 	struct uring *uring = queue->state;

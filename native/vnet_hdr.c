@@ -14,11 +14,11 @@
 #define SCTP_CSUM_OFFSET 8u
 
 /*
- * The IP header, which ends where the checksum begins, with IPv6 after any extensions, and is followed by
- * `protocol`. So the packet isn't one inside another: nothing here could correct the outer headers.
+ * The IP header (with IPv6: and its extensions) must end where the checksum begins, and `protocol` must
+ * follow. That excludes a packet inside another: the outer headers could not be corrected here.
  */
-static int parse_network(const uint8_t *eth, uint32_t length, uint32_t protocol,
-			 struct offload_request *request)
+static int vnet_hdr_parse_network(const uint8_t *eth, uint32_t length, uint32_t protocol,
+				  struct offload_request *request)
 {
 	uint32_t ethertype, bytes, found;
 	const uint8_t *ip;
@@ -37,8 +37,8 @@ static int parse_network(const uint8_t *eth, uint32_t length, uint32_t protocol,
 	return found == protocol ? 0 : -1;
 }
 
-static int parse_tcp(const uint8_t *eth, uint32_t length, const struct vnet_hdr *header,
-		     struct offload_request *request)
+static int vnet_hdr_parse_tcp(const uint8_t *eth, uint32_t length, const struct vnet_hdr *header,
+			      struct offload_request *request)
 {
 	uint32_t bytes;
 
@@ -52,35 +52,36 @@ static int parse_tcp(const uint8_t *eth, uint32_t length, const struct vnet_hdr 
 	return bytes >= TCP_MIN_BYTES ? 0 : -1;
 }
 
-static int parse_udp(const struct vnet_hdr *header, struct offload_request *request)
+static int vnet_hdr_parse_udp(const struct vnet_hdr *header, struct offload_request *request)
 {
 	request->headers = request->csum_start + UDP_BYTES;
 	request->wants |= request->version == 4 ? TTF_OFFLOAD_USO4 : TTF_OFFLOAD_USO6;
 	return header->csum_offset == UDP_CSUM_OFFSET && !(header->gso_type & OFFLOAD_GSO_ECN) ? 0 : -1;
 }
 
-static int parse_segment(const uint8_t *eth, uint32_t length, const struct vnet_hdr *header,
-			 struct offload_request *request)
+static int vnet_hdr_parse_gso(const uint8_t *eth, uint32_t length, const struct vnet_hdr *header,
+			      struct offload_request *request)
 {
 	const uint32_t type = header->gso_type & ~OFFLOAD_GSO_ECN;
 	int error = -1;
 
-	/* A sender that leaves a segment to be cut leaves its checksum too: there is none of the whole. */
+	/* A GSO frame has no checksum of its own, so its sender requests the packets' checksums, too. */
 	if (!(request->wants & TTF_OFFLOAD_CSUM) || !header->gso_size ||
-	    parse_network(eth, length, type == OFFLOAD_GSO_UDP_L4 ? PROTO_UDP : PROTO_TCP, request) < 0)
+	    vnet_hdr_parse_network(eth, length, type == OFFLOAD_GSO_UDP_L4 ? PROTO_UDP : PROTO_TCP, request) <
+		    0)
 		return -1;
 	request->gso_size = header->gso_size;
 	switch (type) {
 	case OFFLOAD_GSO_TCPV4:
 		if (request->version == 4)
-			error = parse_tcp(eth, length, header, request);
+			error = vnet_hdr_parse_tcp(eth, length, header, request);
 		break;
 	case OFFLOAD_GSO_TCPV6:
 		if (request->version == 6)
-			error = parse_tcp(eth, length, header, request);
+			error = vnet_hdr_parse_tcp(eth, length, header, request);
 		break;
 	case OFFLOAD_GSO_UDP_L4:
-		error = parse_udp(header, request);
+		error = vnet_hdr_parse_udp(header, request);
 		break;
 	}
 	return !error && request->headers <= length ? 0 : -1;
@@ -91,7 +92,7 @@ int ttf_vnet_hdr_parse(const uint8_t *eth, uint32_t length, struct offload_reque
 	const struct vnet_hdr header = vnet_hdr_read(eth);
 
 	*request = (struct offload_request){ 0 };
-	/* hdr_len is a hint (the kernel's is what happens to be linear), but never beyond the end. */
+	/* hdr_len is only a hint (the kernel sets it to the linear part), but never beyond the end. */
 	if (header.flags & ~(OFFLOAD_NEEDS_CSUM | OFFLOAD_DATA_VALID) || header.hdr_len > length)
 		return -1;
 	if (header.flags & OFFLOAD_NEEDS_CSUM) {
@@ -102,15 +103,15 @@ int ttf_vnet_hdr_parse(const uint8_t *eth, uint32_t length, struct offload_reque
 			return -1;
 	}
 	if (header.gso_type)
-		return parse_segment(eth, length, &header, request);
+		return vnet_hdr_parse_gso(eth, length, &header, request);
 	request->crc32c = request->wants && header.csum_offset == SCTP_CSUM_OFFSET &&
 			  request->csum_at + 4 <= length &&
-			  parse_network(eth, length, PROTO_SCTP, request) == 0;
+			  vnet_hdr_parse_network(eth, length, PROTO_SCTP, request) == 0;
 	return 0;
 }
 
-int ttf_vnet_hdr_oversize(const struct offload_request *request, const uint8_t *eth, uint32_t length,
-			  uint32_t mtu)
+bool ttf_vnet_hdr_oversize(const struct offload_request *request, const uint8_t *eth, uint32_t length,
+			   uint32_t mtu)
 {
 	uint32_t longest;
 

@@ -54,7 +54,7 @@ static bool forward_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t 
 		count_drop(stats, TTF_DROP_OVERSIZE, 1);
 		return false;
 	}
-	/* A malformed offload header goes no further than here, whatever the verdict would be. */
+	/* A malformed offload header goes no further than here, in every mode. */
 	if (frame.offload && frame.length >= TTF_ETH_HLEN &&
 	    ttf_vnet_hdr_parse(frame.eth, frame.length, &request) < 0) {
 		count_drop(stats, TTF_DROP_OFFLOAD, 1);
@@ -323,7 +323,7 @@ static uint32_t run_round(struct ttf_worker *worker, uint32_t run_state)
 		if (!worker->drain_since_ns)
 			worker->drain_since_ns = worker->now_ns;
 		moved = receive_ports(worker, false);
-		/* Without a free frame a round finds nothing, whatever the queues hold. */
+		/* Without a free frame a round finds nothing, and the queues may hold packets. */
 		worker->drained =
 			(!moved && worker->pool.free) || worker->now_ns - worker->drain_since_ns > DRAIN_NS;
 	}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One worker: its ports, its pool, its row and column of the ring matrix, and the loop over them.
+ * One worker: its ports, its pool, its row and column of the matrix of handoff rings, and the loop over them.
  *
- * Called by forwarder/worker/main.py alone: create, attach ports, then ttf_worker_run() slice after slice.
- * Between slices ports come and go; during one nothing is allocated, logged, locked or asked of Python.
+ * Create a worker, attach ports, then call ttf_worker_run() slice after slice. Ports come and go between
+ * slices. During a slice nothing is allocated, logged or locked, and Python isn't called. Not for several
+ * threads.
  */
 #ifndef TTF_WORKER_H
 #define TTF_WORKER_H
@@ -33,32 +34,32 @@ struct ttf_worker_config {
 	uint64_t spin_ns;
 	void *stats; /* checked mappings */
 	void *rings;
-	void *const *frames;  /* one a worker */
-	const int *doorbells; /* one eventfd a worker, borrowed */
+	void *const *frames;  /* one for each worker */
+	const int *doorbells; /* an eventfd for each worker, borrowed */
 };
 
 enum ttf_run_end {
 	TTF_RUN_SLICE,	   /* the time is over */
-	TTF_RUN_ATTENTION, /* a message waits in the control channel */
-	TTF_RUN_STOPPED	   /* told to stop, and drained */
+	TTF_RUN_ATTENTION, /* a message waits in the worker channel */
+	TTF_RUN_STOPPED	   /* run state STOP, and everything is drained */
 };
 
 struct ttf_worker;
 
-/* Map everything, rebuild the pool from the rings. NULL and errno. */
+/* The pool is rebuilt from the rings. NULL with errno: EINVAL, ENOMEM. */
 struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config);
 void ttf_worker_free(struct ttf_worker *worker);
 
-/* 0 or -EINVAL (a value out of range), -EEXIST, or what kept the driver from opening the queue. */
+/* 0, -EINVAL (a value out of range), -EEXIST, or the driver's -errno. */
 int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *config);
 int ttf_worker_set_peer(struct ttf_worker *worker, uint32_t port_id, int32_t peer);
 
-/* Have a port's queue generate. 0, -EINVAL, -ENOMEM. */
+/* Generate packets into a port's queue. 0, -EINVAL, -ENOMEM. */
 int ttf_worker_pktgen(struct ttf_worker *worker, uint32_t port_id, const struct ttf_pktgen_config *config);
 
 /*
- * Forward what the port's queue still holds (bounded), then forget the port: frames for it are from now
- * on dropped as no_port. 0 or -ENOENT.
+ * Forward the packets that the port's queue holds, up to a limit, then forget the port. From now on frames
+ * for it are dropped as no_port. 0 or -ENOENT.
  */
 int ttf_worker_detach(struct ttf_worker *worker, uint32_t port_id);
 
@@ -66,8 +67,8 @@ int ttf_worker_detach(struct ttf_worker *worker, uint32_t port_id);
 int ttf_worker_queue_error(const struct ttf_worker *worker, uint32_t port_id);
 
 /*
- * Run the loop for slice_ns at most. Returns enum ttf_run_end. `attention` is what ttf_worker_attention()
- * said before the control channel was last looked at, so that no message is overlooked.
+ * Run the loop for slice_ns at most. Returns enum ttf_run_end. Call ttf_worker_attention() before looking at
+ * the worker channel, and give its value here: then no message is overlooked.
  */
 int ttf_worker_run(struct ttf_worker *worker, uint64_t slice_ns, uint32_t attention);
 uint32_t ttf_worker_attention(const struct ttf_worker *worker);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One worker's private state. Its parts use each other downwards only:
+ * One worker's private state. Each file uses only those below it:
  *
  *   worker_ports.c  a worker is made and unmade; its ports come and go between slices
  *   worker.c        the loop
@@ -23,8 +23,8 @@
 #include "worker.h"
 
 /*
- * A limit on what is read of a queue that is about to go: more than any queue length in use. A device that
- * isn't ours stays up, so its queue may never run dry.
+ * At most this many packets are read from a queue before it is closed: more than any queue length in use. A
+ * device that isn't ours stays up, so its queue may never run dry.
  */
 #define LAST_PACKETS 65536u
 

@@ -449,7 +449,7 @@ def test_the_mtu_counts_neither_header_nor_tags(mtu: int) -> None:
 
 
 def complete(data: bytes, header: bytes) -> tuple[int, bytes, bytes]:
-    """offload_parse()'s answer, and if it is 0 the frame and its offload header once completed."""
+    """ttf_vnet_hdr_parse()'s answer, and if it is 0 the frame and its offload header once completed."""
     buffer, request = exact(header + data), ffi.new("struct offload_request *")
     result = lib.ttf_vnet_hdr_parse(buffer + VNET_HDR_BYTES, len(data), request)
     if result == 0:

@@ -60,7 +60,7 @@ def packet_of(tags: str, network: str, transport: str, payload: bytes) -> Packet
 
 
 def parse(frame: bytes, header: bytes) -> tuple[int, Any, Any]:
-    """offload_parse()'s answer, the request, and the memory with the frame in it."""
+    """ttf_vnet_hdr_parse()'s answer, the request, and the memory with the frame in it."""
     memory, request = exact(header + frame), ffi.new("struct offload_request *")
     return lib.ttf_vnet_hdr_parse(memory + VNET_HDR_BYTES, len(frame), request), request, memory
 
