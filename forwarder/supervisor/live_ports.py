@@ -42,8 +42,8 @@ class LivePorts:
         self._state.pair(entry.port_id, entry.peer)
 
     def close(self, entry: TablePort) -> None:
-        """After every worker has detached it: name what is left in its queues, and remove it."""
-        # A worker that is away, or out of frames, could not forward it.
+        """Remove a port that every worker has detached. Packets left in its queues are dropped by name."""
+        # A worker that is away, or out of frames, could not forward them.
         for worker in range(entry.port.queues):
             self._discard(entry, worker)
         for widowed in self._table.remove(entry.port_id):
@@ -66,14 +66,14 @@ class LivePorts:
                 _steer(entry.port, worker, True)
 
     def steer_away_from(self, worker: int) -> None:
-        """Steer packets to the other queues; what a dead worker's queues hold is dropped by name."""
+        """Steer packets to the other queues. Those in a dead worker's queues are dropped by name."""
         for entry in self._table:
             if worker < entry.port.queues:
                 self._discard(entry, worker)
                 _steer(entry.port, worker, False)
 
     def discard_all(self) -> None:
-        """When no worker is left: count and drop what came since for devices that stay up."""
+        """When no worker is left: count and drop the packets that devices which stay up got since."""
         for entry in self._table:
             for worker in range(entry.port.queues):
                 self._discard(entry, worker)
@@ -101,7 +101,7 @@ class LivePorts:
         return self._devices.seen(entry.port)
 
     def update_all_counters(self) -> None:
-        """Write what the kernel counts for each device."""
+        """Write the kernel's counters of each device."""
         for entry in self._table:
             self._update_counters(entry)
 

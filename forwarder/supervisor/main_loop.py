@@ -58,7 +58,7 @@ log = logging.getLogger("ttfwd")
 
 @dataclass(frozen=True)
 class Running:
-    """What there is to tell once the instance runs."""
+    """The instance, for those who are told that it runs."""
 
     config: Config
     cpus: tuple[int, ...]
@@ -157,7 +157,7 @@ class Supervisor:
             if time.monotonic_ns() > deadline_ns:
                 names = ", ".join(map(str, late))
                 raise BootFailed(f"worker {names}: not ready after {START_TIMEOUT_NS // 10**9} s")
-            if self._signals.say_end():
+            if self._signals.end_arrived():
                 raise Interrupted("interrupted before the instance ran")
             self._pool.wait(100)
             self._act_on(self._pool.hear())
@@ -175,7 +175,7 @@ class Supervisor:
     def _turn(self) -> None:
         """Sleep until something happens, then look after everything once, and last serve requests."""
         events = self._selector.select(TICK_S)
-        if self._signals.say_end():
+        if self._signals.end_arrived():
             self._stopping = True
         self._act_on(self._pool.hear())
         self._act_on(self._pool.reap())
@@ -206,7 +206,7 @@ class Supervisor:
     # --------------------------------------------------------------------- workers and their ports
 
     def _act_on(self, events: Iterable[Event]) -> None:
-        """What the worker pool reports becomes messages to workers, and the ports' steering."""
+        """Send messages to workers and steer ports, as the worker pool's events require."""
         for event in events:
             match event:
                 case Restarted(worker):
@@ -237,8 +237,8 @@ class Supervisor:
     def _ask_all(self, request_for: Callable[[int], Delivery[Request]]) -> list[str]:
         """Send every worker a request and wait for the answers. Returns why workers refuse.
 
-        A worker that is starting answers after `go`. One that doesn't answer in time hangs, and is killed;
-        its replacement is told how things are by then.
+        A worker that is starting answers after `go`. One that doesn't answer in time hangs, and is killed.
+        Its replacement gets every port that there is by then.
         """
         questions = self._pool.ask_all(request_for)
         deadline_ns = time.monotonic_ns() + ANSWER_TIMEOUT_NS
@@ -273,7 +273,7 @@ class Supervisor:
         return {"instance": self._config.name, "pid": os.getpid()}
 
     def _connect(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Make a port that every worker takes, or none: what was made for one that is refused goes again."""
+        """Make a port. If a worker refuses it, it is removed again."""
         try:
             config = port_from_params(params, self._config, self._table.configs())
         except ConfigError as error:
@@ -321,7 +321,7 @@ class Supervisor:
     # ------------------------------------------------------------------------------------- drain
 
     def _drain(self) -> None:
-        """Forward what is under way, count and drop what comes too late, end every worker."""
+        """Forward the packets under way, count and drop later ones, end every worker."""
         self._state.instance_drains()
         log.info("draining")
         self._wait_until_drained(time.monotonic_ns() + self._drain_timeout_ms * 1_000_000)

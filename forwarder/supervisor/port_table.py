@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which ports the instance has, by port id: what every worker should know, as the messages that tell it.
+"""Which ports the instance has, by port id, and the messages that tell workers of them.
 
 The desired state and nothing else: it opens nothing, sends nothing, and writes no statistics.
 """
@@ -53,7 +53,7 @@ class PortTable:
         raise UnknownPort(f'no port "{name}" (ports: {known})')
 
     def configs(self) -> list[PortConfig]:
-        """The ports' configurations as they are now: a peer that was deleted is nobody's any more."""
+        """The ports' configurations as they are now: without a peer if the peer was deleted."""
         return [self._config_now(entry) for entry in self._ports.values()]
 
     def _config_now(self, entry: TablePort) -> PortConfig:
@@ -68,7 +68,7 @@ class PortTable:
     def free_id(self) -> int:
         """A port id for a new port. Raises DeviceError if there are as many ports as there can be.
 
-        Each in its turn, so that an id rests for as long as it can before it is another port.
+        Ids are given out in turn, so that the id of a deleted port is reused as late as possible.
         """
         for step in range(MAX_PORTS):
             port_id = (self._next_id + step) % MAX_PORTS
@@ -92,7 +92,7 @@ class PortTable:
     # ---------------------------------------------------------------------------------- messages
 
     def attach(self, port_id: int, worker: int) -> Delivery[Attach]:
-        """What a worker must know of a port, and the fds of its queue if it has one there."""
+        """Tells a worker of a port, with the fds of the worker's queue if the port has one for it."""
         entry = self._ports[port_id]
         port = entry.port
         message = Attach(
@@ -119,7 +119,7 @@ class PortTable:
 
 
 def _pktgen(txonly: TxOnlyConfig, port: Port) -> Pktgen:
-    """What each queue of a port generates: the rate is shared out evenly."""
+    """The generator's settings for each queue of a port, which share the rate evenly."""
     return Pktgen(
         size=txonly.size,
         flows=txonly.flows,

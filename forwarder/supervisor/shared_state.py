@@ -201,7 +201,7 @@ class SharedState:
     # ------------------------------------------------------------------------------------- rings
 
     def reset_run_state(self, worker: int) -> None:
-        """Before a worker starts: as if nothing had been asked of it yet."""
+        """Before a worker starts: it is ordered neither to drain nor to stop."""
         lib.ttf_run_state_reset(self._rings.base, worker)
 
     def order_drain(self, worker: int) -> None:

@@ -10,7 +10,7 @@ _END = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class Signals:
-    """Use installed() once, for as long as signals shall arrive here."""
+    """Signals arrive here within installed(), which is entered once."""
 
     def __init__(self) -> None:
         self._read, self._write = socket.socketpair()
@@ -36,7 +36,7 @@ class Signals:
     def fileno(self) -> int:
         return self._read.fileno()
 
-    def say_end(self) -> bool:
+    def end_arrived(self) -> bool:
         """Whether a signal that ends the instance arrived since the last call."""
         try:
             arrived = set(self._read.recv(4096))

@@ -70,7 +70,7 @@ class WentAway:
 
 @dataclass(frozen=True, slots=True)
 class QueueReported:
-    """A queue stopped, or works again (no error). The port is what the worker says: it may not exist."""
+    """A queue stopped, or works again (no error). The port id comes from the worker: it may be wrong."""
 
     worker: int
     port_id: int
@@ -182,7 +182,7 @@ class WorkerPool:
         return [worker.index for worker in self.workers if worker.state is not WorkerState.READY]
 
     def end_of_boot(self) -> None:
-        """From now on a worker that dies is replaced. Before, its death ends the boot."""
+        """From now on a worker that dies is replaced. Until now its death ended the boot."""
         self._booting = False
 
     # ----------------------------------------------------------------------------------- talking
@@ -210,7 +210,7 @@ class WorkerPool:
         ]
 
     def give_up_on(self, questions: Iterable[Question]) -> None:
-        """Kill the workers that didn't answer: their replacements will be told how things are by then."""
+        """Kill the workers that didn't answer. Their replacements get every port that there is by then."""
         for question in questions:
             if question.is_open:
                 seconds = ANSWER_TIMEOUT_NS // 10**9
@@ -218,7 +218,7 @@ class WorkerPool:
                 question.process.kill()
 
     def _send(self, worker: PoolWorker, message: ToWorker, fds: tuple[int, ...] = ()) -> bool:
-        """Whether it was sent. If not, the process is dead or doesn't read: reaping or watching decides."""
+        """Whether it was sent. If not, the process is dead or doesn't read; reap() or watch() sees to it."""
         if worker.process is None:
             return False
         try:
@@ -230,13 +230,13 @@ class WorkerPool:
 
     def _wake(self, index: int) -> None:
         self._state.attention(index)
-        with suppress(BlockingIOError):  # some worker rang it 2^64 times: it rings anyway
+        with suppress(BlockingIOError):  # a worker filled the eventfd's counter, so it is readable anyway
             os.eventfd_write(self._doorbells[index], 1)
 
     # ----------------------------------------------------------------------------------- hearing
 
     def hear(self) -> Iterator[Event]:
-        """Take in what the workers say. Raises BootFailed for a port that one refuses while booting."""
+        """Read the workers' messages. Raises BootFailed if a worker refuses a port during the boot."""
         for worker in self.workers:
             yield from self._hear(worker)
 
@@ -276,7 +276,7 @@ class WorkerPool:
             log.info("worker %d runs again (process %d)", worker.index, process.pid)
 
     def condemn(self, index: int, why: str) -> None:
-        """Kill a worker for what it did. It is replaced when it is reaped."""
+        """Kill a worker, and log why. It is replaced when it is reaped."""
         process = self.workers[index].process
         if process is not None and process.condemned is None and process.exit_code() is None:
             log.error("worker %d (process %d) %s", index, process.pid, why)
@@ -291,7 +291,7 @@ class WorkerPool:
             process = worker.process
             code = process.exit_code() if process is not None else None
             if process is not None and code is not None:
-                yield from self._hear(worker)  # its last words
+                yield from self._hear(worker)  # messages from before its death
                 yield from self._bury(worker, process, code)
 
     def _bury(self, worker: PoolWorker, process: WorkerProcess, code: int) -> Iterator[Event]:
@@ -308,7 +308,7 @@ class WorkerPool:
             raise BootFailed(f"worker {worker.index} could not start: {why}")
         log.error("worker %d died: %s; %d packets lost in the crash", worker.index, why, lost)
         if self._draining:
-            yield WentAway(worker.index)  # nobody else will count what its queues hold
+            yield WentAway(worker.index)  # no replacement will count what its queues hold
             self._enter(worker, WorkerState.EXITED)
         else:
             yield from self._replace(worker, now_ns)
@@ -360,7 +360,7 @@ class WorkerPool:
                 yield from self._restart(worker, now_ns)
 
     def watch(self, now_ns: int) -> None:
-        """End a worker that hangs (SIGABRT shows where, then SIGKILL), or that can't be told anything."""
+        """Kill a worker that hangs (SIGABRT shows where, then SIGKILL), or that closed its channel."""
         for worker in self.workers:
             process = worker.process
             if process is None:
@@ -417,7 +417,7 @@ class WorkerPool:
                 worker.process.kill()
 
     def close(self) -> None:
-        """Let go of everything; what still runs (a boot that failed) is killed."""
+        """Close everything. A process that still runs, as after a failed boot, is killed."""
         for process in (self._standby, *(worker.process for worker in self.workers)):
             if process is not None:
                 process.kill()
@@ -431,11 +431,11 @@ class WorkerPool:
     # ----------------------------------------------------------------------------------- waiting
 
     def wait(self, timeout_ms: int) -> None:
-        """Until a worker says something or dies, or the time is over."""
+        """Sleep until a worker sends a message or dies, or the time is over."""
         wait_for((worker.process for worker in self.workers if worker.process is not None), timeout_ms)
 
     def fds(self) -> tuple[tuple[int, int], ...]:
-        """What tells of deaths and messages, each with its process: a number is used again after a death."""
+        """The fds that report deaths and messages, each with its pid: fd numbers are reused after a death."""
         return tuple(
             (fd, process.pid)
             for process in (worker.process for worker in self.workers)

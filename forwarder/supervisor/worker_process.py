@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One incarnation of a worker: its process, the pidfd that tells of its death, and the channel to it.
 
-What a worker sends is checked here against what it was asked. A worker parses packets that anybody may have
-sent, so whatever it says may be a lie; a lie is a ProtocolError, and the process' end.
+A worker parses packets that anybody may have sent, so its messages are not trusted. Each is checked against
+the requests that the worker was sent. A false one is a ProtocolError, and the process is killed.
 """
 
 import os
@@ -19,7 +19,7 @@ from forwarder.worker.channel import ChannelClosed, SupervisorEnd
 from forwarder.worker.messages import Ack, ProtocolError, ToSupervisor
 
 COMMAND = (sys.executable, "-P", "-m", "forwarder.worker.main")
-MESSAGES_AT_ONCE = 256  # of one worker: one that never stops talking must not keep us from the others
+MESSAGES_AT_ONCE = 256  # of one worker: one that never stops sending must not delay the others
 
 _HINTS = {
     signal.SIGKILL: "killed from outside; perhaps out of memory, see the kernel's log",
@@ -33,10 +33,10 @@ class WorkerProcess:
     pidfd: int
     channel: SupervisorEnd
     unanswered: deque[int] = field(default_factory=deque)  # seqs, oldest first
-    answered: int = 0  # the last seq that was
+    answered: int = 0  # the seq of its last answer
     refusal: str | None = None  # the error in that answer
-    failed: str | None = None  # its own last words
-    condemned: str | None = None  # why we end it
+    failed: str | None = None  # the reason that it gave itself
+    condemned: str | None = None  # why we kill it
     abort_sent_ns: int = 0  # when it got SIGABRT because it hangs, 0 if it didn't
     deaf_since_ns: int = 0  # when its end of the channel was found closed, 0 if it wasn't
 
@@ -73,17 +73,17 @@ class WorkerProcess:
 
     @property
     def is_heard(self) -> bool:
-        """Whether messages can still come. Nothing that a condemned process says is believed."""
+        """Whether its messages are read: not those of a condemned process, nor of one that closed its end."""
         return self.condemned is None and not self.deaf_since_ns
 
     def messages(self, now_ns: int) -> Iterator[ToSupervisor]:
-        """What it has said since, a bounded number at once. Raises ProtocolError."""
+        """Its new messages, at most MESSAGES_AT_ONCE of them. Raises ProtocolError."""
         for _ in range(MESSAGES_AT_ONCE):
             if not self.is_heard:
                 return
             try:
                 delivery = self.channel.receive()
-            except ChannelClosed:  # as a rule it is ending, and reaping will say how
+            except ChannelClosed:  # usually the process is ending; its exit code tells why
                 self.deaf_since_ns = now_ns
                 return
             if delivery is None:
@@ -104,7 +104,7 @@ class WorkerProcess:
         try:
             signal.pidfd_send_signal(self.pidfd, number)
         except ProcessLookupError:
-            return  # it is dead already; reaping says how
+            return  # it is dead already; its exit code tells why
 
     def kill(self) -> None:
         """End it, and wait until it is dead."""
@@ -124,7 +124,7 @@ class WorkerProcess:
 
 
 def wait_for(processes: Iterable[WorkerProcess], timeout_ms: int) -> None:
-    """Sleep until one of them says something or dies, or the time is over."""
+    """Sleep until one of them sends a message or dies, or the time is over."""
     poller = select.poll()
     for process in processes:
         poller.register(process.pidfd, select.POLLIN)

@@ -3,6 +3,7 @@
 
 NONE     -> STARTING         its first process was started
 STARTING -> READY            its process said ready
+STARTING -> DRAINING         its process said ready, and the instance drains already
 STARTING -> (boot fails)     its process died before the instance ran
 READY    -> DRAINING         the instance drains
 any      -> EXITED           its process ended, or died, while the instance drains

@@ -53,7 +53,7 @@ class Channel(Generic[Sent, Received]):
         return self._socket.fileno()
 
     def send(self, message: Sent, fds: Sequence[int] = ()) -> None:
-        """Raises ChannelFull, or ChannelClosed when nobody will read it."""
+        """Raises ChannelFull, or ChannelClosed if the other end is gone."""
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:
             self._socket.sendmsg([encode(message)], rights)
@@ -65,7 +65,7 @@ class Channel(Generic[Sent, Received]):
     def receive(self) -> Delivery[Received] | None:
         """The next message, None if none waits. Its fds are the caller's to close.
 
-        Raises ChannelClosed, or MalformedMessage for what is no message; the next call goes on behind it.
+        Raises ChannelClosed, or MalformedMessage. After the latter, the next call returns what follows.
         """
         try:
             data, ancillary, flags, _ = self._receive()
@@ -85,7 +85,7 @@ class Channel(Generic[Sent, Received]):
         size = socket.CMSG_LEN(_MAX_FDS * _FD_BYTES)
         try:
             return self._socket.recvmsg(_MAX_BYTES, size, socket.MSG_CMSG_CLOEXEC)
-        except ConnectionResetError:  # said once, of an end that left messages unread: its own come next
+        except ConnectionResetError:  # once, if the other end left messages unread; those that it sent follow
             return self._socket.recvmsg(_MAX_BYTES, size, socket.MSG_CMSG_CLOEXEC)
 
     def _checked(self, data: bytes, fds: int, flags: int) -> Received:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One worker process: pin, map, give up privileges, then run the C loop slice after slice.
 
-Runs as `python -m forwarder.worker.main FD` with its end of the worker channel on FD. What is said there, in
-which order, is in forwarder.worker.messages. Guarantees that Python does nothing per packet or per burst
+Runs as `python -m forwarder.worker.main FD` with its end of the worker channel on FD. The messages and their
+order are in forwarder.worker.messages. Guarantees that Python does nothing per packet or per burst
 (between slices it only looks for messages), and that a worker which forwards never waits for the supervisor.
 """
 
@@ -47,7 +47,7 @@ _NO_PEER = -1
 
 
 class Worker:
-    """What a worker holds between slices."""
+    """A worker's state between slices."""
 
     def __init__(self, channel: WorkerEnd, hello: Hello, doorbells: tuple[int, ...]) -> None:
         # Pin first: memory that is touched afterwards comes from this CPU's node.
@@ -55,7 +55,7 @@ class Worker:
         self._channel = channel
         self._unsent: deque[ToSupervisor] = deque()
         self._queue_fds: dict[int, tuple[int, ...]] = {}  # of each port that has a queue here
-        self._reported: dict[int, int] = {}  # the errno that the supervisor knows of each queue, 0: none
+        self._reported: dict[int, int] = {}  # the errno last reported of each queue, 0: none
         self._stats = shm.Segment.attach(shm.stats_name(hello.instance), lib.TTF_MAGIC_STATS)
         self._rings = shm.Segment.attach(shm.rings_name(hello.instance), lib.TTF_MAGIC_RINGS)
         self._frames = [
@@ -96,7 +96,7 @@ class Worker:
             self._report_queues()
 
     def close(self) -> None:
-        """Close every queue now: what a driver made for one may outlive this process by a moment."""
+        """Close every queue now: a driver's kernel objects may outlive this process by a moment."""
         lib.ttf_worker_free(self._worker)
 
     # ---------------------------------------------------------------------------------- messages
@@ -107,7 +107,7 @@ class Worker:
         self._say_what_waits()
 
     def _say_what_waits(self) -> None:
-        """A supervisor that hangs doesn't read: packets are forwarded all the same, so try again later."""
+        """Send the unsent messages. A full channel means that the supervisor hangs: they go out later."""
         try:
             while self._unsent:
                 self._channel.send(self._unsent[0])
@@ -116,7 +116,7 @@ class Worker:
             return
 
     def _handle(self, delivery: Delivery[ToWorker]) -> None:
-        """Do what a request asks for, and answer it. Raises ProtocolError for any other message."""
+        """Carry out a request, and answer it. Raises ProtocolError for any other message."""
         request, fds = delivery
         if isinstance(request, Hello | Go):
             raise ProtocolError(f"{request.op}: a second time")
@@ -208,7 +208,7 @@ def _give_up_privileges() -> None:
 
 
 def main() -> int:
-    # Ctrl-C is the supervisor's to act on; it tells us through the run state.
+    # The supervisor acts on Ctrl-C, and tells us through the run state.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()  # a hung worker gets SIGABRT: say where it hung
     channel = WorkerEnd.inherited(int(sys.argv[1]))

@@ -11,10 +11,10 @@
         |                          queue_error |   whenever a queue stops or works again
         |                               failed |   why it ends by itself
 
-On the wire a message is one JSON object: "op" and the fields of its class. decode() believes nothing: it
-takes a message that this end may receive, with exactly its fields, each of its type and within its bounds,
-and raises MalformedMessage for everything else. Whether a message is true (an ack for what was never asked)
-is for the receiver to check; it raises ProtocolError.
+On the wire a message is one JSON object: "op" and the fields of its class. decode() trusts nothing: it
+accepts a message that this end may receive, with exactly its fields, each of its type and within its bounds,
+and raises MalformedMessage for everything else. The receiver checks whether a message fits the state (an ack
+of a request that was never sent does not), and raises ProtocolError.
 
 This module imports nothing heavy, because every start of a worker imports it.
 """
@@ -30,7 +30,7 @@ from forwarder.native import lib
 
 MAX_TEXT = 1024  # characters
 
-# The words of the configuration, and what the datapath calls them.
+# The words of the configuration, and the datapath's constants.
 MODES: Mapping[str, int] = {
     "xconnect": lib.TTF_MODE_XCONNECT,
     "bridge": lib.TTF_MODE_BRIDGE,
@@ -51,13 +51,13 @@ class ProtocolError(Exception):
 
 
 class MalformedMessage(ProtocolError):
-    """It sent something that is no message for this end."""
+    """It sent bytes that are no message for this end."""
 
 
 # ------------------------------------------------------------------------------------ types of fields
 
 
-# read() returns the field's value, or raises ValueError that says what was expected.
+# read() returns the field's value, or raises ValueError with a description of valid values.
 
 
 class _Whole(NamedTuple):
@@ -263,7 +263,7 @@ class Delivery(NamedTuple, Generic[M]):
 
 
 def text(error: BaseException) -> str:
-    """What an exception says, as a message may carry it."""
+    """An exception's text, in the form that a message may carry."""
     said = "".join(c if c.isprintable() else " " for c in str(error).strip())
     return said[:MAX_TEXT] or type(error).__name__
 

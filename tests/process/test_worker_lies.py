@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker that was broken into says what it likes. The supervisor outlives it, names it, and replaces it;
-the other queues never stop.
+"""A worker that was broken into may send anything. The supervisor survives that, logs which worker it was,
+and replaces it. The other queues never stop.
 
 The tests take the fd of a live worker's channel (pidfd_getfd(2)) and write into it: to the supervisor these
 are the worker's own messages.
@@ -120,7 +120,7 @@ def test_a_worker_that_breaks_the_protocol_is_named_and_replaced_and_nobody_else
 
 
 def test_a_worker_that_closed_its_channel_is_replaced(pair: Pair) -> None:
-    """It forwards and its heart beats, but nobody can tell it of a port any more."""
+    """It forwards and its heart beats, but it can't be told of ports any more."""
     with instance(pair.config()) as it:
         pid = it.stats().workers[1].pid
         with mouth_of(pid) as mouth:
@@ -131,7 +131,7 @@ def test_a_worker_that_closed_its_channel_is_replaced(pair: Pair) -> None:
 
 
 def test_a_worker_that_never_stops_talking_keeps_the_supervisor_from_nothing(pair: Pair) -> None:
-    """True messages, as fast as they go: stop and connect are still answered, heartbeats still watched."""
+    """Valid messages, as fast as the channel takes them: requests are still answered."""
     with instance(pair.config()) as it:
         said = encode(QueueError(0, "Network is down"))
         with mouth_of(it.stats().workers[0].pid) as mouth:

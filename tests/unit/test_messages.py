@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker and its supervisor say to one another: every message crosses whole, and bytes that are no
-message are refused by name, whoever made them up. A worker that was broken into may send anything."""
+"""Messages between a worker and its supervisor. Every message arrives as it was sent. Bytes that are no
+message are refused, and the error says why: a worker that was broken into may send anything."""
 
 from __future__ import annotations
 
