@@ -26,7 +26,7 @@ from tests.bench.rounds import Bench, Plan
 SECTIONS = ("tap", "tap-sleeping", "uring", "uring-sleeping", "hop", "packet", "ring", "tcp", "start")
 _NOT_PERMITTED = 77
 _PLAIN_WIDTH = 120
-_OTHER_ROUNDS = 5  # of what isn't compared
+_OTHER_ROUNDS = 5  # of measurements without a comparison
 
 
 def _measure(

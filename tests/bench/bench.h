@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the benchmark's programs share: pinning, namespaces, time, and how they fail. */
+/* Shared by the benchmark's programs: pinning, namespaces, time, and error exits. */
 #ifndef TTF_BENCH_H
 #define TTF_BENCH_H
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is compared with what: the drivers with bare loops, and a hop through a ring with none.
+"""The comparisons: drivers with bare loops, and forwarding through a ring with forwarding without one.
 
-The bar is against the plain loop, which reads and writes nothing but frames, as taps without offload do.
-Packet sockets, and taps with offload, carry a virtio_net_hdr, so a loop that has it too shows what it costs.
+The bar compares with the plain loop, which moves frames without a virtio_net_hdr. ttfwd's packet sockets and
+taps with offload carry one, so a second loop with the header shows its cost.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from tests.bench.rounds import Bar, Case, Variant
 _SIZES_BYTES = (60, 1500)
 _PACED = [Paced(size, 200_000) for size in _SIZES_BYTES]
 _QUEUED_TAP = [Queued(size, 40_000, in_kernel=True) for size in _SIZES_BYTES]
-_QUEUED_PACKET = [Queued(size, 2_000, in_kernel=False) for size in _SIZES_BYTES]  # a receive ring holds that
-# Each worker can get as far ahead of the other as there are packets: no ring ever is full.
+_QUEUED_PACKET = [Queued(size, 2_000, in_kernel=False) for size in _SIZES_BYTES]  # the size of a receive ring
+# A worker may get ahead of the other by all packets, so no ring is ever full.
 _HOP_RING_SLOTS = 8192
 _QUEUED_HOP = [Queued(size, 2 * _HOP_RING_SLOTS, in_kernel=True) for size in _SIZES_BYTES]
 _PROBES = 64
@@ -78,7 +78,7 @@ def _bare(programs: Programs, name: str, program: str, *options: object) -> Vari
 
 
 def _uring(key: str, rx_mode: str, loads: Sequence[Load]) -> Case:
-    """What io_uring saves on a kernel without turbotap.ko: the whole of ttfwd, by either driver."""
+    """What io_uring saves on a kernel without turbotap.ko: all of ttfwd with either driver."""
     ways = {
         driver: Variant(driver, Ttfwd(driver, rx_mode, str(FORWARDER_CPU)).run) for driver in ("tap", "uring")
     }
@@ -87,11 +87,11 @@ def _uring(key: str, rx_mode: str, loads: Sequence[Load]) -> Case:
 
 
 def _hop(programs: Programs) -> Case:
-    """Two workers on two CPUs, each sending what the other one receives.
+    """Two workers on two CPUs. Each sends the packets that the other receives.
 
-    The load is queued because there is no third CPU for a generator. While the workers are stopped, a
-    generator on CPU 0 fills queue 0 with a flow that worker 1 owns, and one on CPU 1 queue 1 with a flow of
-    worker 0. So both have as much to do as the other.
+    The load is queued in advance, as a generator would need a third CPU. While the workers are stopped, a
+    generator on CPU 0 fills queue 0 with a flow of worker 1, and a generator on CPU 1 fills queue 1 with a
+    flow of worker 0. So both workers have the same load.
     """
     cpus = f"{GENERATOR_CPU},{FORWARDER_CPU}"
     ttfwd = Ttfwd(
@@ -116,7 +116,7 @@ def _both_queues(_forwarder: Forwarder, _generator: Generator) -> Sequence[Aim]:
 
 
 def _handed_over(forwarder: Forwarder, generator: Generator) -> Sequence[Aim]:
-    """Find by trial a flow of each worker: one that the other worker hands to it."""
+    """Find a flow of each worker by trial: the other worker must hand it over."""
     flow_of: dict[int, int] = {}
     for flow in range(_PROBES):
         before = _pushed(forwarder)
@@ -131,14 +131,14 @@ def _handed_over(forwarder: Forwarder, generator: Generator) -> Sequence[Aim]:
 
 
 def _pushed(forwarder: Forwarder) -> tuple[int, int]:
-    """Packets handed to worker 0, and to worker 1."""
+    """The counts of packets handed to worker 0 and to worker 1."""
     rings = {(ring.producer, ring.consumer): ring for ring in forwarder.snapshot().rings}
     to_0, to_1 = rings.get((1, 0)), rings.get((0, 1))
     return to_0.pushed_packets if to_0 else 0, to_1.pushed_packets if to_1 else 0
 
 
 def _all_handed_over(forwarder: Forwarder, delivered_packets: int) -> None:
-    """All but probes that found no owner. Raises ProgramError."""
+    """Check that all packets but the probes crossed a ring. Raises ProgramError."""
     pushed = sum(_pushed(forwarder))
     if delivered_packets - pushed > _PROBES * _PROBE_PACKETS:
         raise ProgramError(f"only {pushed} of {delivered_packets} packets went through a ring")

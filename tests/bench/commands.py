@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other programs' commands, and what they say when they fail."""
+"""Runs other programs, with readable errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def ethtool(netns: str, device: str, feature: str, *, on: bool) -> None:
 
 
 def run(command: list[str], timeout_s: float = 30.0) -> str:
-    """What a command prints. Raises ProgramError with what it says, if it fails or isn't there."""
+    """A command's output. Raises ProgramError with its message if it fails or is missing."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
     except (OSError, subprocess.TimeoutExpired) as error:

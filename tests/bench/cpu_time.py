@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """CPU time of processes, to the nanosecond.
 
-The kernel's CPU clock of a process (clock_getcpuclockid(3)): the run time that /proc/PID/schedstat shows, but
-of all threads, and brought up to date by the reading. The file lags by up to a tick, which would be one
-percent of a measurement here.
+Read from the kernel's CPU clock of a process (clock_getcpuclockid(3)), which is the run time of
+/proc/PID/schedstat, but of all threads and exact when read. The file lags by up to a tick, one percent of a
+measurement here.
 """
 
 from __future__ import annotations
@@ -25,6 +25,6 @@ def total_ns(pids: Iterable[int]) -> int:
 
 
 def softirq_threads(cpus: Iterable[int]) -> tuple[int, ...]:
-    """Kernel threads that may finish what a forwarder on these CPUs began."""
+    """Kernel threads that may finish a forwarder's work on these CPUs."""
     names = {f"ksoftirqd/{cpu}" for cpu in cpus}
     return tuple(process.pid for process in psutil.process_iter(["name"]) if process.info["name"] in names)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured: ttfwd as a user starts it, and the bare loops that it is measured against.
+"""The measured forwarders: ttfwd as a user starts it, and the bare loops that it is compared with.
 
-Each is a context manager that yields a Forwarder, which knows whose CPU time counts.
+Each is a context manager that yields a Forwarder. It names the processes whose CPU time counts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STOP_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class Forwarder:
-    """One that runs, with all the processes whose CPU time counts. A bare loop has no `instance`."""
+    """A running forwarder, with all processes whose CPU time counts. A bare loop has no `instance`."""
 
     worker_pids: tuple[int, ...]
     supervisor_pid: int | None = None
@@ -60,7 +60,7 @@ class Ttfwd:
     python: str = sys.executable  # where ttfwd is installed
 
     def _config(self, lab: Lab, devices: Devices) -> str:
-        # A worker that is stopped for a while must not pass for one that hangs.
+        # A worker that is stopped for a while must not be taken for a hung one.
         head = (
             f'name = "{instance_name(lab, devices)}"\nqueues = {self.queues}\ncpus = "{self.cpus}"\n'
             f'steering = "{self.steering}"\nrx_mode = "{self.rx_mode}"\nheartbeat_timeout_ms = 60000\n'
@@ -78,7 +78,7 @@ class Ttfwd:
 
     @contextmanager
     def started(self, lab: Lab, devices: Devices) -> Iterator[subprocess.Popen[bytes]]:
-        """The process that a user would start. Raises ProgramError if it ends badly."""
+        """The process that a user would start. Raises ProgramError if it fails."""
         with started(self._config(lab, devices), self.python) as process:
             yield process
 
@@ -93,7 +93,7 @@ class Ttfwd:
 
 @contextmanager
 def started(config: str, python: str = sys.executable) -> Iterator[subprocess.Popen[bytes]]:
-    """`ttfwd start` with this configuration, from its exec on. Raises ProgramError if it ends badly."""
+    """`ttfwd start` with this configuration, from its exec on. Raises ProgramError if it fails."""
     with tempfile.TemporaryDirectory(prefix="ttfwd-bench-") as folder:
         path, log = Path(folder, "config.toml"), Path(folder, "log")
         path.write_text(config)
@@ -158,13 +158,13 @@ class Bare:
 
 
 def check_accounts(forwarder: Forwarder, delivered_packets: int) -> None:
-    """ttfwd's own counters agree with what the sink's device has. Raises ProgramError."""
+    """Check ttfwd's counters against the sink's device. Raises ProgramError."""
     if forwarder.instance is None:
         return
     snapshot = forwarder.snapshot()
     account = accounting(snapshot)
     if not account.closes or account.sent_packets != delivered_packets:
         raise ProgramError(
-            f"ttfwd says it sent {account.sent_packets} packets, the sink has {delivered_packets}; "
+            f"ttfwd counts {account.sent_packets} sent packets, the sink received {delivered_packets}; "
             f"not explained: {account.difference_packets}"
         )

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Offered load: UDP frames into the kernel's side of a device, until TOTAL are sent (0: until killed).
+ * Offers load: sends UDP frames into the kernel's side of a device, until TOTAL are sent (0: until killed).
  *
  *   generate -n NETNS -d DEVICE -s SIZE -c CPU [-t TOTAL] [-f FLOW,FLOW...] [-r RATE] [-b BURST] [-w]
  *   generate -n NETNS -d DEVICE -s SIZE -c CPU [-t TOTAL] [-f FLOW] -k
  *
- * Without -k by sendmmsg() on an AF_PACKET socket that passes the queueing discipline by: BURST frames at a
- * time, RATE frames a second (0: as fast as it goes). -w waits for the device to be there and up.
+ * Without -k, frames are sent by sendmmsg() on an AF_PACKET socket that bypasses the queueing discipline:
+ * BURST frames at a time, RATE frames a second (0: unlimited). -w: wait until the device exists and is up.
  *
- * With -k inside the kernel, which is faster than any forwarder: BPF_PROG_TEST_RUN of an XDP program
- * with BPF_F_TEST_XDP_LIVE_FRAMES, which redirects each frame to the device: a tap, or a veth whose peer
- * receives by NAPI (GRO on). Each call costs tens of ms, hence one with a large repeat; a signal ends it.
- * Of a tap with more queues they go into queue CPU modulo queues.
+ * With -k, the kernel generates the frames, faster than any forwarder: BPF_PROG_TEST_RUN runs an XDP program
+ * with BPF_F_TEST_XDP_LIVE_FRAMES, which redirects each frame to the device. That is a tap, or a veth whose
+ * peer receives by NAPI (GRO on). A call costs tens of ms, so one call has a large repeat, and a signal ends
+ * it. A tap with several queues gets the frames in queue CPU modulo queues.
  *
- * The frames are for a MAC address that nobody has, so that the stack behind the sink drops them first thing.
+ * The frames go to a MAC address that no device has, so the sink's stack drops them at once.
  */
 #include <errno.h>
 #include <linux/bpf.h>
@@ -80,7 +80,7 @@ static void send_burst(int fd, uint32_t burst)
 	while (done < burst) {
 		int sent = sendmmsg(fd, messages + done, burst - done, 0);
 
-		done += sent > 0 ? (uint32_t)sent : 1; /* one that the device refused: its counters say so */
+		done += sent > 0 ? (uint32_t)sent : 1; /* the device refused a frame, and counted it */
 	}
 }
 

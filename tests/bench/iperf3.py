@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run of iperf3 from a namespace to another, and what it says of itself."""
+"""One run of iperf3 between two namespaces, and its report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PATIENCE_S = 20.0
 
 @dataclass(frozen=True)
 class Received:
-    """What the server took in, and the CPU time of both ends."""
+    """The server's received bytes, and the CPU time of both ends."""
 
     bytes: int
     seconds: float
@@ -33,7 +33,7 @@ class Received:
 
 @contextmanager
 def serving(netns: str, prefix: Sequence[str] = ()) -> Iterator[None]:
-    """A server, from when it listens. `prefix` goes before the command. Raises ProgramError."""
+    """A listening server. `prefix` goes before the command. Raises ProgramError."""
     command = in_namespace(netns, *prefix, "iperf3", "--server", "--forceflush")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
@@ -47,7 +47,7 @@ def serving(netns: str, prefix: Sequence[str] = ()) -> Iterator[None]:
 
 
 def sent(netns: str, address: str, seconds: int, streams: int = 1, prefix: Sequence[str] = ()) -> Received:
-    """As many bytes as go in that time. Raises ProgramError."""
+    """Send as much as possible for that time. Raises ProgramError."""
     command = in_namespace(
         netns,
         *(*prefix, "iperf3", "--client", address, "--json", "--connect-timeout", "5000"),
@@ -57,7 +57,7 @@ def sent(netns: str, address: str, seconds: int, streams: int = 1, prefix: Seque
 
 
 def parsed(told: str) -> Received:
-    """What `iperf3 --json` prints. Raises ProgramError with its error, or if nothing came through."""
+    """Parse the output of `iperf3 --json`. Raises ProgramError with its error, or if no byte arrived."""
     report: dict[str, Any] = json.loads(told)
     if "error" in report:
         raise ProgramError(f"iperf3: {report['error']}")

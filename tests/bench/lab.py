@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The namespace that everything is measured in: devices, their counters, veth pairs.
+"""The namespace of the measurements: devices, their counters, veth pairs.
 
-Counters are those that the kernel has of devices; nothing here asks a forwarder. IPv6 is off, so that the
-only frames are the generator's. They are for a MAC address that nobody has: the stack behind the sink drops
-them before it looks at them (PACKET_OTHERHOST).
+All counters are the kernel's counters of devices, none a forwarder's. IPv6 is off, so the only frames are the
+generator's. They go to a MAC address that no device has: the sink's stack drops them unparsed
+(PACKET_OTHERHOST).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tests.support.netns import namespace
 
 @dataclass(frozen=True)
 class Devices:
-    """A forwarder's two devices, where its load goes in, and where it comes out: for taps, the same two.
+    """A forwarder's two devices, and the devices where its load enters and leaves. Taps are both.
 
-    Devices that lie in other namespaces than the lab's name them.
+    Each device in another namespace than the lab's names its namespace.
     """
 
     left: str
@@ -46,7 +46,7 @@ class Devices:
 
 @dataclass(frozen=True)
 class DeviceCounters:
-    """Of one device, as the kernel sees it: rx is what a forwarder gave it."""
+    """A device's counters from the kernel's view: rx counts what a forwarder sent."""
 
     rx_packets: int
     tx_packets: int
@@ -54,7 +54,7 @@ class DeviceCounters:
 
 
 class Lab:
-    """A network namespace with nothing in it that the benchmark didn't put there."""
+    """A network namespace that contains only what the benchmark made."""
 
     def __init__(self, name: str, counters_fd: int) -> None:
         self.netns = name
@@ -65,7 +65,7 @@ class Lab:
     def made(cls, name: str) -> Iterator[Lab]:
         with namespace(name):
             with netns.inside(name):
-                # The file shows the namespace that it was opened in, from wherever it is read.
+                # The file shows the namespace where it was opened, from any reader.
                 counters_fd = os.open("/proc/thread-self/net/dev", os.O_RDONLY | os.O_CLOEXEC)
             try:
                 yield cls(name, counters_fd)
@@ -73,7 +73,7 @@ class Lab:
                 os.close(counters_fd)
 
     def counters(self, device: str) -> DeviceCounters | None:
-        """None if there is no such device."""
+        """None if the device doesn't exist."""
         text = b""
         while chunk := os.pread(self._counters_fd, 65536, len(text)):
             text += chunk
@@ -90,7 +90,7 @@ class Lab:
 
     @contextmanager
     def veths(self, devices: Devices) -> Iterator[None]:
-        """A veth pair at either side of a forwarder, whose ends receive by NAPI: they take XDP frames."""
+        """A veth pair on either side of a forwarder. Its ends receive by NAPI, as XDP frames require."""
         pairs = ((devices.source, devices.left), (devices.right, devices.sink))
         with netns.inside(self.netns), IPRoute() as netlink:
             for near, far in pairs:
@@ -107,6 +107,6 @@ class Lab:
                     netlink.link("del", ifname=near)
 
     def set_queue_length(self, device: str, packets: int) -> None:
-        """How many packets each queue of a tap holds."""
+        """Set how many packets each queue of a tap holds."""
         with netns.inside(self.netns), IPRoute() as netlink:
             netlink.link("set", ifname=device, txqlen=packets)

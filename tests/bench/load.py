@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Offered load: the generator (generate.c), a process of its own.
 
-saturated   more than any forwarder takes, while it is measured: made inside the kernel
-paced       a rate that every forwarder carries: one packet after the other, from an AF_PACKET socket
-queued      the forwarder's queue is filled while it is stopped, and measured is how it empties it;
-            nothing else runs meanwhile
+saturated   more than any forwarder can forward, generated inside the kernel
+paced       a rate that every forwarder can forward, sent from an AF_PACKET socket
+queued      the forwarder's queue is filled while it is stopped; the time to empty it is measured, and
+            nothing else runs
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PROBE_PPS = 1000
 
 @dataclass(frozen=True)
 class Saturated:
-    """As many frames as the in-kernel generator makes."""
+    """As many frames as the in-kernel generator can make."""
 
     size_bytes: int
 
@@ -35,7 +35,7 @@ class Saturated:
 
 @dataclass(frozen=True)
 class Paced:
-    """A rate, in bursts of 64."""
+    """A fixed rate, in bursts of 64."""
 
     size_bytes: int
     rate_packets_per_s: int
@@ -47,7 +47,7 @@ class Paced:
 
 @dataclass(frozen=True)
 class Queued:
-    """Packets that wait in the queue before the forwarder goes on. The forwarder must be one that sleeps."""
+    """Packets that wait in the queue before the forwarder continues. It must sleep when idle."""
 
     size_bytes: int
     packets: int
@@ -63,14 +63,14 @@ Load = Saturated | Paced | Queued
 
 @dataclass(frozen=True)
 class Aim:
-    """Where a generator runs, which decides the tap queue that its frames go into, and its flow."""
+    """A generator's CPU, which decides the tap queue of its frames, and its flow."""
 
     cpu: int = GENERATOR_CPU
     flow: int = 0
 
 
 def size_name(size_bytes: int) -> str:
-    """The field counts the frame check sequence of the smallest frames, and of no others."""
+    """By convention, only the name of the smallest frames counts the frame check sequence."""
     return "64 B" if size_bytes == 60 else f"{size_bytes} B"
 
 
@@ -91,7 +91,7 @@ class Generator:
             yield
 
     def fill(self, load: Queued, aims: Sequence[Aim]) -> None:
-        """All packets of the load, shared out evenly."""
+        """All packets of the load, distributed evenly."""
         for aim in aims:
             how = ["-t", load.packets // len(aims), "-s", load.size_bytes]
             if load.in_kernel:
@@ -104,7 +104,7 @@ class Generator:
 
     @contextmanager
     def spreading(self, flows: int, size_bytes: int, rate_packets_per_s: int) -> Iterator[None]:
-        """Many flows, so that every queue gets some."""
+        """Send many flows, so every queue gets some."""
         which = ",".join(map(str, range(flows)))
         arguments = [*self._base, "-c", GENERATOR_CPU, "-f", which, "-s", size_bytes]
         with self._programs.running("generate", [*arguments, "-r", rate_packets_per_s]):
@@ -112,7 +112,7 @@ class Generator:
 
     @contextmanager
     def probing(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Wait for the device, and from the moment that it is up send a packet at a time."""
+        """Wait until the device is up, then send packets one by one."""
         command = self._programs.command("generate", self._arguments(Aim(), "-w", "-b", 1, "-r", _PROBE_PPS))
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as probe:
             try:

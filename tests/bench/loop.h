@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the bare loops share: their options, and how they begin. */
+/* Shared by the bare loops: their options and their start. */
 #ifndef TTF_BENCH_LOOP_H
 #define TTF_BENCH_LOOP_H
 
@@ -13,10 +13,10 @@ struct loop {
 	const char *namespace;
 	const char *devices[2];
 	int cpu;
-	bool sleeps; /* in poll(), when a round found nothing */
+	bool sleeps; /* in poll(), after an empty round */
 };
 
-/* Takes one of LOOP_OPTIONS. False: it is none of them. */
+/* Parse one of LOOP_OPTIONS. False: it is none of them. */
 static inline bool loop_option(struct loop *loop, int option)
 {
 	switch (option) {
@@ -40,7 +40,7 @@ static inline bool loop_option(struct loop *loop, int option)
 	}
 }
 
-/* Goes to the CPU and into the namespace. False: an option is missing. */
+/* Move to the CPU and into the namespace. False: an option is missing. */
 static inline bool loop_enter(const struct loop *loop)
 {
 	if (!loop->namespace || !loop->devices[0] || !loop->devices[1])

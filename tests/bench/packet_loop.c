@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The bare loop that driver `packet` is measured against: a burst from one AF_PACKET device, out of the
- * other, and back.
+ * The bare loop that driver `packet` is compared with. It moves a burst from one AF_PACKET device to the
+ * other, then a burst back.
  *
  *   packet_loop -n NETNS -a DEVICE -b DEVICE -c CPU [-r v2|v3|mmsg] [-s copied|lent|mmsg] [-i]
  *
  * -r: receive from a ring of slots (TPACKET_V2, as ttfwd does), from a ring of blocks (TPACKET_V3), or by
  * recvmmsg().
- * -s: send by a ring or by sendmmsg(). "copied": the offload header of each frame has the kernel copy all of
- * it (as ttfwd does). "lent": the kernel lends the ring's pages, which is its default. -i: sleep in poll()
- * when a round found nothing.
+ * -s: send by a ring or by sendmmsg(). "copied": each offload header makes the kernel copy the whole frame
+ * (as ttfwd does). "lent": the kernel attaches the ring's pages, its default. -i: sleep in poll() after an
+ * empty round.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,7 +29,7 @@
 #define RING_BYTES (SLOTS * SLOT_BYTES)
 #define BLOCK_BYTES 65536u
 #define BLOCKS (RING_BYTES / BLOCK_BYTES)
-#define BLOCK_TIMEOUT_MS 1 /* the least that the kernel takes */
+#define BLOCK_TIMEOUT_MS 1 /* the kernel's minimum */
 #define TX_SLOTS 128u	   /* ttfwd's */
 #define TX_BYTES (TX_SLOTS * SLOT_BYTES)
 #define TX_DATA (TPACKET2_HDRLEN - sizeof(struct sockaddr_ll))
@@ -75,7 +75,7 @@ static void add_ring(struct port *port)
 					.tp_frame_size = SLOT_BYTES,
 					.tp_frame_nr = SLOTS,
 					.tp_retire_blk_tov = BLOCK_TIMEOUT_MS };
-	/* The first four fields are all that the older version has. */
+	/* The older version has only the first four fields. */
 	socklen_t size = how == BLOCKWISE ? sizeof(request) : sizeof(struct tpacket_req);
 
 	set(port->fd, SOL_PACKET, PACKET_VERSION, how == BLOCKWISE ? TPACKET_V3 : TPACKET_V2);
@@ -199,7 +199,7 @@ static void send_messages(const struct port *port, uint32_t count)
 	while (done < count) {
 		int sent = sendmmsg(port->sender, messages + done, count - done, MSG_DONTWAIT);
 
-		/* A frame that is refused isn't delivered, and so not counted. */
+		/* A refused frame isn't delivered, so it isn't counted. */
 		done += sent > 0 ? (uint32_t)sent : 1;
 	}
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Precedence over whatever else the machine does: a generator that must wait for its CPU would be no load."""
+"""Priority over all other processes of the machine: a generator that waits for its CPU offers no load."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _NICE = -15
-# Where the scheduler groups processes by session (sched(7)), nice values only order those of one session.
+# If the scheduler groups processes by session (sched(7)), nice values only compare within a session.
 _GROUP = Path("/proc/self/autogroup")
 
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """For the body, this process and all that it starts come first."""
+    """During the body, this process and all its children have priority."""
     before = os.getpriority(os.PRIO_PROCESS, 0)
     group_before = _group_nice()
     os.setpriority(os.PRIO_PROCESS, 0, _NICE)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmark's C programs: compiled for each run, started, and stopped.
 
-Each is a file beside this one whose comment says what it does. A program that works until it is killed
-prints READY once it does.
+Each is a file of this folder, and its comment says what it does. A program that runs until it is killed
+prints READY once it works.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _STOP_TIMEOUT_S = 10.0
 
 
 class ProgramError(Exception):
-    """A program of the benchmark, or ttfwd, did not do what it was started for."""
+    """A program of the benchmark, or ttfwd, failed."""
 
 
 class Programs:
-    """Where the compiled programs are."""
+    """The folder of the compiled programs."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -51,7 +51,7 @@ class Programs:
 
     @contextmanager
     def running(self, name: str, arguments: Sequence[object]) -> Iterator[int]:
-        """A program that says READY and works until the body ends. Its pid. Raises ProgramError."""
+        """Run a program that prints READY, until the body ends. Yields its pid. Raises ProgramError."""
         with subprocess.Popen(
             self.command(name, arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:

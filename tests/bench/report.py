@@ -25,7 +25,7 @@ JsonObject = dict[str, object]
 
 @dataclass
 class Report:
-    """What was measured so far; None for what wasn't asked for."""
+    """The measurements so far. None: not requested."""
 
     plan: Plan
     results: list[Result] = field(default_factory=list)

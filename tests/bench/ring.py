@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the way through a ring costs for each descriptor (ring_hop.c)."""
+"""The cost of a descriptor's way through a ring (ring_hop.c)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MILLISECONDS = 150
 
 @dataclass(frozen=True)
 class RingResult:
-    """At one burst size. One way: a whole burst's, from one process to the other."""
+    """Results at one burst size. One way: a whole burst's time from one process to the other."""
 
     burst_packets: int
     streaming_ns_per_descriptor: Spread

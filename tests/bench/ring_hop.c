@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a descriptor's way through a ring costs, between two processes on two CPUs.
+ * Measures the cost of a descriptor's way through a ring, between two processes on two CPUs.
  *
  *   ring_hop -p CPU -c CPU -b BURST -m MILLISECONDS
  *
@@ -27,7 +27,7 @@ struct shared {
 		uint8_t rings[3][(RING_BYTES + TTF_LINE_PAIR - 1) / TTF_LINE_PAIR * TTF_LINE_PAIR];
 };
 
-static uint32_t sink; /* so that reading descriptors is not optimised away */
+static uint32_t sink; /* so that the compiler keeps the reads of descriptors */
 
 static struct ttf_ring *ring_of(struct shared *shared, int which)
 {
@@ -39,7 +39,7 @@ static int stopped(const struct shared *shared)
 	return (int)load_relaxed(&shared->stop);
 }
 
-/* Take back what the consumer has given back, then publish a burst. Returns 0 when there was no room. */
+/* Reclaim completed descriptors, then publish a burst. Returns 0 if there was no room. */
 static int produce(struct ttf_ring *ring, uint32_t burst)
 {
 	if (ring_free(ring, 0) < burst) {
@@ -79,7 +79,7 @@ static void relax(void)
 #endif
 }
 
-/* The other process: takes from ring 0, and sends back through ring 2 what comes through ring 1. */
+/* The other process: consumes ring 0, and returns bursts from ring 1 through ring 2. */
 static void consumer(struct shared *shared, uint32_t burst)
 {
 	uint32_t echoed = 0;

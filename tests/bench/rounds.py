@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alternating rounds, and what they say.
+"""Alternating rounds, and their ratios.
 
-All variants of a case live side by side, each between devices of its own, and all but the one that is being
-measured are stopped (SIGSTOP). A round measures each once, a fraction of a second after the other, in an
-order that turns from round to round. A ratio is always of two measurements of one round; what is reported is
-the median over the rounds, and the spread. The variants are started again after some rounds, as where their
-memory happens to lie makes a difference, too.
+All variants of a case run side by side, each between its own devices. All but the measured one are stopped
+(SIGSTOP). A round measures each once, within fractions of a second, and the order rotates from round to
+round. A ratio compares two measurements of one round. The report has the median and the spread over the
+rounds. The variants are restarted after some rounds, as the placement of their memory makes a difference,
+too.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from tests.bench.programs import ProgramError, Programs
 
 _SETTLE_S = 0.05
 _LOOK_S = 0.005
-_QUIET_LOOKS = 10  # without a packet: nothing is still on its way
-_WARM_UP_ROUNDS = 2  # queued packets, to touch what memory they need
+_QUIET_LOOKS = 10  # this long without a packet: none is in flight
+_WARM_UP_ROUNDS = 2  # queued packets, to touch all memory first
 _PATIENCE_S = 5.0
 _ATTEMPTS = 5
 
@@ -51,7 +51,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, quartiles, least and most."""
+    """Median, quartiles, minimum and maximum."""
 
     median: float
     quartile_1: float
@@ -69,8 +69,8 @@ class Spread:
 class Variant:
     """One way to forward.
 
-    `aims` says, once it runs, what load it gets; None: one flow into queue 0. `verify` looks, before it ends,
-    whether the packets that were delivered went the way that is measured.
+    `aims` chooses the load once the variant runs. None: one flow into queue 0. `verify` checks before the end
+    that the delivered packets took the measured way.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Bar:
-    """At most so many times the baseline."""
+    """The limit, as a multiple of the baseline."""
 
     subject: str
     ratio: float
@@ -89,19 +89,19 @@ class Bar:
 
 @dataclass(frozen=True)
 class Case:
-    """Variants under the same loads, the first one being the baseline."""
+    """Variants under the same loads. The first one is the baseline."""
 
     key: str
     title: str
     variants: Sequence[Variant]
     loads: Sequence[Load]
     bar: Bar
-    veths: bool = False  # rather than the taps that the forwarder makes
+    veths: bool = False  # instead of the forwarder's taps
 
 
 @dataclass
 class Result:
-    """All samples of a case, by load and variant, one a round."""
+    """All samples of a case, by load and variant, one per round."""
 
     case: Case
     samples: dict[Load, dict[str, list[Sample]]] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class Result:
 
 @dataclass(frozen=True)
 class _Subject:
-    """A variant that runs, or is stopped."""
+    """A variant that runs or is stopped."""
 
     variant: Variant
     forwarder: Forwarder
@@ -179,9 +179,9 @@ class Bench:
         devices = Devices.veths(number) if case.veths else Devices.taps(number)
         if case.veths:
             running.enter_context(self._lab.veths(devices))
-        delivered = self._lab.delivered(devices.sink)  # a tap that isn't there yet: none
+        delivered = self._lab.delivered(devices.sink)  # a tap that doesn't exist yet: no counters
         forwarder = running.enter_context(variant.run(self._lab, devices))
-        # However this ends, what is stopped must go on in order to end.
+        # Stopped processes must continue before they can end.
         running.callback(_signal_all, forwarder, signal.SIGCONT)
         queued = [load.packets for load in case.loads if isinstance(load, Queued)]
         if queued and not case.veths:
@@ -207,7 +207,7 @@ class Bench:
         _signal_all(subject.forwarder, signal.SIGSTOP)
 
     def _sample(self, load: Load, subject: _Subject) -> Sample:
-        """Once more if the machine gave the forwarder or the generator no time at all."""
+        """Repeat a measurement if the forwarder or the generator got no CPU time at all."""
         for _ in range(_ATTEMPTS):
             match load:
                 case Queued():
@@ -230,7 +230,7 @@ class Bench:
         return sample if sample.delivered_packets else None
 
     def _emptying(self, load: Queued, subject: _Subject) -> Sample | None:
-        """From a full queue to an empty one. It sleeps then, so what comes after costs nothing."""
+        """Measure from a full queue to an empty one. The forwarder sleeps then, so the rest costs nothing."""
         before = self._lab.delivered(subject.devices.sink)
         subject.generator.fill(load, subject.aims)
         pids = (*subject.forwarder.pids, *self._kernel_threads)
@@ -252,13 +252,13 @@ class Bench:
         return cpu_time.total_ns(pids), self._lab.delivered(sink), time.monotonic_ns()
 
     def _wait_until_moving(self, subject: _Subject, before: int) -> None:
-        """The forwarder was given its CPU, which a busy machine may take its time for."""
+        """Wait until the forwarder got its CPU, which may take time on a busy machine."""
         deadline = time.monotonic() + _PATIENCE_S
         while self._lab.delivered(subject.devices.sink) == before and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
 
     def _wait_until_quiet(self, subject: _Subject, expected: int | None = None) -> None:
-        """All that is expected was delivered, or nothing has come for some time."""
+        """Wait until all expected packets were delivered, or none came for some time."""
         seen, unchanged = -1, 0
         while seen != expected and unchanged < _QUIET_LOOKS:
             time.sleep(_LOOK_S)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a user waits for the first packet, and what each worker keeps in memory."""
+"""The time until the first packet is delivered, and each worker's memory."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _TRAFFIC_S = 0.3
 
 @dataclass(frozen=True)
 class StartResult:
-    """From exec of `ttfwd start` on; memory after traffic on every queue."""
+    """Times from exec of `ttfwd start`; memory after traffic on every queue."""
 
     first_packet_ms: Spread
-    workers_ready_ms: Spread  # what the instance itself says
+    workers_ready_ms: Spread  # as the instance itself reports
     worker_uss_mib: Spread
     worker_pss_mib: Spread
     supervisor_uss_mib: Spread

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * How many system calls some processes make, all their threads together, in MS milliseconds:
+ * Counts the system calls of processes, with all their threads, during MS milliseconds:
  *
  *   syscalls -m MS PID...
  *
- * Counted by a BPF program on the kernel's sys_enter tracepoint, which stops nobody, unlike ptrace(). It
- * costs each call some nanoseconds, so nothing else is measured meanwhile. Prints the number.
+ * A BPF program on the kernel's sys_enter tracepoint counts. Unlike ptrace(), it stops no process. It costs
+ * some nanoseconds per call, so nothing else is measured at that time. Prints the number.
  */
 #include <linux/bpf.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "bench.h"
 
 #define MAX_PIDS 16
-#define KEY_AT (-4) /* where the map's key lies in the program's stack frame */
+#define KEY_AT (-4) /* place of the map's key in the program's stack frame */
 
 /* Lines of BPF assembly, named as in Documentation/bpf/standardization/instruction-set.rst. */
 #define SET(reg, value)                                                               \
@@ -60,7 +60,7 @@ static void attach(int map, char *const *pids, int count)
 		EXIT,
 		{ .code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = KEY_AT, .imm = 0 },
 		{ .code = BPF_LD | BPF_IMM | BPF_DW, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
-		{ 0 }, /* the second half of the line before */
+		{ 0 }, /* second half of the line before */
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10 },
 		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = KEY_AT },
 		CALL(BPF_FUNC_map_lookup_elem),

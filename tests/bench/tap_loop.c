@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The bare loop that driver `tap` is measured against: read() a burst from one tap, write() it to the other,
- * and back. It has nothing else that ttfwd has: no counters, rings, steering, checks.
+ * The bare loop that driver `tap` is compared with: read() a burst from one tap, write() it to the other, and
+ * the same back. It has no counters, rings, steering or checks.
  *
  *   tap_loop -n NETNS -a TAP -b TAP -c CPU [-q QUEUES] [-v] [-i]
  *
- * -v: a virtio_net_hdr before each frame, as ttfwd has it. -i: sleep in poll() when a round found nothing.
+ * -v: a virtio_net_hdr before each frame, as in ttfwd. -i: sleep in poll() after an empty round.
  */
 #include <linux/if.h>
 #include <linux/if_tun.h>
@@ -55,7 +55,7 @@ static uint32_t move_burst(int from, int to)
 	}
 	for (uint32_t i = 0; i < count; i++)
 		if (write(to, buffers[i], (size_t)lengths[i]) < 0)
-			continue; /* the frame isn't delivered, and so not counted */
+			continue; /* the frame isn't delivered, so it isn't counted */
 	return count;
 }
 

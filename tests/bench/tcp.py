@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an unmodified application gets: one TCP stream of iperf3 from tap to tap, by driver and offload.
+"""Performance of an unmodified application: one TCP stream of iperf3 between taps, by driver and offload.
 
     netns source [a]==( ttfwd )==[b] netns sink
     iperf3 -c                        iperf3 -s
 
-All instances live side by side and sleep when idle; they are measured in turn. CPU time is that of ttfwd's
-processes, where a worker's includes the receiving stack, which runs in its write(); and that of iperf3.
+All instances run side by side and sleep when idle. They are measured in turn. CPU time is of ttfwd's
+processes and of iperf3. A worker's includes the receiving stack, which runs in its write().
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STREAM_S = 2
 
 @dataclass(frozen=True)
 class Variant:
-    """One instance; everything else is at its default."""
+    """One instance. All other keys have their defaults."""
 
     name: str
     driver: str
@@ -37,7 +37,7 @@ NO_OFFLOAD = Variant("no offload", "tap", offload=False)
 
 @dataclass(frozen=True)
 class Stream:
-    """One variant in one round: payload received, and what it took."""
+    """One variant in one round: received payload and its cost."""
 
     variant: str
     round: int
@@ -54,7 +54,7 @@ class Stream:
 
     @property
     def forwarder_s_per_gb(self) -> float:
-        """CPU time for 10^9 bytes."""
+        """CPU time per 10^9 bytes."""
         return self.forwarder_ns / self.received_bytes
 
     @property
@@ -69,7 +69,7 @@ class Stream:
 def measure(
     variants: Sequence[Variant], rounds: int, cpu: int, progress: Callable[[str], None]
 ) -> list[Stream]:
-    """Each of them in each round, forwarding on `cpu`. Raises ProgramError."""
+    """Measure each variant in each round, forwarding on `cpu`. Raises ProgramError."""
     found = []
     with ExitStack() as stack:
         ways = [stack.enter_context(_way(number, variant, cpu)) for number, variant in enumerate(variants)]
@@ -86,14 +86,14 @@ def spread(streams: Sequence[Stream], variant: str, figure: Callable[[Stream], f
 def ratio(
     streams: Sequence[Stream], variant: str, baseline: str, figure: Callable[[Stream], float]
 ) -> Spread:
-    """Of one round's figures."""
+    """The ratios of figures within a round."""
     of_baseline = {one.round: figure(one) for one in streams if one.variant == baseline}
     return spread(streams, variant, lambda one: figure(one) / of_baseline[one.round])
 
 
 @dataclass(frozen=True)
 class _Way:
-    """A running instance, and where its ends are."""
+    """A running instance, and the namespaces of its ends."""
 
     variant: str
     forwarder: Forwarder
@@ -127,7 +127,7 @@ class _Way:
 def _way(number: int, variant: Variant, cpu: int) -> Iterator[_Way]:
     name = f"ttfwdtcp{os.getpid()}-{number}"
     ends = [(f"{name}-{end}", f"10.97.{number}.{end}") for end in (1, 2)]
-    # A worker that is stopped for a while must not pass for one that hangs.
+    # A worker that is stopped for a while must not be taken for a hung one.
     config = f'name = "{name}"\nmode = "xconnect"\ncpus = "{cpu}"\nheartbeat_timeout_ms = 60000\n'
     for end, (netns, address) in enumerate(ends):
         peer = f'peer = "b{number}"\n' if end == 0 else ""

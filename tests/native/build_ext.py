@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build _ttfwd_test: the datapath as the product compiles it, with everything declared that a test may call.
+"""Builds _ttfwd_test: the datapath compiled like the product's, with all declarations that tests need.
 
-Run in the root of the tree, which must be on Python's path: `python tests/native/build_ext.py FOLDER`. The
-objects are those of the product's extension, where one was built here with the same options.
+Run it in the root of the tree, which must be on Python's path: `python tests/native/build_ext.py FOLDER`. It
+reuses the objects of the product's extension if that was built here with the same options.
 """
 
 from __future__ import annotations

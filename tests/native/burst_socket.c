@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver for burst messages (turbotap_burst.c) on a socket that takes them: this program has sendmsg()
- * and recvmsg() of its own, which do as kmod/uapi/turbotap.h says, frame by frame over a list in memory. So
- * what is tested without the module is all that the driver makes of the kernel's answers.
+ * Tests the driver for burst messages (turbotap_burst.c) without the module. This program defines sendmsg()
+ * and recvmsg() itself. They behave as kmod/uapi/turbotap.h says and move frames over a list in memory. So
+ * the tests cover how the driver handles the kernel's answers.
  *
- * Prints "ok" and ends with 0, or names the check that failed. Started by test_burst.py.
+ * Prints "ok" and exits with 0, or names the check that failed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -30,12 +30,12 @@
 static struct {
 	uint32_t length;
 	uint8_t first, last;
-} wire[FRAMES]; /* frames that wait, or that were sent */
+} wire[FRAMES]; /* frames that wait to be received, or were sent */
 static uint32_t wire_count;
-static uint32_t fails_at = UINT32_MAX; /* the frame of the next call that can't be taken ... */
-static int fails_with;		       /* ... and why */
-static ssize_t says;		       /* what the next call returns instead, if it isn't 0 */
-static uint32_t lengths_told;	       /* how many fewer lengths than frames it tells */
+static uint32_t fails_at = UINT32_MAX; /* index of the frame that fails in the next call ... */
+static int fails_with;		       /* ... and its error */
+static ssize_t says;		       /* if not 0, the next call returns this */
+static uint32_t lengths_told;	       /* how many lengths are missing in the answer */
 static uint32_t calls_made;
 
 static void reset(void)
@@ -121,7 +121,7 @@ static void put(uint32_t length, uint8_t byte)
 	wire[wire_count++].first = byte;
 }
 
-/* Lengths without the header; a frame one byte too long is one that was cut, one that fits exactly is not. */
+/* Lengths don't count the header. A frame one byte too long was truncated; one that fits exactly was not. */
 static void test_rx_lengths(uint32_t header)
 {
 	const uint32_t most = TTF_FRAME_MAX_BYTES;
@@ -138,10 +138,10 @@ static void test_rx_lengths(uint32_t header)
 	for (uint32_t i = 0; i < 6; i++) {
 		CHECK(frames[i].length == (i == 4 ? UINT32_MAX : lengths[i]));
 		CHECK(frames[i].eth[0] == i && *(frames[i].eth - header) == i);
-		/* The header's bytes are the frame's number, and flags that aren't 0 ask for something. */
+		/* The header's bytes are the frame's number; flags other than 0 request an offload. */
 		CHECK(!frames[i].offload == !(header && i));
 	}
-	CHECK(receive(3) == 3); /* no more than there is room for */
+	CHECK(receive(3) == 3); /* no more than fit */
 	wire_count = 1;
 	put(header ? 4 : 0, 9); /* shorter than its header */
 	CHECK(receive(64) == 2 && frames[1].length == 0);
@@ -164,7 +164,7 @@ static void test_rx_largest_burst(void)
 		CHECK(frames[i].length == 60 + i && frames[i].eth[59] == (uint8_t)i);
 }
 
-/* The vectors are kept from call to call, shared with mmsg, and filled again for other frames or headers. */
+/* The iovecs persist between calls and are shared with mmsg. Other frames or headers must refill them. */
 static void test_rx_vectors_follow_the_frames(void)
 {
 	struct ttf_frame swap;
@@ -188,7 +188,7 @@ static void test_rx_vectors_follow_the_frames(void)
 	CHECK(frames[0].eth[0] == 3 && frames[0].eth[-1] == 2 && frames[0].length == 70);
 }
 
-/* A socket without TURBOTAP_BURST counts bytes, and tells no lengths: nothing is taken for a frame. */
+/* A socket without TURBOTAP_BURST returns bytes and no lengths: the driver must not read that as frames. */
 static void test_rx_of_another_socket(void)
 {
 	reset();
@@ -220,7 +220,7 @@ static void test_tx(uint32_t header)
 		CHECK(wire[i].length == 60 + i + header && wire[i].first == (uint8_t)i &&
 		      wire[i].last == (uint8_t)i);
 
-	/* The count of those before the first that fails; its error when it is the first. */
+	/* Returns the count of frames before the first failure, or the error if the first frame fails. */
 	wire_count = 0;
 	fails_at = 5;
 	fails_with = EMSGSIZE;
@@ -232,7 +232,7 @@ static void test_tx(uint32_t header)
 	CHECK(transmit(frames + 6, 58) == 58 && wire[0].first == 6);
 
 	wire_count = 0;
-	says = 64 * 60; /* bytes, of a socket without TURBOTAP_BURST */
+	says = 64 * 60; /* bytes, as a socket without TURBOTAP_BURST returns */
 	CHECK(transmit(frames, 64) == -EPROTO);
 }
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The datapath as tests call it: `ffi` and `lib` of an extension that shows everything native/*.h declares.
+"""The datapath for tests: `ffi` and `lib` of an extension that exposes everything declared in native/*.h.
 
-It is compiled when this is imported, from native/ beside these tests, with the options of the installed
-extension; what has not changed since is not compiled again. Neither extension takes the other's structs.
+Importing this compiles native/ beside these tests, with the options of the installed extension. Unchanged
+files are not compiled again. Neither extension accepts the other's structs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def built() -> ModuleType:
     folder = programs.ROOT / "build" / "tests" / (os.environ.get("TTFWD_SANITIZE") or "plain")
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder.parent / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # other tests may build, too
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other test runs may build at the same time
         command = [sys.executable, "tests/native/build_ext.py", str(folder)]
         done = programs.run(command, timeout_s=300, PYTHONPATH=str(programs.ROOT))
         assert done.returncode == 0, done.stdout + done.stderr

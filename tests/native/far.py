@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device in a namespace of its own for driver packet, and the other end of it, for the tests.
+"""A veth pair in a private namespace: one end for driver packet, the far end for the test.
 
 netns        instance                    test
 [far]====( packet 0, socket 1 )====[AF_UNIX socket]
@@ -28,7 +28,7 @@ MTU = 9000
 
 @contextmanager
 def _netlink(name: str) -> Iterator[IPRoute]:
-    """A netlink socket stays in the namespace that it was made in."""
+    """A netlink socket stays in the namespace where it was made."""
     with netns.inside(name):
         netlink = IPRoute()
     with netlink:
@@ -36,7 +36,7 @@ def _netlink(name: str) -> Iterator[IPRoute]:
 
 
 def _wait_until_up(netlink: IPRoute) -> None:
-    """The far end learns late that its link is up, and drops what it is given until then."""
+    """The far end learns late that its link is up, and drops frames until then."""
     wait_until(
         lambda: netlink.link("get", ifname="far")[0].get_attr("IFLA_OPERSTATE") == "UP", "the link is up"
     )
@@ -72,7 +72,7 @@ class Far:
             self.sender.send(vnet_header() + data)
 
     def received(self) -> list[bytes]:
-        """What came since the last time, in order."""
+        """The frames that arrived since the last call, in order."""
         got: list[bytes] = []
         while True:
             try:
@@ -87,11 +87,11 @@ class Far:
                 _wait_until_up(netlink)
 
     def set_mtu(self, mtu: int) -> None:
-        """Of the device that ttfwd has."""
+        """A counter of the device that ttfwd uses."""
         self._set("near", mtu=mtu)
 
     def set_far_link(self, state: str) -> None:
-        """What the device calls its carrier."""
+        """The device's carrier state."""
         self._set("far", state=state)
 
     def _set(self, device: str, **what: Any) -> None:
@@ -100,7 +100,7 @@ class Far:
 
 
 def packet_pair(instance: Callable[..., Instance], far: Far, batch: int) -> Instance:
-    """A packet port, and a socket that is its peer."""
+    """A packet port whose peer is a socket port."""
     made = instance(rx_mode="interrupt", batch=batch)
     queue, plain = (socket.socket(fileno=fd) for (fd,) in packet_sockets.open_queues("near", far.netns, 1))
     made.connect(

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole instance inside one test: segments in anonymous mappings, ports that are AF_UNIX datagram
-socketpairs, and workers that the test runs round by round. Needs no root, no device and no second process.
+"""A whole instance in one process: segments are anonymous mappings, ports are AF_UNIX datagram socketpairs,
+and the test runs the workers round by round. Needs no root, no device and no second process.
 
-Used by every test of the loop. `Instance.check()` is the conservation equation and the count of frames;
-the `instance` fixture (conftest.py) calls it when a test ends.
+`Instance.check()` asserts the conservation equation and the count of frames. The `instance` fixture
+(conftest.py) calls it when a test ends.
 
-Such a socket holds what its sender's SO_SNDBUF allows, a few hundred small frames; Port.shrink() makes that
-a handful.
+A socket holds a few hundred small frames, limited by its sender's SO_SNDBUF. Port.shrink() makes that a
+handful.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def mac(n: int) -> bytes:
 
 
 def frame(n: int, length: int = 60, dst: bytes = mac(0xD), src: bytes = mac(0x5)) -> bytes:
-    """A frame of no protocol that anybody parses, its content depending on n in every part."""
+    """A frame of an unknown protocol. Every part of its content depends on n."""
     head = dst + src + b"\x88\xb5" + struct.pack("!I", n)
     return (head + random.Random(n).randbytes(length))[:length]
 
 
 def udp_frame(src_port: int, dst_port: int, payload: bytes, *, reverse: bool = False) -> bytes:
-    """UDP over IPv4; reverse gives the other direction of the same flow."""
+    """A UDP over IPv4 frame. `reverse`: the other direction of the same flow."""
     a, b = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
     macs = mac(2) + mac(1)
     if reverse:
@@ -78,7 +78,7 @@ DRIVERS = pytest.mark.parametrize(
 
 
 def exact(data: bytes) -> Any:
-    """The bytes in memory of their own, not one more."""
+    """The bytes in a buffer of exactly their size."""
     buffer = ffi.new("uint8_t[]", len(data))
     ffi.memmove(buffer, data, len(data))
     return buffer
@@ -126,7 +126,7 @@ def frames_segment(frames: int, epoch: int = EPOCH) -> Segment:
 
 
 def drain(end: socket.socket) -> list[bytes]:
-    """Every datagram that waits."""
+    """All waiting datagrams."""
     got = []
     while True:
         try:
@@ -164,11 +164,11 @@ class Port:
         return True
 
     def shrink(self, queue: int) -> None:
-        """Let this queue's device hold a handful of packets that nobody reads."""
+        """Limit this queue's device to a handful of unread packets."""
         self.inside[queue].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 0)
 
     def receive(self, queue: int) -> list[bytes]:
-        """What waits, without the offload headers, which must be empty."""
+        """The waiting frames without their offload headers, which must be all zero."""
         got = drain(self.outside[queue])
         if self.header_bytes:
             assert all(data[:VNET_HDR_BYTES] == NO_OFFLOAD for data in got)
@@ -190,7 +190,7 @@ def packets_out(counters: Any) -> int:
 
 
 def named_drops(counters: Iterable[Any]) -> dict[str, int]:
-    """Drop counts by name, those that are not 0, summed."""
+    """The sums of the nonzero drop counts, by name."""
     totals: dict[str, int] = {}
     for each in counters:
         for reason in range(lib.TTF_DROP_COUNT):
@@ -240,7 +240,7 @@ class Instance:
     # --- workers
 
     def config(self, w: int, **changes: Any) -> tuple[Any, list[Any]]:
-        """A worker's configuration, and what it points to."""
+        """A worker's configuration, and the memory that it points to."""
         pools = ffi.new("void *[]", self.pools)
         doorbells = ffi.new("int[]", self.doorbells)
         values = {"id": w, "stats": self.stats, "rings": self.rings, "frames": pools, "doorbells": doorbells}
@@ -250,7 +250,7 @@ class Instance:
         ]
 
     def new_worker(self, w: int) -> None:
-        """Start (or, after kill(), restart) worker w, and give it every port."""
+        """Start worker w (or restart it after kill()) and attach every port."""
         config, _alive = self.config(w)
         worker = lib.ttf_worker_new(config)
         assert worker != ffi.NULL
@@ -259,12 +259,12 @@ class Instance:
             self._attach(w, port)
 
     def kill(self, w: int) -> None:
-        """As a SIGKILL would: what is private is gone, what is shared stays as it is."""
+        """Drop worker w's private state, as SIGKILL would. Shared memory stays as it is."""
         lib.ttf_worker_free(self.live[w])
         self.live[w] = None
 
     def revive(self, w: int) -> int:
-        """What the supervisor does after a death. Returns the packets lost."""
+        """Recover as the supervisor does after a death. Returns the lost packets."""
         lost = int(lib.ttf_recover_worker(self.stats, self.rings, w))
         lib.ttf_run_state_reset(self.rings, w)
         self.new_worker(w)
@@ -286,7 +286,7 @@ class Instance:
         sockets: Sequence[socket.socket] = (),
         plain: socket.socket | None = None,
     ) -> Port:
-        """By default a port with an offload header takes every offload. `sockets`: queues of its own."""
+        """A port with an offload header supports all offloads by default. `sockets`: ready-made queues."""
         if io == lib.TTF_DRIVER_URING:
             require_uring()
         if offloads is None:
@@ -308,7 +308,7 @@ class Instance:
         return port
 
     def pair(self, **options: Any) -> tuple[Port, Port]:
-        """Ports 0 and 1, each the other's peer."""
+        """Attach ports 0 and 1, peers of each other."""
         return self.connect(0, peer=1, **options), self.connect(1, peer=0, **options)
 
     def _attach(self, w: int, port: Port) -> None:
@@ -330,7 +330,7 @@ class Instance:
         check(lib.ttf_worker_attach(self.live[w], config))
 
     def disconnect(self, slot: int) -> Port:
-        """Detach a port from every worker and retire its counters. Its sockets stay open."""
+        """Detach a port from all workers and retire its counters. Its sockets stay open."""
         port = self.ports.pop(slot)
         for w in range(self.workers):
             check(lib.ttf_worker_detach(self.live[w], slot))
@@ -348,14 +348,14 @@ class Instance:
         return int(lib.ttf_worker_run(worker, slice_ns, lib.ttf_worker_attention(worker)))
 
     def step(self, *workers: int) -> None:
-        """One round of each of these workers (of all of them by default)."""
+        """Run one round of each of these workers (default: all)."""
         for w in workers or range(self.workers):
             worker = self.live[w]
-            # A message that seems to wait ends the slice after its first round.
+            # A pending message ends a slice after its first round. Pretend that there is one.
             lib.ttf_worker_run(worker, 10**9, lib.ttf_worker_attention(worker) ^ 1)
 
     def settle(self) -> None:
-        """Run every worker until nothing moves any more."""
+        """Run every worker until no packet moves."""
         before = -1
         while (now := self._moved()) != before:
             before = now
@@ -369,8 +369,8 @@ class Instance:
         self, offered: Sequence[tuple[Port, int, bytes]], burst: int = 8
     ) -> dict[tuple[int, int], list[bytes]]:
         """
-        Send (port, queue, frame) in bursts that fit everywhere, until nothing moves any more.
-        Returns what came out of each (slot, queue), in order.
+        Send (port, queue, frame) in bursts that fit everywhere, until no packet moves.
+        Returns the frames that left by each (port id, queue), in order.
         """
         out: dict[tuple[int, int], list[bytes]] = defaultdict(list)
         for n, (port, queue, data) in enumerate(offered, 1):
@@ -425,7 +425,7 @@ class Instance:
         workers = [self.worker_stats(w) for w in range(self.workers)]
         return queues + [each for stats in workers for each in (stats.orphans, stats.retired)]
 
-    # --- what must hold at any quiet moment
+    # --- invariants while no packet moves
 
     def check_conservation(self) -> None:
         counters = self._all_counters()
@@ -437,7 +437,7 @@ class Instance:
         assert self.waiting() == lib.ttf_rings_waiting(self.rings)
 
     def check_frames(self) -> None:
-        """Each frame of each live worker is in its pool, or in one slot of one of its rings."""
+        """Each frame of each live worker is in its pool or in one slot of one of its rings."""
         for w, worker in enumerate(self.live):
             if not worker:
                 continue
@@ -448,7 +448,7 @@ class Instance:
             assert free + len(held) == self.frames, f"worker {w}: {free} free, {len(held)} in rings"
 
     def held(self, source: int, to: int) -> list[int]:
-        """The frames of `source` that its ring to `to` holds, completed ones included."""
+        """The frames of `source` in its ring to `to`, including completed ones."""
         ring = self.ring(source, to)
         return [lib.ring_reclaimed_frame(ring, i) for i in range((ring.tail - ring.reclaimed) % 2**32)]
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole loop between threads. Built and run by test_ring_tsan.py (under ThreadSanitizer) and
- * test_wakeups.py:
+ * Workers as threads of one process. test_ring_tsan.py runs it under ThreadSanitizer, test_wakeups.py
+ * without:
  *
  *   loop_threads polling|interrupt|adaptive mmsg|uring PACKETS BURST
  *
  * Three workers steer flows between two ports whose queues are AF_UNIX datagram sockets. The main thread
- * sends bursts and waits for the whole of each before the next; it stops the workers as the supervisor does.
- * Slices are an hour, so that a wake-up that gets lost is never made good.
+ * sends bursts and waits for all of each before the next. It stops the workers as the supervisor does. A
+ * slice lasts an hour, so a lost wake-up hangs the program.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -46,7 +46,7 @@ static void *zeroed(uint64_t bytes)
 	return memset(base, 0, bytes);
 }
 
-/* In the worker's own thread, as an io_uring is one thread's. */
+/* In the worker's own thread: an io_uring belongs to one thread. */
 static void attach(uint32_t w)
 {
 	for (uint32_t p = 0; p < PORTS; p++) {
@@ -161,7 +161,7 @@ int main(int argc, char **argv)
 			got += receive(0) + receive(1);
 			sched_yield();
 		}
-		/* So that the next one comes at any moment of the workers' falling asleep. */
+		/* Vary the pause: the next burst must arrive at any stage of falling asleep. */
 		random ^= random << 13;
 		random ^= random >> 7;
 		random ^= random << 17;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the C programs beside it against native/, and runs them without a sanitizer's preloaded code."""
+"""Compiles the C programs of this folder against native/, and runs them without a preloaded sanitizer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATAPATH = tuple(sorted(path.name for path in NATIVE.glob("*.c")))
 
 
 def environment() -> dict[str, str]:
-    """Without the sanitizer runtime that the interpreter may run under."""
+    """The environment without the sanitizer runtime that the interpreter may have preloaded."""
     return {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
 
 
@@ -40,7 +40,7 @@ def build(program: str, sources: Sequence[str], into: Path, *flags: str) -> Path
 
 
 def run(command: Sequence[str | Path], timeout_s: float, **env: str) -> subprocess.CompletedProcess[str]:
-    """In the root of the tree."""
+    """Run a command in the root of the tree."""
     return subprocess.run(
         command, cwd=ROOT, env={**environment(), **env}, capture_output=True, text=True, timeout=timeout_s
     )

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring between two processes that are killed again and again. Built and run by test_ring_stress.py:
+ * A ring between two processes that are killed again and again:
  *
  *   ring_stress SEED DESCRIPTORS KILLS SLOTS START
  *
  * Position k of the ring always carries sequence number k, in eight words of its frame, so that one
- * comparison finds what was lost, repeated, reordered, or overwritten while it was still being read. Each
- * side is killed KILLS times, half of them from outside at random moments, half by itself at a random one
- * of the points where its work is half done. The parent recovers as the supervisor does and counts.
+ * comparison finds each frame that was lost, repeated, reordered, or overwritten during a read. Each side
+ * dies KILLS times: half of these are kills from outside at random moments, in the other half the process
+ * kills itself at a random point in the middle of its work. The parent recovers as the supervisor does, and
+ * counts.
  */
 #include <errno.h>
 #include <signal.h>
@@ -34,7 +35,7 @@ enum side {
 	CONSUMER
 };
 
-/* Where a process may kill itself: in every state of the table in ring.h, and in between. */
+/* Points where a process may kill itself: in and between all states of the table in ring.h. */
 enum point {
 	NOWHERE,
 	WRITTEN,    /* producer: frames taken and descriptors written, not published */
@@ -49,9 +50,9 @@ enum point {
 
 struct shared {
 	struct ttf_ring_stats totals;
-	uint64_t delivered_next; /* the consumer's: position behind the last one delivered */
+	uint64_t delivered_next; /* the consumer's: position after the last delivery */
 	uint64_t pad[15];
-	uint64_t wrong; /* position + 1 of the first frame whose content was not what it should be */
+	uint64_t wrong; /* position + 1 of the first frame with wrong content */
 	uint64_t found, expected;
 	uint32_t stop;
 };
@@ -101,7 +102,7 @@ static void produce(enum point point, uint64_t countdown)
 
 	if (ttf_pool_init(&pool, frames, true) < 0 || ttf_pool_rebuild(&pool, rings, 1) < 0)
 		exit(2);
-	/* What was published is all that an incarnation inherits. */
+	/* A new incarnation inherits only the published frames. */
 	uint64_t sequence = shared->totals.pushed;
 
 	while (sequence < total) {
@@ -181,7 +182,7 @@ static void consume(enum point point, uint64_t countdown)
 		die_at(CLAIMED, point, &countdown);
 		for (uint32_t i = 0; i < count; i++)
 			check(&pool, i, position + i);
-		/* Delivery: once more, as a frame may not change between its checksum and its sending. */
+		/* Delivery: check again, as a frame must not change between its checksum and its sending. */
 		for (uint32_t i = 0; i < count; i++) {
 			check(&pool, i, position + i);
 			store_release(&shared->delivered_next, position + i + 1);
@@ -238,7 +239,7 @@ static int report_wrong(void)
 	return 1;
 }
 
-/* As recover.c does it: the index is the truth. */
+/* As in recover.c: only the index counts. */
 static void repair(uint64_t *counter, uint32_t index)
 {
 	*counter += (uint32_t)(index - (uint32_t)*counter);
@@ -265,7 +266,7 @@ static int recover(enum side side)
 		return fail("claimed more than a burst", given_back, BURST);
 	if (behind != head + given_back)
 		return fail("the ring went on elsewhere", behind, head + given_back);
-	/* What an earlier death lost lies below head; what this one lost is what it had claimed. */
+	/* Losses of earlier deaths lie below head. This death lost only claimed frames. */
 	if (delivered > behind)
 		return fail("delivered what was not claimed", delivered, behind);
 	uint64_t missing = behind - (delivered > head ? delivered : head);
@@ -277,7 +278,7 @@ static int recover(enum side side)
 	return 0;
 }
 
-/* The stream may end before a process has come to the point where it dies: then it is killed. */
+/* If the stream ends before the process reaches its point of death, it is killed. */
 static int wait_for_death(pid_t pid, int *status)
 {
 	for (;;) {
@@ -310,7 +311,7 @@ static int run(unsigned kills)
 		next += step;
 		if (load_acquire(&shared->wrong))
 			return report_wrong();
-		/* Replace the process by one that dies at a point of its own, and see it do so. */
+		/* Replace the process by one that kills itself at a chosen point, and wait for its death. */
 		for (int death = 0; death < 1 + inside; death++) {
 			if (death == 0) {
 				for (uint64_t spin = random_next() % 4096; spin; spin--)
@@ -329,7 +330,7 @@ static int run(unsigned kills)
 		}
 	}
 	while (load_acquire(&shared->delivered_next) < total && !load_acquire(&shared->wrong)) {
-		/* Unless it was the end of the stream that was lost. */
+		/* Unless the lost frames were the stream's last. */
 		if (load_acquire(&shared->totals.popped) == total)
 			break;
 		usleep(200);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lock-free code between threads, for ThreadSanitizer. Built and run by test_ring_tsan.py:
+ * The lock-free code, shared by threads, for ThreadSanitizer:
  *
  *   ring_tsan ring DESCRIPTORS     a producer and a consumer, frames checked and used again
  *   ring_tsan fdb ROUNDS           four threads learn, look up and flush
@@ -65,7 +65,7 @@ static void *produce(void *arg)
 		sequence += pending;
 		if (!pending)
 			sched_yield();
-		/* A new incarnation, while the consumer goes on. */
+		/* A new incarnation, while the consumer continues. */
 		if (pending && sequence % 1000 < BURST && ttf_pool_rebuild(&pool, rings, 2) < 0)
 			exit(2);
 	}
@@ -102,13 +102,13 @@ static void *consume(void *arg)
 	return NULL;
 }
 
-/* What `ttfwd stats` and the supervisor read while both work. */
+/* `ttfwd stats` and the supervisor read these while both sides work. */
 static void *watch(void *arg)
 {
 	(void)arg;
 	while (load_acquire(&ring->head) - ring->start != (uint32_t)total && !load_acquire(&failed)) {
 		if (load_acquire(&ring->tail) - load_acquire(&ring->head) > SLOTS + BURST)
-			sched_yield(); /* two loads are no snapshot */
+			sched_yield(); /* two loads are not a snapshot */
 		sched_yield();
 	}
 	return NULL;
@@ -131,7 +131,7 @@ static void run_ring(int watched)
 	for (int i = 0; i < 2 + watched; i++)
 		pthread_join(threads[i], NULL);
 	if (!failed && ring->head - ring->start != (uint32_t)total)
-		fail("not all arrived");
+		fail("frames are missing");
 	free(frames);
 	free(ring);
 }
@@ -145,7 +145,7 @@ static struct ttf_fdb *fdb;
 
 /*
  * Station s lives behind port s % 4 and moves to s % 4 + 4 now and then; ports 8 and up have no station.
- * So whatever is found must be one of two ports.
+ * So a lookup must return one of two ports.
  */
 static void *stations(void *arg)
 {
@@ -165,7 +165,7 @@ static void *stations(void *arg)
 		ttf_fdb_learn(fdb, mac, random >> 40 & 1 ? home : home + 4, now);
 		port = ttf_fdb_lookup(fdb, mac, now);
 		if (port != FDB_UNKNOWN && port != (int)home && port != (int)home + 4)
-			fail("a station was found where it never was");
+			fail("a station was found at a port where it never was");
 		if (round % 2000 == 0)
 			ttf_fdb_flush(fdb, (uint32_t)(random >> 20) % 8);
 	}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Burst messages without the module: what the driver makes of the kernel's answers (burst_socket.c), and that
-a socket which takes no burst messages is told from one that does."""
+"""Burst messages without the module: how the driver handles the kernel's answers (burst_socket.c), and how it
+recognises a socket that doesn't support them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_socket_without_burst_messages_stops_its_queue_and_loses_nothing_unnam
     frames = [frame(n) for n in range(4)]
     made.ports[0].send(0, *frames)
     made.step()
-    # To the socket, the burst was one datagram: an answer that makes no sense, and frames that are named.
+    # The socket took the burst as one datagram. The driver rejects its answer and drops the frames by name.
     assert made.drops(1) == {"tx_error": 4}
     assert made.total(1, "tx_packets") == 0
     made.ports[1].receive(0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes in, verdict out: every mode, the forwarding table, the flow hash, MTU and checksum arithmetic.
+"""Verdicts for bytes: all modes, the forwarding table, the flow hash, MTU and checksum arithmetic.
 
-Frames lie in buffers of exactly their size, so that a sanitizer sees any read beyond.
+Buffers have exactly the size of their frame, so a sanitizer finds every read past the end.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ EACH = pytest.mark.parametrize("name", PACKETS)
 
 
 class Table:
-    """struct forward_table with a forwarding table of its own."""
+    """A struct forward_table with its own forwarding table."""
 
     def __init__(self, mode: str) -> None:
         self.fdb = ffi.new("struct ttf_fdb *")
@@ -91,7 +91,7 @@ class Table:
             self.table.peer[slot] = -1
 
     def forward(self, in_port: int, data: bytes, now_ns: int = SECOND_NS) -> tuple[int, int, bytes]:
-        """The verdict, its value, and the bytes afterwards."""
+        """The verdict, its value, and the bytes after forwarding."""
         buffer = exact(data)
         verdict = lib.ttf_forward(self.table, in_port, buffer, len(data), now_ns)
         return verdict.kind, verdict.value, bytes(ffi.buffer(buffer))
@@ -213,7 +213,7 @@ def used_entries(fdb: Any) -> Iterator[tuple[int, int]]:
 
 
 def same_bucket(count: int) -> list[bytes]:
-    """Addresses of one bucket."""
+    """Addresses that fall into one bucket."""
     buckets: dict[int, list[bytes]] = {}
     fdb = ffi.new("struct ttf_fdb *")
     for n in range(1, 1 << 20):
@@ -238,14 +238,14 @@ def test_a_full_bucket_gives_its_oldest_entry_away() -> None:
         lib.ttf_fdb_learn(fdb, address, 10 + age, (1 + age) * SECOND_NS)
     now = 10 * SECOND_NS
     assert [lib.ttf_fdb_lookup(fdb, address, now) for address in order] == [10, 11, 12, 13]
-    lib.ttf_fdb_learn(fdb, third, 10, 5 * SECOND_NS)  # heard again: `first` is the oldest now
+    lib.ttf_fdb_learn(fdb, third, 10, 5 * SECOND_NS)  # heard again: now `first` is the oldest
     lib.ttf_fdb_learn(fdb, fifth, 20, 6 * SECOND_NS)
     assert lib.ttf_fdb_lookup(fdb, fifth, now) == 20
     assert [lib.ttf_fdb_lookup(fdb, address, now) for address in order] == [10, -1, 12, 13]
 
 
 def test_an_address_that_stands_twice_is_put_right() -> None:
-    """Two workers may learn it at once."""
+    """Two workers may learn the same address at once."""
     fdb = ffi.new("struct ttf_fdb *", {"ageing_ns": AGEING_NS})
     lib.ttf_fdb_learn(fdb, mac(1), 1, SECOND_NS)
     [(bucket, way)] = used_entries(fdb)
@@ -270,7 +270,7 @@ def test_flush_forgets_one_port_only() -> None:
 
 @pytest.mark.parametrize("port", [64, 200, 255])
 def test_a_port_that_cannot_be_is_never_found(port: int) -> None:
-    """The table is shared memory: what it says indexes the ports of a worker."""
+    """The table is shared memory. A bad entry must not become an index of a worker's ports."""
     fdb = ffi.new("struct ttf_fdb *", {"ageing_ns": AGEING_NS})
     lib.ttf_fdb_learn(fdb, mac(1), 3, SECOND_NS)
     [(bucket, way)] = used_entries(fdb)
@@ -297,7 +297,7 @@ TAGS = st.lists(st.sampled_from([Dot1Q, Dot1AD]), max_size=2)
 def both_ways(
     tags: list[Any], a: str, b: str, middle: Packet | None, above: Any, p: int, q: int
 ) -> list[Packet]:
-    """A packet and its answer."""
+    """A packet and its reply."""
     packets = []
     for src, dst, sport, dport, macs in ((a, b, p, q, (A_MAC, B_MAC)), (b, a, q, p, (B_MAC, A_MAC))):
         packet = Ether(src=macs[0], dst=macs[1])
@@ -401,7 +401,7 @@ def test_other_protocols_go_by_addresses_and_protocol() -> None:
 
 @EACH
 def test_truncated_packets_are_read_within_bounds(name: str) -> None:
-    """Under a sanitizer; without one, whatever the length, the same bytes have the same hash."""
+    """A sanitizer finds reads past the end. Without one: equal bytes of any length have equal hashes."""
     data = PACKETS[name]
     for length in range(min(len(data), 200) + 1):
         cut = data[:length]
@@ -442,14 +442,14 @@ def test_the_mtu_counts_neither_header_nor_tags(mtu: int) -> None:
         assert not lib.ttf_eth_oversize(exact(fits), len(fits), mtu)
         assert lib.ttf_eth_oversize(exact(fits + b"x"), len(fits) + 1, mtu)
     third = bytes(ether() / Dot1Q() / Dot1Q() / Dot1Q(type=0x88B5) / Raw(bytes(mtu)))
-    assert lib.ttf_eth_oversize(exact(third), len(third), mtu), "a third tag is payload"
+    assert lib.ttf_eth_oversize(exact(third), len(third), mtu), "a third tag counts as payload"
 
 
 # ----------------------------------------------------------------------------------------------- offload
 
 
 def complete(data: bytes, header: bytes) -> tuple[int, bytes, bytes]:
-    """ttf_vnet_hdr_parse()'s answer, and if it is 0 the frame and its offload header once completed."""
+    """The answer of parsing. If that is 0: also the completed frame and its offload header."""
     buffer, request = exact(header + data), ffi.new("struct offload_request *")
     result = lib.ttf_vnet_hdr_parse(buffer + VNET_HDR_BYTES, len(data), request)
     if result == 0:
@@ -475,7 +475,7 @@ def test_checksums_are_scapys(
 
 
 def test_a_sum_of_zero_is_sent_as_all_ones() -> None:
-    """UDP reads 0 as "no checksum": scapy's answer is the same."""
+    """In UDP, 0 means "no checksum", so 0xffff is sent instead. scapy does the same."""
     for n in range(65536):
         body = n.to_bytes(2, "big")
         total = 17 + 10 + 10 + 0x0A00 * 2 + 1 + 2 + 1 + 2 + n

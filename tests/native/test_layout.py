@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is mapped is checked before it is believed, and every struct lies where the others don't."""
+"""Mapped segments are validated before use, and their structs don't overlap."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_every_bad_header_is_refused(kind: str) -> None:
         assert result(total_bytes=total) == -errno.EINVAL
         assert result(total_bytes=total, size=2**63) == -errno.EINVAL
     for mapped in (0, 1, 63, 64, 191, 192, size - 1):
-        assert result(size=mapped) == -errno.EINVAL, "cut short"
+        assert result(size=mapped) == -errno.EINVAL, "truncated"
     if kind != "frames":
         for workers in (0, 1, 2, 4, lib.TTF_MAX_WORKERS + 1, 2**31, 2**32 - 1):
             assert result(workers=workers) == -errno.EINVAL
@@ -90,7 +90,7 @@ def spans(base: Any, parts: list[tuple[Any, int]]) -> list[tuple[int, int]]:
 def assert_tiles(found: list[tuple[int, int]], begin: int, end: int, align: int) -> None:
     at = begin
     for offset, size in sorted(found):
-        assert offset == at, "nothing overlaps and nothing is left out"
+        assert offset == at, "no overlap and no gap"
         assert offset % align == 0
         at += size
     assert at == end

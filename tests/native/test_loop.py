@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One worker's loop: what comes out is what went in, in order, and whatever doesn't come out has a name."""
+"""One worker's loop: frames leave as they came in, in order, and each missing one has a drop reason."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_burst_costs_one_system_call_each_way(instance: MakeInstance) -> None:
     made.step()
     assert made.queue(0).rx_calls == 1
     assert made.queue(0).rx_empty_calls == 1
-    # The empty round of port 1 came with the burst of port 0.
+    # Port 1's empty round was in the same round as port 0's burst.
     assert made.queue(1).rx_empty_calls == 2
 
 
@@ -60,7 +60,7 @@ def test_rw_costs_a_system_call_a_packet(instance: MakeInstance) -> None:
     left.send(0, *(frame(n) for n in range(8)))
     made.step()
     assert len(right.receive(0)) == 8
-    assert made.queue(0).rx_calls == 9, "the ninth says that the queue is empty"
+    assert made.queue(0).rx_calls == 9, "the ninth finds the queue empty"
     assert made.queue(1).tx_calls == 8
 
 
@@ -68,7 +68,7 @@ def test_uring_costs_a_system_call_a_burst_and_none_while_nothing_comes(instance
     made = instance()
     left, right = made.pair(io=URING)
     burst = [frame(n) for n in range(8)]
-    for _ in range(8):  # how many reads there are in a call follows what comes
+    for _ in range(8):  # the number of reads in a call follows the load
         left.send(0, *burst)
         made.settle()
     rx_calls, tx_calls, empty = (
@@ -82,8 +82,8 @@ def test_uring_costs_a_system_call_a_burst_and_none_while_nothing_comes(instance
     assert made.queue(1).tx_calls == tx_calls + 1
     for _ in range(100):
         made.step()
-    assert made.queue(0).rx_empty_calls <= empty + 1, "one says that the queue is empty"
-    assert made.queue(1).rx_empty_calls == 1, "the first look at a queue is a call"
+    assert made.queue(0).rx_empty_calls <= empty + 1, "one finds the queue empty"
+    assert made.queue(1).rx_empty_calls == 1, "the first poll of a queue is a call"
 
 
 def test_uring_sends_what_is_behind_a_refused_frame_once(instance: MakeInstance) -> None:
@@ -101,7 +101,7 @@ def test_uring_sends_what_is_behind_a_refused_frame_once(instance: MakeInstance)
 
 
 def test_a_queue_that_goes_leaves_no_request_behind(instance: MakeInstance) -> None:
-    """The one request that is outstanding, and the registered file, would keep the device."""
+    """An outstanding request or a registered file would keep the device alive."""
     made = instance()
     made.pair(io=URING)
     made.settle()
@@ -109,7 +109,7 @@ def test_a_queue_that_goes_leaves_no_request_behind(instance: MakeInstance) -> N
     gone = made._closing[-1]
     for end in gone.inside:
         end.close()
-    with pytest.raises(ConnectionRefusedError):  # the kernel has let go of the other end
+    with pytest.raises(ConnectionRefusedError):  # the kernel has released the other end
         gone.outside[0].send(frame(1))
 
 
@@ -132,7 +132,7 @@ def test_runts_are_dropped_by_name(instance: MakeInstance, io: int, header_bytes
     for length in (0, 1, 13):
         left.send(0, frame(length, length))
     if header_bytes:
-        left.outside[0].send(b"\0" * 4)  # not even an offload header
+        left.outside[0].send(b"\0" * 4)  # shorter than an offload header
     left.send(0, frame(14, 14))
     made.settle()
     assert right.receive(0) == [frame(14, 14)]
@@ -159,7 +159,7 @@ def test_frames_beyond_the_mtu_are_dropped_by_name(
     made.settle()
     assert right.receive(0) == fits
     assert made.all_drops() == {"oversize": 2}
-    assert made.drops(1) == {"oversize": 2}, "the output port's name is the one to show"
+    assert made.drops(1) == {"oversize": 2}, "the drop names the output port"
 
 
 @DRIVERS
@@ -198,13 +198,13 @@ def test_tx_full_counts_what_the_device_did_not_take(
         made.settle()
     got = right.receive(0)
     assert 0 < len(got) < len(sent)
-    assert got == sent[: len(got)], "what was taken is the oldest, in order"
+    assert got == sent[: len(got)], "the oldest frames were sent, in order"
     assert made.drops(1) == {"tx_full": len(sent) - len(got)}
     assert made.total(1, "tx_packets") == len(got)
     assert made.total(1, "tx_bytes") == sum(map(len, got))
     left.send(0, frame(99))
     made.settle()
-    assert right.receive(0) == [frame(99)], "a full device that is read again forwards again"
+    assert right.receive(0) == [frame(99)], "after a read, a full device takes frames again"
 
 
 @DRIVERS
@@ -213,7 +213,7 @@ def test_what_the_kernel_finds_too_long_is_dropped_alone(
 ) -> None:
     made = instance()
     left, right = made.pair(io=io, header_bytes=header_bytes, mtu=9000)
-    right.shrink(0)  # no datagram of 9,000 bytes fits
+    right.shrink(0)  # too small for a datagram of 9,000 bytes
     left.send(0, frame(1), frame(2, 9000), frame(3, 9000), frame(4))
     made.settle()
     assert right.receive(0) == [frame(1), frame(4)]
@@ -311,14 +311,14 @@ def test_txonly_frames_are_valid_udp(
 
 @pytest.mark.parametrize("rx_mode", ["polling", "interrupt"])
 def test_txonly_is_paced(instance: MakeInstance, rx_mode: str) -> None:
-    """Never faster than asked, however long it takes on a busy machine; and a sleeper sleeps in between."""
+    """Never faster than the configured rate, even on a busy machine. The worker sleeps between bursts."""
     rate = 2000
     made = instance(mode="txonly", rx_mode=rx_mode)
     port = made.connect(0)
     assert generate(made.live[0], 0, rate=rate) == 0
     began_ns = time.monotonic_ns()
     got = 0
-    # So many that a pause of a busy machine, after which a round generates a burst, hides nothing.
+    # Enough packets that a burst after a pause of a busy machine doesn't hide an error.
     while made.total(0, "generated_packets") < 600:
         made.run(0, 5 * MS)
         got += len(port.receive(0))
@@ -327,14 +327,14 @@ def test_txonly_is_paced(instance: MakeInstance, rx_mode: str) -> None:
     assert generated == got == made.total(0, "tx_packets")
     stats = made.worker_stats()
     if rx_mode == "polling":
-        assert stats.rounds > 2 * generated, "an unpaced worker generates in every round"
+        assert stats.rounds > 2 * generated, "an unpaced worker generates a burst each round"
     else:
         assert stats.sleeps > 0
         assert stats.rounds < 6 * generated
 
 
 def test_txonly_catches_up_a_burst_at_a_time(instance: MakeInstance) -> None:
-    """After a pause, thousands of packets are due: no round sends more than a burst."""
+    """After a pause, thousands of packets are due. A round still sends at most a burst."""
     made = instance(mode="txonly", batch=4)
     port = made.connect(0)
     assert generate(made.live[0], 0, rate=1_000_000) == 0

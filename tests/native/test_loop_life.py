@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker's life: control words, drain and stop, sleep and doorbells, ports that go, deaths and recovery."""
+"""A worker's life: run states, drain and stop, sleep and doorbells, detached ports, deaths and recovery."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ RUN, DRAIN, STOP = lib.TTF_RUN_STATE_RUN, lib.TTF_RUN_STATE_DRAIN, lib.TTF_RUN_S
 
 
 def one_way(instance: MakeInstance, **settings: Any) -> tuple[Instance, Port, Port]:
-    """Two workers; what worker 1 receives on port 0, worker 0 must send."""
+    """Two workers: worker 0 must send the frames that worker 1 receives on port 0."""
     made = instance(2, **settings)
     return made, made.connect(0, peer=1), made.connect(1, peer=0, queues=1)
 
 
 def wait_for(happened: Callable[[], bool]) -> None:
-    """Wait for another thread or process; only a hang ends in failure."""
+    """Wait for another thread or process. Fails only on a hang."""
     deadline = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < deadline, "never happened"
@@ -39,7 +39,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
 
 @contextmanager
 def running(made: Instance, w: int, slice_ns: int, attention: int | None = None) -> Iterator[list[int]]:
-    """Worker w in a thread for one slice; the list gets what ttf_worker_run() returned."""
+    """Run worker w in a thread for one slice. The list gets the return value of ttf_worker_run()."""
     ends: list[int] = []
     seen = lib.ttf_worker_attention(made.live[w]) if attention is None else attention
     thread = threading.Thread(
@@ -87,7 +87,7 @@ def test_attention_ends_the_slice_and_is_never_overlooked(instance: MakeInstance
     made = instance(rx_mode="interrupt")
     seen = lib.ttf_worker_attention(made.live[0])
     lib.ttf_run_state_attention(made.rings, 0)
-    # The message came between the look at the channel and the slice: no sleep of an hour.
+    # The message came after the check of the channel and before the slice: no sleep of an hour.
     assert lib.ttf_worker_run(made.live[0], 3600 * 1000 * MS, seen) == lib.TTF_RUN_ATTENTION
     assert made.worker_stats().sleeps == 0
 
@@ -113,7 +113,7 @@ def test_drain_forwards_what_waits_and_then_receives_no_more(instance: MakeInsta
     left.send(0, *(frame(n) for n in range(40)))
     lib.ttf_run_state_set(made.rings, 0, DRAIN)
     made.step()
-    assert lib.ttf_run_state_seen(made.rings, 0) == RUN, "it still receives"
+    assert lib.ttf_run_state_seen(made.rings, 0) == RUN, "a draining worker still receives"
     made.step()
     assert lib.ttf_run_state_seen(made.rings, 0) == DRAIN
     assert right.receive(0) == [frame(n) for n in range(40)]
@@ -148,7 +148,7 @@ def test_stop_without_drain_loses_nothing(instance: MakeInstance) -> None:
 
 
 def test_drain_lets_the_rings_run_dry(instance: MakeInstance) -> None:
-    """The supervisor's order: all drain, all seen, rings empty, all stop."""
+    """As the supervisor does: all drain, all have seen it, rings are empty, all stop."""
     made = instance(4, steering="flow")
     left, right = made.pair()
     sent = [udp_frame(n, 80, bytes(20)) for n in range(80)]
@@ -170,7 +170,7 @@ def test_drain_lets_the_rings_run_dry(instance: MakeInstance) -> None:
 
 @pytest.mark.parametrize("control", [DRAIN, STOP])
 def test_drain_waits_for_frames_that_a_ring_holds(instance: MakeInstance, control: int) -> None:
-    """A worker that can't receive for want of frames has not drained its queue."""
+    """A worker without free frames can't receive, so its queue isn't drained yet."""
     sent = [frame(n) for n in range(18)]
 
     def delivered() -> bool:
@@ -182,7 +182,7 @@ def test_drain_waits_for_frames_that_a_ring_holds(instance: MakeInstance, contro
         assert lib.ttf_run_state_seen(made.rings, 1) == control
         return right.receive(0) == sent
 
-    # It waits for 50 ms at most, which a busy machine may take from under the test.
+    # A drain waits for 50 ms at most. A busy machine may pause the test for that long.
     assert any(delivered() for _ in range(5))
 
 
@@ -265,7 +265,7 @@ def test_a_packet_wakes_a_sleeper(instance: MakeInstance, rx_mode: str) -> None:
 
 
 def test_what_is_in_the_ring_already_keeps_a_worker_awake(instance: MakeInstance) -> None:
-    """Published without a doorbell, just before `sleeping` was set: the second look must see it."""
+    """Published without a doorbell just before `sleeping` was set: the second check must see it."""
     made, left, right = one_way(instance, rx_mode="interrupt")
     left.send(1, frame(1))
     made.step(1)
@@ -290,7 +290,7 @@ def test_polling_never_sleeps_and_interrupt_does(instance: MakeInstance) -> None
 
 
 def test_an_idle_slice_is_slept_through(instance: MakeInstance) -> None:
-    """A sleeping worker costs no CPU: no more than a few rounds a slice, whatever the clocks' steps."""
+    """A sleeping worker costs no CPU: only a few rounds a slice, however coarse the clocks are."""
     made = instance(rx_mode="interrupt")
     made.pair()
     for _ in range(10):
@@ -307,7 +307,7 @@ def test_adaptive_spins_before_it_sleeps(instance: MakeInstance) -> None:
 
 
 def test_a_worker_without_frames_sleeps_but_looks_again(instance: MakeInstance) -> None:
-    """Its frames are with a consumer, its port is readable: neither spin nor sleep for ever."""
+    """A consumer holds all its frames and its port is readable: it must neither spin nor sleep for ever."""
     made, left, right = one_way(instance, rx_mode="interrupt", frames=4)
     sent = [frame(n) for n in range(10)]
     left.send(1, *sent)
@@ -321,7 +321,7 @@ def test_a_worker_without_frames_sleeps_but_looks_again(instance: MakeInstance) 
     assert right.receive(0) == sent
 
 
-# ------------------------------------------------------------------------------------- ports that go
+# ------------------------------------------------------------------------------------ detached ports
 
 
 @pytest.mark.parametrize("waiting", [0, 5, 200])
@@ -335,7 +335,7 @@ def test_detach_forwards_what_is_queued(instance: MakeInstance, waiting: int) ->
     left.send(0, frame(1000))
     right.send(0, frame(1001))
     made.settle()
-    assert made.drops(1) == {"no_port": 1}, "its peer has no port to send to any more"
+    assert made.drops(1) == {"no_port": 1}, "the peer has no port to send to"
     assert right.receive(0) == left.receive(0) == []
 
 
@@ -348,7 +348,7 @@ def test_detach_publishes_to_other_workers(instance: MakeInstance) -> None:
 
 
 def test_detach_with_every_frame_in_a_ring(instance: MakeInstance) -> None:
-    """The consumer is done with them, only nobody has taken them back yet."""
+    """The consumer has completed the frames, but their owner hasn't reclaimed them."""
     made, left, right = one_way(instance, frames=4, batch=4)
     left.send(1, *(frame(n) for n in range(4)))
     made.step(1)
@@ -446,7 +446,7 @@ def test_death_of_a_consumer_that_had_claimed(instance: MakeInstance, start: int
     made.step(1, 1, 1)
     made.kill(0)
     assert lib.ring_peek(made.ring(1, 0), 4) == 4
-    assert made.revive(0) == 4, "what was claimed may have been sent: it isn't sent again"
+    assert made.revive(0) == 4, "claimed frames may have been sent, so they aren't sent again"
     made.check_conservation()
     made.settle()
     assert right.receive(0) == sent[4:]
@@ -462,7 +462,7 @@ def test_death_of_a_consumer_that_had_sent_but_not_completed(instance: MakeInsta
     assert lib.ring_peek(made.ring(1, 0), 4) == 4
     made.queue(1, 0).tx_packets += 3
     made.queue(1, 0).drops[lib.TTF_DROP_TX_FULL] += 1
-    assert made.revive(0) == 0, "all four have a name"
+    assert made.revive(0) == 0, "all four are counted"
     made.settle()
     assert right.receive(0) == sent[4:]
 
@@ -510,7 +510,7 @@ def test_death_of_a_producer_between_publish_and_count(instance: MakeInstance, s
     assert made.revive(1) == 0
     assert made.ring_stats(1, 0).pushed == 7
     made.settle()
-    assert right.receive(0) == sent, "what was published is delivered"
+    assert right.receive(0) == sent, "published frames are delivered"
 
 
 def test_a_new_incarnation_never_uses_frames_that_wait(instance: MakeInstance) -> None:
@@ -535,7 +535,7 @@ def test_death_during_a_flood_is_never_a_negative_loss(instance: MakeInstance) -
     first.send(1, frame(1, dst=b"\xff" * 6))
     made.step(1)
     made.kill(1)
-    # It had received one more, counted both outputs, and sent neither.
+    # The worker had received one more frame and counted both copies, but sent neither.
     made.queue(0, 1).rx_packets += 1
     made.worker_stats(1).orphans.copied_packets += 1
     assert made.revive(1) == 2
@@ -583,7 +583,7 @@ def test_a_dead_sleeper_needs_no_doorbell(instance: MakeInstance) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_workers_lose_a_burst_and_nothing_else(instance: MakeInstance, seed: int) -> None:
-    """Real processes, killed while they forward, and recovered as the supervisor does."""
+    """Real processes are killed while they forward, and recovered as the supervisor does it."""
     rng = random.Random(seed)
     batch, deaths = 16, 24
     made = instance(2, steering="flow", rx_mode="adaptive", batch=batch, slots=64, frames=256)
@@ -627,7 +627,7 @@ def test_killed_workers_lose_a_burst_and_nothing_else(instance: MakeInstance, se
             os.waitpid(children[victim], 0)
             traffic(rng.randrange(20))
             lost = lib.ttf_recover_worker(made.stats, made.rings, victim)
-            assert lost <= 2 * batch, "a burst of its own, and one that it had claimed"
+            assert lost <= 2 * batch, "a burst that it received, and one that it claimed"
             lib.ttf_run_state_reset(made.rings, victim)
             children[victim] = start(victim)
             restarts += 1
@@ -659,11 +659,11 @@ def test_killed_workers_lose_a_burst_and_nothing_else(instance: MakeInstance, se
     for data in got:
         n = int.from_bytes(data[42:46], "big")
         assert data == udp_frame(flows[n % len(flows)], 80, n.to_bytes(4, "big")), "bytes exact"
-        assert last.get(data[34:36], -1) < n, "neither twice nor out of order"
+        assert last.get(data[34:36], -1) < n, "no duplicates, no reordering"
         last[data[34:36]] = n
     named = made.lost() + sum(made.all_drops().values())
-    # A burst read from the kernel and not yet counted is in nobody's books; a burst sent and not yet
-    # counted is booked as lost.
+    # A burst that was read but not yet counted appears in no counter. A burst that was sent but not yet
+    # counted is counted as lost.
     assert sent - len(got) <= named + restarts * batch
     assert named <= sent - len(got) + 2 * restarts * batch
     assert restarts == deaths
@@ -682,7 +682,7 @@ def test_worker_refuses_segments_of_another_start(instance: MakeInstance) -> Non
     header.epoch = EPOCH
     one = instance(1)
     config, _alive = made.config(0, rings=one.rings)
-    assert lib.ttf_worker_new(config) == ffi.NULL, "another number of workers"
+    assert lib.ttf_worker_new(config) == ffi.NULL, "a different number of workers"
 
 
 @pytest.mark.parametrize("w", [0, 1])

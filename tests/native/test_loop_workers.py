@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several workers: packets cross the rings between them, and what other processes wrote is never trusted."""
+"""Several workers: packets cross the rings between them, and no worker trusts data that others wrote."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_port_with_fewer_queues_gets_its_packets_through_rings(instance: MakeI
     for q in range(2):
         for source in (q, q + 2):
             mine = [data for data in out[1, q] if data in sent[source]]
-            assert mine == sent[source], "in order, each once"
+            assert mine == sent[source], "each once, in order"
     assert len(out[1, 0]) == len(out[1, 1]) == 40
     for source, to in ((2, 0), (3, 1)):
         assert made.ring_stats(source, to).pushed == made.ring_stats(source, to).popped == 20
@@ -83,7 +83,7 @@ def test_both_directions_of_a_flow_meet_at_one_worker(
             owner[flow].add(queue)
             received[slot, flow] += 1
     assert all(len(owners) == 1 for owners in owner.values())
-    assert set.union(*owner.values()) == {0, 1, 2, 3}, "flows are spread"
+    assert set.union(*owner.values()) == {0, 1, 2, 3}, "flows spread over the workers"
     assert all(received[slot, flow] == 10 for slot in (0, 1) for flow in flows)
 
 
@@ -144,7 +144,7 @@ def test_macswap_with_flow_steering(instance: MakeInstance) -> None:
 
 
 def one_way(instance: MakeInstance, **settings: Any) -> tuple[Instance, Port, Port]:
-    """Two workers; what worker 1 receives on port 0, worker 0 must send."""
+    """Two workers: worker 0 must send the frames that worker 1 receives on port 0."""
     made = instance(2, **settings)
     return made, made.connect(0, peer=1), made.connect(1, peer=0, queues=1)
 
@@ -163,11 +163,11 @@ def test_a_full_ring_drops_the_newest_and_counts(instance: MakeInstance, start: 
     assert right.receive(0) == sent[:8]
     left.send(1, frame(99))
     made.settle()
-    assert right.receive(0) == [frame(99)], "a ring that is consumed again forwards again"
+    assert right.receive(0) == [frame(99)], "once its consumer is back, a ring forwards again"
 
 
 def test_a_stalled_consumer_does_not_take_the_pool(instance: MakeInstance) -> None:
-    """Whoever holds a ring's worth of frames must not stop the worker's other traffic."""
+    """A consumer that holds a ring's worth of frames must not stop the worker's other traffic."""
     made = instance(2, slots=8, frames=16, batch=4)
     left = made.connect(0, peer=1)
     right = made.connect(1, peer=0, queues=1)
@@ -229,20 +229,20 @@ def test_forged_descriptor_is_refused_by_name(
     setattr(forged, field, value)
     forged.flags = flood
     made.step(0)
-    setattr(forged, field, was)  # so that the frame is found again at the end
+    setattr(forged, field, was)  # so that the check at the end finds the frame
     assert right.receive(0) == [sent[0], sent[2]]
     assert made.orphan_drops() == {"bad_desc": 1}
     assert made.ring_stats(1, 0).bad == 1
 
 
 def descriptor(ring: Any, i: int) -> Any:
-    """The i-th slot that the consumer has not completed, writable."""
+    """The i-th slot that the consumer hasn't completed, writable."""
     return lib.ring_slot(ring, (ring.head - ring.tail + i) % 2**32)
 
 
 @pytest.mark.parametrize("flood", [0, lib.TTF_DESC_FLOOD])
 def test_descriptor_of_another_generation_finds_no_port(instance: MakeInstance, flood: int) -> None:
-    """A port's slot may have become another port while a packet waited."""
+    """While a packet waits, its port may be deleted and the port id given to another port."""
     made, left, right = one_way(instance)
     left.send(1, frame(0), frame(1))
     made.step(1)
@@ -283,7 +283,7 @@ def test_frame_numbers_that_lie_never_reach_the_pool(instance: MakeInstance) -> 
     sent = [frame(100 + n) for n in range(60)]
     out = made.pump([(left, 1, data) for data in sent])
     assert out[1, 0] == sent
-    # A new incarnation finds every frame again.
+    # A new incarnation recovers every frame.
     made.kill(1)
     made.revive(1)
 
@@ -306,7 +306,7 @@ def test_a_tail_that_lies_does_not_stop_the_consumer(
     made.step(0, 0, 0)
     assert frame(99) in right.receive(0)
     ring.tail = ring.head = ring.claimed = good
-    made.conserves = False  # packets were invented
+    made.conserves = False  # the test invented packets
 
 
 @STARTS
@@ -330,7 +330,7 @@ def test_a_head_that_lies_frees_nothing_and_does_not_stop_the_producer(
         assert out.receive(1) == [frame(1000 + n)]
     ring.head = good
     made.settle()
-    assert right.receive(0) == sent, "no frame that waited was used again"
+    assert right.receive(0) == sent, "no waiting frame was reused"
 
 
 # ------------------------------------------------------------------------------------------------ flood
@@ -416,7 +416,7 @@ def test_bridge_learns_across_workers(instance: MakeInstance) -> None:
 @pytest.mark.parametrize("seed", range(6))
 @STARTS
 def test_every_packet_is_accounted_for(instance: MakeInstance, seed: int, start: int) -> None:
-    """Random traffic, modes, queues and stalls: the equation holds whenever anybody looks."""
+    """Random traffic, modes, queues and stalls: the conservation equation holds at every check."""
     rng = random.Random(seed)
     made = instance(
         4,
@@ -457,7 +457,7 @@ def test_every_packet_is_accounted_for(instance: MakeInstance, seed: int, start:
 
 @pytest.mark.parametrize("rx_mode", ["polling", "interrupt", "adaptive"])
 def test_workers_side_by_side(instance: MakeInstance, rx_mode: str) -> None:
-    """Workers in threads, as they run in processes: nothing is lost or reordered, whoever sleeps."""
+    """Workers in threads, as they run in processes: sleeping workers never lose or reorder a frame."""
     made = instance(3, steering="flow", rx_mode=rx_mode, slots=64, frames=512)
     left, right = made.pair()
     stop = threading.Event()
@@ -478,7 +478,7 @@ def test_workers_side_by_side(instance: MakeInstance, rx_mode: str) -> None:
                 flow = sent % 24
                 assert left.offer(flow % 3, udp_frame(flow, 80, sent.to_bytes(4, "big")))
                 sent += 1
-            # No more under way than the rings hold, so that nothing may be dropped.
+            # No more frames in flight than the rings hold, so no drop is allowed.
             while sent - len(got) > 32:
                 got += right.receive_all()
         while len(got) < sent:

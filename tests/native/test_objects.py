@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The objects of native/: what they define is named after the project, and they use each other one way."""
+"""The objects of native/: their symbols have the project's prefixes, and no two need each other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.capabilities import missing
 
 @dataclass(frozen=True)
 class Object:
-    """One compiled file of native/: its external symbols."""
+    """The external symbols of one compiled file of native/."""
 
     defined: frozenset[str]
     used: frozenset[str]
@@ -49,7 +49,7 @@ def test_no_object_needs_one_that_needs_it(objects: dict[str, Object]) -> None:
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:
-        pytest.fail("these need each other: " + " <- ".join(error.args[1]))
+        pytest.fail("circular dependency: " + " <- ".join(error.args[1]))
 
 
 def test_every_external_symbol_has_the_prefix(objects: dict[str, Object]) -> None:

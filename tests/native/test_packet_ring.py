@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Driver packet on a real device: its receive ring, and what becomes of it when its reader is killed.
+"""Driver packet on a real device: its receive ring, also after its reader was killed.
 
 netns        instance                    test
 [far]====( packet 0, socket 1 )====[AF_UNIX socket]
@@ -22,7 +22,7 @@ from tests.support.offloads import GSO_TCPV4, NEEDS_CSUM, VNET_HDR_BYTES, vnet_h
 
 SLOTS, SLOT_BYTES = int(lib.TTF_PACKET_SLOTS), int(lib.TTF_PACKET_SLOT_BYTES)
 BATCH = 64
-LONG_BYTES = 4000  # more than a slot holds
+LONG_BYTES = 4000  # longer than a slot
 SHORT_BYTES = 1514
 CURSOR_AT = 64
 MARK_AT = 28  # struct tpacket2_hdr, tp_padding
@@ -34,7 +34,7 @@ def made(instance: MakeInstance, far: Far) -> Instance:
 
 
 def crossed(made: Instance) -> list[bytes]:
-    """What comes out, without headers, until nothing more does."""
+    """The forwarded frames, without offload headers, until no more come."""
     got: list[bytes] = []
     while True:
         made.settle()
@@ -45,7 +45,7 @@ def crossed(made: Instance) -> list[bytes]:
 
 
 def mixed(first: int, count: int) -> list[bytes]:
-    """Frames that lie in their slots and frames that don't, in turn and in runs."""
+    """Frames that fit their slots and frames that don't, alternating and in runs."""
     sizes = (60, SHORT_BYTES, LONG_BYTES, LONG_BYTES, 9014, 60, 1000)
     return [frame(n, sizes[n % len(sizes)]) for n in range(first, first + count)]
 
@@ -109,7 +109,7 @@ def test_vlan_tags_are_put_back(made: Instance, far: Far, size: int, tpid: int) 
 
 
 def segment(payload: int) -> bytes:
-    """TCP over IPv4, checksum and cutting left to be done."""
+    """TCP over IPv4 without its checksum, and as a GSO frame if it is long."""
     ip = struct.pack("!BBHHHBBH", 0x45, 0, 40 + payload, 1, 0x4000, 64, 6, 0) + bytes(
         [10, 0, 0, 1, 10, 0, 0, 2]
     )
@@ -170,7 +170,7 @@ def test_a_ring_that_filled_up_behind_a_reader_killed_before_it_moved_the_cursor
     assert len(crossed(made)) == 100
     made.kill(0)
     Ring(made.ports[0]).cursor -= 1
-    later = [frame(100 + n) for n in range(SLOTS)]  # the last one lies where the cursor is
+    later = [frame(100 + n) for n in range(SLOTS)]  # the last one is at the cursor
     far.send(*later)
     made.revive(0)
     assert crossed(made) == later
@@ -182,7 +182,7 @@ def test_a_reader_killed_before_it_gave_a_slot_back_leaves_it_to_the_next(made: 
     far.send(frame(0))
     assert crossed(made) == [frame(0)]
     ring = Ring(made.ports[0])
-    assert (ring.map[MARK_AT], ring.releasing) == (1, 1), "what a reader writes before it gives a slot back"
+    assert (ring.map[MARK_AT], ring.releasing) == (1, 1), "a reader writes this before it returns a slot"
     frames = [frame(n) for n in range(1, 100)]
     far.send(*frames)
     made.kill(0)
@@ -193,7 +193,7 @@ def test_a_reader_killed_before_it_gave_a_slot_back_leaves_it_to_the_next(made: 
 
 
 def test_a_slot_that_is_filled_before_the_one_in_front_of_it_waits(made: Instance, far: Far) -> None:
-    """Two CPUs fill the ring: each takes a slot, and says that it is filled when it is."""
+    """Two CPUs fill the ring: each reserves a slot first and marks it as filled later, in any order."""
     frames = mixed(2, 50)
     far.send(*frames)
     ring = Ring(made.ports[0])
@@ -267,9 +267,9 @@ def test_a_device_that_went_down_wakes_nobody_and_comes_back(made: Instance, far
     made.run(0)
     poll = select.poll()
     poll.register(made.ports[0].inside[0], select.POLLIN)
-    assert poll.poll(0) == [], "left there, the error would end every sleep"
+    assert poll.poll(0) == [], "a pending error would end every sleep"
     far.set_link("up")
-    frames = [frame(n) for n in range(70)]  # a long one would ask the socket, and be told
+    frames = [frame(n) for n in range(70)]  # a long frame would call the socket and get the error
     far.send(*frames)
     assert crossed(made) == frames
     made.ports[1].send(0, *frames[:8])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What driver packet sends on a real device, by its transmit ring or past it, and after workers were killed.
+"""Driver packet on a real device: sending by its transmit ring or without it, also after workers were killed.
 
 netns        instance                    test
 [far]====( packet 0, socket 1 )====[AF_UNIX socket]
@@ -48,14 +48,14 @@ class Ring:
         struct.pack_into("I", self.map, slot % SLOTS * SLOT_BYTES, status)
 
     def write(self, slot: int, data: bytes) -> None:
-        """A frame, as a worker that is killed before its send() leaves it."""
+        """A frame in its slot, as a worker leaves it that is killed before its send()."""
         at = slot % SLOTS * SLOT_BYTES
         whole = vnet_header(hdr_len=len(data)) + data
         self.map[at + DATA_AT : at + DATA_AT + len(whole)] = whole
         struct.pack_into("II", self.map, at, SEND_REQUEST, len(whole))
 
     def used(self) -> int:
-        """Slots that anything was ever sent from."""
+        """The number of slots that were ever used."""
         lengths = (struct.unpack_from("I", self.map, n * SLOT_BYTES + 4)[0] for n in range(SLOTS))
         return sum(length > 0 for length in lengths)
 
@@ -114,7 +114,7 @@ def test_a_frame_whose_checksum_is_to_be_done_does_not_go_into_the_ring(made: In
 def test_what_a_killed_worker_left_in_the_ring_is_never_sent(
     made: Instance, far: Far, sent: int, unsent: int
 ) -> None:
-    """Wherever in the ring the kernel is, and whatever lies there."""
+    """The kernel may be at any position of the ring, and any slots may lie there."""
     assert crosses(made, far, short(0, sent))
     made.kill(0)
     ring = Ring(made)
@@ -150,7 +150,7 @@ def test_a_worker_that_begins_while_the_device_has_the_next_slot_finds_it_later(
     ring.set_status(3, SENDING)
     made.revive(0)
     assert crosses(made, far, short(3, 20))
-    assert ring.used() == 0, "they went past it"
+    assert ring.used() == 0, "the frames bypassed the ring"
     ring.set_status(3, AVAILABLE)
     assert crosses(made, far, short(23, 2 * SLOTS))
     assert ring.used() == SLOTS
@@ -169,7 +169,7 @@ def test_a_worker_that_lost_its_place_in_the_ring_loses_no_frame(made: Instance,
     assert crosses(made, far, short(3, 2 * SLOTS))
     assert made.all_drops() == {}
     assert made.total(0, "tx_packets") == 3 + 2 * SLOTS
-    assert made.total(0, "tx_calls") == 1 + 2 * SLOTS // BATCH + 2, "one in vain, and one to find it again"
+    assert made.total(0, "tx_calls") == 1 + 2 * SLOTS // BATCH + 2, "one fails, one finds the position"
 
 
 def test_a_device_that_is_down_is_named_and_comes_back(made: Instance, far: Far) -> None:
@@ -206,13 +206,13 @@ def test_a_device_without_carrier_is_as_good_as_full(made: Instance, far: Far) -
 
 
 def test_a_frame_beyond_what_the_mtu_became_is_named(made: Instance, far: Far) -> None:
-    """The far end would take it."""
+    """The far end would accept the frame."""
     far.set_mtu(1000)
     made.run(0)
     tag = b"\x81\x00\x00\x05"
     longest, longer = frame(0, 1014), frame(1, 1015)
     tagged = frame(2, 1014)[:12] + tag + frame(2, 1014)[12:]
     put(made, [longest, longer, tagged, frame(3)])
-    assert far.received() == [longest, frame(2, 1014), frame(3)], "the kernel tells a tag beside the frame"
+    assert far.received() == [longest, frame(2, 1014), frame(3)], "the kernel reports a tag beside the frame"
     assert made.drops(0) == {"oversize": 1}
     assert made.total(0, "tx_packets") == 3

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker gives up before it forwards its first packet."""
+"""A worker drops its privileges before it forwards its first packet."""
 
 from __future__ import annotations
 

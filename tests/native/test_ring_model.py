@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ring and the pool against a model in plain Python: one producer, two consumers, any order of events.
 
-Whatever the two sides do, crash or lie about, each frame is in exactly one place, what is delivered is
-delivered once and in order, and what isn't has been named.
+Both sides may act, crash or lie in any order. Each frame is still in exactly one place, is delivered once and
+in order, or is counted as lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GARBAGE = st.one_of(st.integers(0, WORD - 1), st.integers(0, 40), st.integers(WO
 
 @dataclass
 class Model:
-    """Indices as they would be if they were unbounded."""
+    """Indices that never wrap."""
 
     reclaimed: int = 0
     head: int = 0
@@ -111,7 +111,7 @@ class RingMachine(RuleBasedStateMachine):
 
     @rule()
     def producer_dies(self) -> None:
-        """What was not published is gone; everything else is found in the rings."""
+        """Unpublished frames are lost. All others are recovered from the rings."""
         lib.ttf_pool_exit(self.pool)
         for model in self.models:
             model.pending = []
@@ -137,7 +137,7 @@ class RingMachine(RuleBasedStateMachine):
     def complete(self, r: int) -> None:
         model = self.models[r]
         for frame, sequence in model.log[model.head : model.claimed]:
-            assert self.content(self.consumer_pool, frame)[0] == sequence, "used again while it was read"
+            assert self.content(self.consumer_pool, frame)[0] == sequence, "reused while a consumer read it"
             model.delivered.append(sequence)
         lib.ring_complete(self.rings[r])
         model.head = model.claimed
@@ -153,7 +153,7 @@ class RingMachine(RuleBasedStateMachine):
 
     @rule(r=RINGS, garbage=GARBAGE)
     def head_lies(self, r: int, garbage: int) -> None:
-        """Whatever a consumer writes, no frame is freed that was not published, and none twice."""
+        """A consumer may write any index: only published frames are freed, each once."""
         ring, model = self.rings[r], self.models[r]
         true, ring.head = ring.head, garbage
         ahead = (garbage - ring.reclaimed) % WORD
@@ -163,7 +163,7 @@ class RingMachine(RuleBasedStateMachine):
 
     @rule(r=RINGS, garbage=GARBAGE, limit=st.integers(0, 40))
     def tail_lies(self, r: int, garbage: int, limit: int) -> None:
-        """Whatever a producer writes, no more than the ring's slots are ever claimed."""
+        """A producer may write any index: a consumer never claims more than the ring's slots."""
         ring = self.rings[r]
         if ring.claimed != ring.head:
             return
@@ -178,7 +178,7 @@ class RingMachine(RuleBasedStateMachine):
 
     @rule(r=RINGS, garbage=GARBAGE)
     def claim_lies(self, r: int, garbage: int) -> None:
-        """A consumer dies and leaves nonsense: nothing that was not published is given back."""
+        """A consumer dies and leaves a wrong index: only published frames are given back."""
         ring, model = self.rings[r], self.models[r]
         if model.claimed != model.head:
             return
@@ -190,7 +190,7 @@ class RingMachine(RuleBasedStateMachine):
 
     @rule(r=RINGS, head=GARBAGE, frame=GARBAGE)
     def all_lie_while_the_pool_is_rebuilt(self, r: int, head: int, frame: int) -> None:
-        """Frames may stay held that could be free; none is freed that waits, and none counted twice."""
+        """Free frames may stay held. No waiting frame is freed, and none is counted twice."""
         ring, model = self.rings[r], self.models[r]
         true_head, true_reclaimed = ring.head, ring.reclaimed
         if (head - ring.reclaimed) % WORD <= model.tail - model.reclaimed:
@@ -214,7 +214,7 @@ class RingMachine(RuleBasedStateMachine):
             slot.frame_id = true_frame
         ring.head, ring.reclaimed, other.reclaimed = true_head, true_reclaimed, other_reclaimed
 
-    # --- what holds at any time
+    # --- invariants
 
     @invariant()
     def every_frame_is_in_one_place(self) -> None:

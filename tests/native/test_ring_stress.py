@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two processes, ten million descriptors, dozens of kills: what the ring promises is kept (ring_stress.c)."""
+"""Two processes, ten million descriptors, dozens of kills: the ring keeps its guarantees (ring_stress.c)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ThreadSanitizer over what is shared without a lock: ring and pool, forwarding table, the whole loop.
+"""ThreadSanitizer over all lock-free shared memory: ring and pool, forwarding table, the whole loop.
 
-Processes can't be watched by it, so that threads take their part (ring_tsan.c, loop_threads.c).
+It can't watch several processes, so threads take their place (ring_tsan.c, loop_threads.c).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TIMEOUT_S = 100
 
 @pytest.fixture(scope="module")
 def tsan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where to build, once it is known that the sanitizer is there and works."""
+    """A folder to build in. Skips the tests where the sanitizer doesn't work."""
     into = tmp_path_factory.mktemp("tsan")
     probe = into / "probe.c"
     probe.write_text("int main(void) { return 0; }\n")
@@ -37,7 +37,7 @@ def tsan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def execute(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    # -R: the sanitizer's shadow can't be laid out under much address space randomisation.
+    # -R: much address space randomisation leaves no room for the sanitizer's shadow memory.
     return programs.run(
         ["setarch", "-R", *map(str, command)], TIMEOUT_S, TSAN_OPTIONS="halt_on_error=0 exitcode=66"
     )
@@ -61,8 +61,8 @@ def test_no_race_in_what_is_shared(ring_program: Path, part: str, count: int) ->
 
 @pytest.fixture(scope="module")
 def loop_program(tsan: Path) -> Path:
-    # -Wno-tsan: it doesn't model fences. What the one fence orders (`sleeping` against tail) are atomic
-    # accesses on both sides, so that there is no race to overlook.
+    # -Wno-tsan: the sanitizer doesn't model fences. The one fence orders `sleeping` against tail. Both are
+    # accessed atomically on both sides, so no race stays hidden.
     return programs.build("loop_threads", programs.DATAPATH, tsan, *FLAGS, "-Wno-tsan")
 
 

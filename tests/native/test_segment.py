@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segmentation in software: what is cut is what scapy makes, byte by byte, and within bounds."""
+"""Segmentation in software: the packets equal scapy's byte by byte, and all accesses stay within bounds."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def packet_of(tags: str, network: str, transport: str, payload: bytes) -> Packet
 
 
 def parse(frame: bytes, header: bytes) -> tuple[int, Any, Any]:
-    """ttf_vnet_hdr_parse()'s answer, the request, and the memory with the frame in it."""
+    """The result of parsing the offload header, the request, and the memory with the frame."""
     memory, request = exact(header + frame), ffi.new("struct offload_request *")
     return lib.ttf_vnet_hdr_parse(memory + VNET_HDR_BYTES, len(frame), request), request, memory
 
@@ -73,7 +73,7 @@ def cut_by_us(frame: bytes, header: bytes) -> list[bytes]:
         packet = exact(bytes(len(frame)))
         size = lib.ttf_gso_packet(request, memory + VNET_HDR_BYTES, len(frame), index, packet)
         made.append(bytes(ffi.buffer(packet, size)))
-    assert bytes(ffi.buffer(memory)) == header + frame, "the segment itself is only read"
+    assert bytes(ffi.buffer(memory)) == header + frame, "the GSO frame itself is only read"
     return made
 
 
@@ -133,7 +133,7 @@ def test_a_header_that_makes_no_sense_is_refused(what: str) -> None:
 
 @pytest.mark.parametrize(("at", "value"), [(12, b"\x86\xdd"), (14, b"\x65"), (14, b"\x46"), (46, b"\x40")])
 def test_a_frame_that_its_header_does_not_fit_is_refused(at: int, value: bytes) -> None:
-    """Another EtherType, IP version, IP header length, and a TCP header that is too short."""
+    """A wrong EtherType, IP version or IP header length, or a TCP header that is too short."""
     frame, header = GOOD
     assert parse(frame[:at] + value + frame[at + len(value) :], header)[0] == -1
 
@@ -148,7 +148,7 @@ TUNNELS: dict[str, Any] = {
 @pytest.mark.parametrize("outer", ["ipv4", "ipv6", "ipv6-extensions"])
 @pytest.mark.parametrize("inner", ["ipv4", "ipv6"])
 def test_a_segment_within_another_packet_is_refused(tunnel: str, outer: str, inner: str) -> None:
-    """Cut, it would need other outer headers too; passed on, its header would say something else."""
+    """Its packets would need new outer headers, and a device would misread its offload header."""
     inside = packet_of("plain", inner, "tcp", bytes(5000))
     frame, header = segment(inside, 1400)
     packed = inside[IP if inner == "ipv4" else IPv6] if tunnel == "ip" else inside
@@ -188,7 +188,7 @@ def test_the_checksum_of_sctp_is_its_own(tags: str, network: str) -> None:
 def test_nonsense_is_read_and_written_within_bounds(
     frame: bytes, gso_type: int, gso_size: int, start: int, offset: int, hdr_len: int
 ) -> None:
-    """Under a sanitizer; without one, packets are no longer than the segment, whose payload they have."""
+    """A sanitizer finds accesses out of bounds. Without one: the packets have the GSO frame's payload."""
     header = vnet_header(1, gso_type, hdr_len, gso_size, start, offset)
     result, request, memory = parse(frame, header)
     if result < 0:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packet sockets of a test: the kernel's constants, and sockets to send frames to a device and to look.
+"""Packet sockets for tests: the kernel's constants, and sockets that send to a device or capture from it.
 
-The constants are stated here on their own, not taken from the product. Only the standard library is imported.
+The constants are written here again, so that an error in the product's own shows. Only the standard library
+is imported.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TP_STATUS_VLAN_TPID_VALID = 1 << 6
 
 
 def sender(device: str, *, offload_headers: bool = False, bypass_qdisc: bool = False) -> socket.socket:
-    """Sends frames by a device of this namespace. `offload_headers`: a virtio_net_hdr is before each."""
+    """Sends frames by a device of this namespace. `offload_headers`: each begins with a virtio_net_hdr."""
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     sock.setsockopt(SOL_PACKET, PACKET_VNET_HDR, offload_headers)
     sock.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, bypass_qdisc)
@@ -34,9 +35,9 @@ def sender(device: str, *, offload_headers: bool = False, bypass_qdisc: bool = F
 
 
 def receiver(device: str, buffer_bytes: int, *, offload_headers: bool = False) -> socket.socket:
-    """Receives all that a device of this namespace receives, and nothing that it sends.
+    """Captures the frames that a device of this namespace receives, but not those that it sends.
 
-    The kernel takes VLAN tags out of frames; auxiliary data tells of them.
+    The kernel removes VLAN tags from frames and reports them in auxiliary data.
     """
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffer_bytes)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a machine must offer to a test. A test that finds it missing is skipped, and the skip names it.
+"""Capabilities of the machine that a test needs. A test without one is skipped, and the skip names it.
 
-tests/conftest.py says where such a skip is a failure.
+tests/conftest.py decides when such a skip is a failure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REASON = "missing capability: "
 
 
 def missing(capability: str) -> NoReturn:
-    """Skip the running test, naming what it needs and this machine doesn't have."""
+    """Skip the running test. The skip names the missing capability."""
     pytest.skip(REASON + capability, allow_module_level=True)
 
 

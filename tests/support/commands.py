@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other programs' commands, names that no other test run has, and how patient a test is.
+"""Runs other programs, makes unique names, and says how long tests wait.
 
 Only the standard library is imported here.
 """
@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-# How many times slower this machine may be. In an emulated one Python takes 20 times as long.
+# How many times slower this machine may be. On an emulated machine, Python takes 20 times as long.
 TIME_FACTOR = float(os.environ.get("TTFWD_TIME_FACTOR", "1"))
 COMMAND_TIMEOUT_S = 60.0 * TIME_FACTOR
 
@@ -25,7 +25,7 @@ def unique(prefix: str) -> str:
 def run(
     *command: str | Path, code: int | None = 0, timeout_s: float = COMMAND_TIMEOUT_S, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end and return its output; asserts its exit code unless `code` is None."""
+    """Run a command to its end and return its output. Asserts the exit code unless `code` is None."""
     done = subprocess.run(
         [str(word) for word in command],
         capture_output=True,
@@ -45,5 +45,5 @@ def ip(*words: str, netns: str | None = None) -> str:
 
 
 def in_namespace(netns: str | None, *command: str) -> list[str]:
-    """The command line that runs `command` in the namespace. Its process is the command's own."""
+    """The command line that runs `command` in the namespace. The process becomes the command (exec)."""
     return [*(("ip", "netns", "exec", netns) if netns else ()), *command]

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The drivers that tests run over, and the keys of a [[port]] that stand for each.
+"""The drivers that tests run over, and the [[port]] keys that select each.
 
-PLAIN is what any kernel offers. TURBOTAP needs turbotap.ko: a test that runs over it is skipped where the
-module isn't loaded. In the guest that tests/kmod starts it is loaded, and `pytest -k turbotap` runs there.
-URING needs io_uring.
+PLAIN works on any kernel. URING needs io_uring. TURBOTAP needs turbotap.ko: its tests are skipped where the
+module isn't loaded. The guest that tests/kmod starts loads it and runs these tests.
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ from forwarder.devices import uring
 from tests.support.capabilities import missing
 
 PLAIN = ("tap", "packet")
-# The same with `offload = false`: nothing is left to their devices.
+# The same with `offload = false`: frames cross these ports complete.
 OFF = "-off"
 WITH_AND_WITHOUT_OFFLOAD = ("tap", "tap-off", "packet", "packet-off")
 TURBOTAP = ("turbotap-burst", "turbotap-mmsg")
 URING = ("uring",)
-# A burst a system call, on taps. Where turbotap's two ways do not differ, the default stands for both.
+# Drivers for taps that move a burst by one system call. Where turbotap's two ways don't differ, its default
+# stands for both.
 BATCHED = ("turbotap-burst", *URING)
 
 
@@ -30,7 +30,7 @@ def require_uring() -> None:
 
 
 def port_keys(driver: str) -> dict[str, object]:
-    """The keys of a port with this driver; any other name is the value of `driver` as it is."""
+    """The keys of a port with this driver. Any other name becomes the value of `driver`."""
     if driver.endswith(OFF):
         return {**port_keys(driver.removesuffix(OFF)), "offload": False}
     if driver in URING:

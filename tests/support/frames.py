@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests do with frames of any kind: sum them up, number them, and sort them by flow.
+"""Checksums of bytes, and frames grouped by flow.
 
 Only the standard library is imported here.
 """

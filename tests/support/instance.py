@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real `ttfwd start` for tests, with everything of its own and nothing left behind.
+"""Runs a real `ttfwd start` for a test, isolated from other runs, and checks that it leaves nothing behind.
 
     with instance('queues = 2\\nmode = "rxonly"\\n[[port]]\\nname = "sink0"\\nnetns = "..."') as it:
-        it.stats().counters.rx_packets           # a stats.snapshot.Snapshot, from shared memory
+        it.stats().counters.rx_packets           # a stats.snapshot.Snapshot from shared memory
         it.wait(lambda s: s.counters.rx_packets >= 10, "ten packets received")
-        it.settled()                             # the snapshot after which nothing moves, accounting closed
+        it.settled()                             # the snapshot once traffic stopped and the accounting closes
         it.cli("delete", "sink0")                # `ttfwd delete sink0 --name ...`, exit code 0 asserted
-        final = it.stop()                        # SIGTERM; or leave it to the end of the block
+        final = it.stop()                        # SIGTERM; without it, the end of the block stops it
 
-The instance's name (unless `name` is given) and its runtime directory are unique, so instances of several
-test runs don't meet. When the block ends normally these are asserted: exit code 0, no traceback logged, the
-accounting of the final snapshot closes exactly, and neither a process, a shared memory segment, a device nor
-a namespace is left. In any case everything that is left is then removed. A failure gets the log as a note.
+The instance's name (unless `name` is given) and its runtime directory are unique, so several test runs never
+share one. When the block ends normally, these are asserted: exit code 0, no traceback in the log, the
+accounting of the final snapshot closes exactly, and no process, shared memory segment, device or namespace is
+left. Leftovers are then removed in any case. A failure gets the log as a note.
 
-`it.expect_crash()` is for tests that kill the supervisor: nothing is asserted then, and all is removed.
-`start_fails()` is for starts that are refused.
+`it.expect_crash()` is for tests that kill the supervisor: the end then asserts nothing and removes
+everything. `start_fails()` is for starts that are refused.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from tests.support.wait import TIMEOUT_S
 TTFWD = Path(sysconfig.get_path("scripts"), "ttfwd")
 START_TIMEOUT_S = 40.0 * TIME_FACTOR
 STOP_TIMEOUT_S = 40.0 * TIME_FACTOR
-# Keys for an instance on a slow machine: a slow worker must not pass for one that hangs.
+# Keys for an instance on a slow machine: a slow worker must not be taken for a hung one.
 PATIENT: dict[str, object] = {"heartbeat_timeout_ms": 60_000} if TIME_FACTOR > 1 else {}
 
 
@@ -56,7 +56,7 @@ def port_of(snapshot: Snapshot, name: str) -> Port:
 
 
 def private_environment(directory: Path) -> dict[str, str]:
-    """The environment of a ttfwd that has this runtime directory."""
+    """The environment of a ttfwd with this runtime directory."""
     return {**os.environ, "TTFWD_RUNTIME_DIR": str(directory)}
 
 
@@ -72,7 +72,7 @@ class Instance:
         self.final: Snapshot | None = None  # the last snapshot, once it has stopped
         self._crash_expected = False
         self._reader: StatsReader | None = None
-        self._absent = _Absent()  # what it will make, and so must take away again
+        self._absent = _Absent()  # what it will make, and must remove at its end
         for port in _ports_of(config):
             self._absent.note(port.get("netns"), port["name"])
         ready_read, ready_write = os.pipe()
@@ -113,7 +113,7 @@ class Instance:
 
     @property
     def output(self) -> str:
-        """What it printed: the final accounting, after stop()."""
+        """What it printed on stdout: the final accounting, after stop()."""
         return self._out_path.read_text(errors="replace")
 
     @property
@@ -121,7 +121,7 @@ class Instance:
         return self._log_path.read_text(errors="replace")
 
     def stats(self) -> Snapshot:
-        """The counters now. Works while the supervisor hangs, and after the stop."""
+        """The counters now. Works while the supervisor hangs, and after stop()."""
         assert self._reader is not None
         return self._reader.snapshot()
 
@@ -133,20 +133,20 @@ class Instance:
         return [worker.pid for worker in self.stats().workers]
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of the instance: the supervisor, workers, and orphans of both."""
+        """Every process of the instance: the supervisor, its workers, and orphans of either."""
         found = []
         for process in psutil.process_iter():
             try:
                 if process.environ().get("TTFWD_RUNTIME_DIR") == str(self.directory):
                     found.append(process)
             except psutil.Error:
-                continue  # it ended meanwhile, or is a zombie, which has no environment
+                continue  # it ended meanwhile, or is a zombie without an environment
         return found
 
     def wait(
         self, condition: Callable[[Snapshot], bool], what: str, timeout_s: float = TIMEOUT_S
     ) -> Snapshot:
-        """Poll the counters until they meet a condition; fails with `what` and the accounting."""
+        """Poll the counters until they meet a condition. A failure names `what` and the accounting."""
         deadline = time.monotonic() + timeout_s
         while True:
             snapshot = self.stats()
@@ -159,9 +159,9 @@ class Instance:
     def settled(self, received: int = 0, quiet_s: float = 0.2, timeout_s: float = TIMEOUT_S) -> Snapshot:
         """The counters once no packet counter has moved for `quiet_s` and the accounting closes.
 
-        A worker that is kept from its CPU looks quiet too. So each must be asleep then, or have made a round
-        of its loop meanwhile. What is still on its way to a worker isn't seen: say how many packets must have
-        been received by then, in all.
+        A worker that gets no CPU time looks quiet too, so each worker must be asleep or have made a round of
+        its loop. Packets that haven't reached a worker can't be seen: pass how many must have been received
+        in all.
         """
         deadline = time.monotonic() + timeout_s
         before, since = self.stats(), time.monotonic()
@@ -199,7 +199,7 @@ class Instance:
         return found
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> Snapshot:
-        """Signal the supervisor unless it has ended, wait for its end, and return the final snapshot."""
+        """Signal the supervisor if it still runs, wait for its end, and return the final snapshot."""
         if self.process.poll() is None:
             self.process.send_signal(number)
             self.process.wait(STOP_TIMEOUT_S)
@@ -207,7 +207,7 @@ class Instance:
         return self.final
 
     def expect_crash(self) -> None:
-        """The test kills the supervisor: the end asserts nothing, and removes what is left."""
+        """Call before the test kills the supervisor: the end asserts nothing and removes what is left."""
         self._crash_expected = True
 
     # ---------------------------------------------------------------------------------- the end
@@ -242,9 +242,9 @@ def _packets(snapshot: Snapshot) -> tuple[Any, ...]:
 
 
 def _has_looked(before: Worker, now: Worker) -> bool:
-    """Has a worker looked at all its queues since `before`? One that sleeps is woken by what comes."""
+    """Has a worker polled all its queues since `before`? A sleeping worker counts: packets wake it."""
     if now.rounds >= before.rounds + 2:
-        return True  # the second began after `before`
+        return True  # the second round began after `before`
     try:
         state = Path(f"/proc/{now.pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -253,7 +253,7 @@ def _has_looked(before: Worker, now: Worker) -> bool:
 
 
 class _Absent:
-    """Devices and namespaces that don't exist before an instance makes them."""
+    """Devices and namespaces that an instance will make."""
 
     def __init__(self) -> None:
         self._devices: list[tuple[str | None, str]] = []
@@ -285,7 +285,7 @@ def _ports_of(config: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def instance(config: str | Path, *arguments: str, name: str | None = None) -> Iterator[Instance]:
-    """Start an instance of a TOML text or file; further `arguments` of `ttfwd start`. See the module."""
+    """Start an instance from TOML text or a file, with more `arguments` of `ttfwd start`. See the module."""
     directory = Path(tempfile.mkdtemp(prefix="ttfwd-test-"))
     it: Instance | None = None
     try:
@@ -310,7 +310,7 @@ def instance(config: str | Path, *arguments: str, name: str | None = None) -> It
 def start_fails(
     config: str | Path, *arguments: str, name: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """`ttfwd start` that must end by itself; nothing of it may be left. Returns exit code and output."""
+    """Run a `ttfwd start` that must end by itself and leave nothing. Returns its exit code and output."""
     directory = Path(tempfile.mkdtemp(prefix="ttfwd-test-"))
     name = name or unique("t")
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Network namespaces of a test's own, in which nobody speaks unasked."""
+"""Private network namespaces for tests. The kernel sends nothing in them on its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def namespace_exists(name: str) -> bool:
 
 
 def remove_namespace(name: str) -> None:
-    """Remove a namespace, if it is there, and kill the processes in it: one that stays would keep it."""
+    """Remove a namespace if it exists, and kill the processes in it: a process would keep it alive."""
     if not namespace_exists(name):
         return
     for pid in run("ip", "netns", "pids", name, code=None).stdout.split():
@@ -33,8 +33,8 @@ def remove_namespace(name: str) -> None:
 def namespace(name: str | None = None, *, ipv6: bool = False) -> Iterator[str]:
     """A namespace with its loopback up, until the block ends.
 
-    IPv6 is off unless it is asked for, and no address is given: so the kernel sends nothing of its own, and
-    each packet that is counted is one that the test sent.
+    IPv6 is off by default, and no address is set. So the kernel sends nothing on its own, and every counted
+    packet is one that the test sent.
     """
     name = name or unique("ns")
     ip("netns", "add", name)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames whose sender left something to be done, their virtio_net_hdr, and what scapy makes of them.
+"""Frames with an offload header (missing checksum, GSO frames), and the complete packets as scapy makes them.
 
-Used by the tests of native/gso.c and native/vnet_hdr.c, and by those that send such frames to devices.
+scapy is the reference: none of the product's code takes part.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ def vnet_header(
 
 
 def _transport(packet: Packet) -> tuple[Any, int]:
-    """TCP or UDP, and the offset of its checksum within it."""
+    """The TCP or UDP layer, and the offset of the checksum in it."""
     return (TCP, 16) if TCP in packet else (UDP, 6)
 
 
 def left_to_the_device(packet: Packet) -> tuple[bytes, bytes, bytes]:
-    """A frame with the sum of the pseudo-header in its field, its offload header, and the frame when done."""
+    """A frame with a partial checksum (the pseudo-header's), its offload header, and the complete frame."""
     done = bytes(packet)
     layer, offset = _transport(packet)
     start = len(done) - len(bytes(packet[layer]))
     at = start + offset
     (complete,) = struct.unpack("!H", done[at : at + 2])
     body = done[start:at] + b"\0\0" + done[at + 2 :]
-    # The field's final value is the complement of pseudo-header and body: take the body out again.
+    # The final checksum is the complement of pseudo-header plus body: subtract the body again.
     pseudo = ones_sum(struct.pack("!HH", complete ^ 0xFFFF, ones_sum(body) ^ 0xFFFF))
     undone = done[:at] + struct.pack("!H", pseudo) + done[at + 2 :]
     return undone, vnet_header(flags=NEEDS_CSUM, start=start, offset=offset), done
 
 
 def segment(packet: Packet, gso_size: int) -> tuple[bytes, bytes]:
-    """A frame that stands for several, and its offload header."""
+    """A GSO frame and its offload header."""
     undone, _, _ = left_to_the_device(packet)
     layer, offset = _transport(packet)
     start = len(undone) - len(bytes(packet[layer]))
@@ -65,7 +65,7 @@ def payload_of(packet: Packet) -> bytes:
 
 
 def cut(packet: Packet, gso_size: int) -> list[bytes]:
-    """The frames that a segment stands for: lengths and checksums are scapy's."""
+    """The packets that a GSO frame is segmented into, with scapy's lengths and checksums."""
     layer, _ = _transport(packet)
     payload = payload_of(packet)
     pieces = [payload[at : at + gso_size] for at in range(0, len(payload), gso_size)] or [b""]
@@ -93,7 +93,7 @@ def cut(packet: Packet, gso_size: int) -> list[bytes]:
 
 
 def checksums_right(frame: Packet) -> bool:
-    """Does scapy come to the same checksums? For a frame of TCP or UDP that was captured."""
+    """Does scapy compute the same checksums as this captured frame of TCP or UDP has?"""
     again = frame.copy()
     layer, _ = _transport(again)
     del again[layer].chksum
@@ -102,10 +102,10 @@ def checksums_right(frame: Packet) -> bool:
     return bytes(again) == bytes(frame)
 
 
-# -- headers that make no sense -------------------------------------------------------------------------
+# -- malformed headers ----------------------------------------------------------------------------------
 
 _FIELDS = {"flags": 1, "gso_type": GSO_TCPV4, "hdr_len": 54, "gso_size": 1448, "start": 34, "offset": 16}
-# A frame and its header; what is malformed differs from the header in a field or two.
+# A frame and its header. A malformed header differs from it in a field or two.
 GOOD = (
     segment(
         Ether(dst="02:00:00:00:00:0b", src="02:00:00:00:00:0a")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shared memory of an instance, as the file system shows it."""
+"""The shared memory segments of an instance, as listed in /dev/shm."""
 
 from __future__ import annotations
 

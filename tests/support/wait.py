@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for something that happens soon, with a limit."""
+"""Waits for a condition, with a time limit."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 from tests.support.commands import TIME_FACTOR
 
-# What is waited for takes moments. Only a hang, or a machine that does something else, takes as long as this.
+# Conditions become true in moments. Only a hang or a busy machine takes as long as this.
 TIMEOUT_S = 60.0 * TIME_FACTOR
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout_s: float = TIMEOUT_S) -> None:
-    """Poll until the condition is true. Fails with `what` when the time is up."""
+    """Poll until the condition is true. After the limit, fails and names `what`."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"

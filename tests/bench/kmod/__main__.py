@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m tests.bench.kmod` (make bench-kmod): what turbotap.ko saves, tap to tap, in a guest.
 
-Needs gcc, liburing, and what the tests of the module need: Debian's kernels with their headers, virtme-ng,
+Needs gcc, liburing, and the requirements of the module's tests: Debian's kernels with headers, virtme-ng,
 QEMU. Exit codes: 0 measured (whether or not the bars are met), 1 failed, 2 usage. See docs/benchmarks.md.
 """
 

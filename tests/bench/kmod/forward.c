@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Forward frames from one tap to another in several ways, and measure each: run by `make bench-kmod` in a
+ * Forward frames from one tap to another in several ways, and measure each. `make bench-kmod` runs it in a
  * guest.
  *
  *   forward -w WAY,WAY... [-s SIZE] [-b BATCH] [-p PACKETS] [-r ROUNDS] [-d] [-x PART] [-f CPU] [-c CPU]
  *           [-o] [-e]
  *
- * Each round measures each way once, in an order that turns; the first round warms up and isn't reported. The
- * source's queue is filled on CPU -f before the time begins, and emptied on CPU -c. -d: frames are delivered
- * to a UDP socket, rather than dropped by the stack. PART: forward, or receive or send alone.
- * -o: frames are TCP segments that are still to be cut, between taps with a virtio_net_hdr and offload.
- * -e: of a single way, which kernel functions the time goes to. Sampling takes time too: the measurements
- * themselves aren't reported then.
+ * Each round measures each way once, in rotating order. The first round warms up and isn't reported. The
+ * source's queue is filled on CPU -f before the clock starts, and emptied on CPU -c.
+ * -d: frames are delivered to a UDP socket instead of dropped by the stack.
+ * -x: PART is forward, or receive or send alone.
+ * -o: frames are GSO frames of TCP, between taps with a virtio_net_hdr and offload.
+ * -e: shows which kernel functions a single way spends its time in. Sampling takes time too, so the
+ * measurements aren't reported.
  *
- * A line of JSON for each measurement, or for each function. A measurement ends the program unless every
- * frame has got to the sink's device, and to the socket, once.
+ * Prints a line of JSON for each measurement, or for each function. The program fails unless every frame
+ * reached the sink's device, and the socket, exactly once.
  */
 #include <string.h>
 
@@ -55,11 +56,11 @@ struct slots slots_make(uint32_t stride)
 
 	if (!slots.memory)
 		die("aligned_alloc");
-	memset(slots.memory, 1, MAX_BATCH * stride); /* no page fault later */
+	memset(slots.memory, 1, MAX_BATCH * stride); /* so no page fault comes later */
 	return slots;
 }
 
-/* How long an instruction takes, at best: 1 ns exactly where time is counted in instructions. */
+/* The shortest time of an instruction: exactly 1 ns if the clock counts instructions. */
 static double instruction_ns(void)
 {
 	uint64_t best = UINT64_MAX;
@@ -74,7 +75,7 @@ static double instruction_ns(void)
 	return (double)best / CALIBRATION;
 }
 
-/* The loop. Returns how many frames it moved. */
+/* The measured loop. Returns the number of moved frames. */
 static uint32_t move(const struct plan *plan, const struct way *way, struct slots *slots)
 {
 	uint32_t moved = 0;
@@ -106,7 +107,7 @@ static void expect(const char *what, uint64_t expected, uint64_t found)
 	exit(1);
 }
 
-/* What was measured, as JSON. */
+/* Print the measurement as JSON. */
 static const char *described(const struct plan *plan, const struct way *way)
 {
 	static char text[256];
@@ -173,7 +174,7 @@ static enum part part_named(const char *name)
 	exit(2);
 }
 
-/* Of the buffers; 0 if there are none as large. */
+/* The buffer size; 0 if the frame fits none. */
 static uint32_t stride(const struct frames *frames)
 {
 	static const uint32_t buffers[] = { SMALL_BUFFER, LARGE_BUFFER, SEGMENT_BUFFER };

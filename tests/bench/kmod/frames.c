@@ -7,8 +7,8 @@
 
 #define ETHERNET 14u
 #define IP 20u
-#define TCP 32u	  /* with a time stamp, as Linux sends it */
-#define MSS 1448u /* what that leaves of MTU 1500 */
+#define TCP 32u	  /* with a timestamp option, as Linux sends it */
+#define MSS 1448u /* the rest of MTU 1500 */
 
 static uint32_t sum_words(const uint8_t *bytes, uint32_t length, uint32_t sum)
 {
@@ -43,7 +43,7 @@ static void make_udp(uint8_t *udp, const uint8_t *ip, uint32_t bytes)
 	store_be16(udp + 6, ~folded(sum_words(udp, bytes, pseudo_header(ip, bytes))) & 0xffff);
 }
 
-/* As TCP leaves it to a device that cuts segments: of the checksum, what the segments have in common. */
+/* As TCP hands a GSO frame to a device: the checksum field holds the part that all packets share. */
 static void make_tcp(uint8_t *tcp, const uint8_t *ip, uint32_t bytes)
 {
 	static const uint8_t head[TCP] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The frames that are forwarded: all alike. */
+/* The forwarded frames. All are the same. */
 #ifndef TTF_BENCH_FRAMES_H
 #define TTF_BENCH_FRAMES_H
 
@@ -9,21 +9,21 @@
 #define SINK_PORT 9 /* discard */
 
 enum fate {
-	DROPPED,   /* for a MAC address that nobody has: the stack drops them first thing */
-	DELIVERED, /* to a UDP socket, which reads them when nothing is measured */
+	DROPPED,   /* to a MAC address that no device has: the stack drops them at once */
+	DELIVERED, /* to a UDP socket, which is read between measurements */
 };
 
 struct frames {
 	uint32_t size;
 	enum fate fate;
-	/* TCP that is still to be cut, with a virtio_net_hdr that says so; else UDP, in plain frames. */
+	/* GSO frames of TCP with a virtio_net_hdr; otherwise plain UDP frames. */
 	bool segments;
 };
 
-/* What a tap's fd carries for a frame, header included. */
+/* Bytes of a frame on a tap's fd, including the virtio_net_hdr. */
 uint32_t frames_bytes(const struct frames *frames);
 
-/* Make one. What the network stack checks on its way is correct. */
+/* Make a frame. All fields that the network stack checks are correct. */
 void frames_make(uint8_t *bytes, const struct frames *frames);
 
 #endif

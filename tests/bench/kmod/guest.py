@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the module and the forwarding program, and runs the program in a guest.
 
-Counted: one CPU, and a clock that advances a nanosecond with each instruction. Timed: two CPUs, the queue
-being filled on one and emptied on the other, by the wall clock of an emulated machine.
+Counted: one CPU, and a clock that advances a nanosecond per instruction. Timed: two CPUs, one fills the queue
+and the other empties it, by the wall clock of an emulated machine.
 
-The emulated CPU has ERMS, so that the kernel copies by `rep movsb`, and each byte counts as an instruction. A
-real one copies some 32 bytes in the time of four instructions. Without ERMS the kernel copies by words of
-eight bytes, and what is counted is nearer to what it would cost.
+The emulated CPU has ERMS, so the kernel copies by `rep movsb`, and each byte counts as an instruction. A real
+CPU copies about 32 bytes in the time of four instructions. Without ERMS, the kernel copies by words of eight
+bytes, and the count is closer to the real cost.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.kmod import kernels, vm
 _HERE = Path(__file__).resolve().parent
 _FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static", f"-I{kernels.MODULE / 'uapi'}")
 _BY_WORDS = "clearcpuid=erms,fsrm"
-_PACKETS = 1024  # what waits in the queue: a multiple of all batches
+_PACKETS = 1024  # packets in the queue: a multiple of all batches
 _SEGMENTS = 256
 _TOLERANCE = 0.01
 _PROFILE_ROUNDS = 12
@@ -48,7 +48,7 @@ class Guest:
 
     @classmethod
     def built(cls, kernel: kernels.Kernel, into: Path) -> Guest:
-        """Built in the folder `into`. Raises ProgramError."""
+        """Build all in the folder `into`. Raises ProgramError."""
         program = into / "forward"
         sources = sorted(map(str, _HERE.glob("*.c")))
         command = ["gcc", *_FLAGS, "-o", str(program), *sources, "-luring"]
@@ -58,30 +58,30 @@ class Guest:
         return cls(kernel, kernels.build(kernel, into), program)
 
     def counted(self, cells: Iterable[Cell], rounds: int) -> list[JsonLine]:
-        """Instructions. Raises ProgramError."""
+        """Count instructions. Raises ProgramError."""
         return self._run([self._forward(cell, rounds) for cell in cells], counted=True)
 
     def counted_by_words(self, cells: Iterable[Cell], rounds: int) -> list[JsonLine]:
-        """Instructions of a kernel that copies by words. Raises ProgramError."""
+        """Count instructions of a kernel that copies by words. Raises ProgramError."""
         commands = [f"! grep -qw erms /proc/cpuinfo && {self._forward(cell, rounds)}" for cell in cells]
         return self._run(commands, counted=True, append=_BY_WORDS)
 
     def timed(self, cells: Iterable[Cell], rounds: int) -> list[JsonLine]:
-        """Wall-clock time on two CPUs. Raises ProgramError."""
+        """Measure wall-clock time on two CPUs. Raises ProgramError."""
         return self._run([f"{self._forward(cell, rounds)} -f 0 -c 1" for cell in cells], counted=False)
 
     def tcp(self, rounds: int, *, by_words: bool) -> list[Stream]:
-        """TCP through ttfwd, counted by CPU clocks of one nanosecond an instruction. Raises ProgramError."""
-        # The program goes first: it shows that the clock counts instructions.
+        """Measure TCP through ttfwd by CPU clocks of one nanosecond per instruction. Raises ProgramError."""
+        # The program runs first: it proves that the clock counts instructions.
         ttfwd = f"{shlex.quote(sys.executable)} -m tests.bench.kmod.ttfwd_tcp {rounds}"
         commands = [f"{self._forward(SEGMENTS, 1, BASELINE)} && {ttfwd}"]
         lines = self._run(commands, counted=True, append=_BY_WORDS if by_words else "")
         return [_STREAM.validate_python(line) for line in lines if "received_bytes" in line]
 
     def profiled(self, rounds: int) -> list[JsonLine]:
-        """Instructions of receiving and of sending, and in which functions they are. Raises ProgramError.
+        """Count instructions of receiving and of sending, by kernel function. Raises ProgramError.
 
-        Of segments with copies by words: else they would hide everything.
+        GSO frames are profiled with copies by words: byte copies would hide everything else.
         """
         found = self._run(self._profile(REFERENCE, rounds), counted=True)
         return found + self._run(self._profile(SEGMENTS, rounds), counted=True, append=_BY_WORDS)

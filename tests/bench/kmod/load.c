@@ -60,7 +60,7 @@ static void link_up(const char *name)
 	check(ioctl(control_fd, SIOCSIFFLAGS, &request), name);
 }
 
-/* Locally administered, and the same in each run: the frames carry it. */
+/* Locally administered, and constant, as the frames contain it. */
 static void set_mac(const char *name, uint8_t last)
 {
 	struct ifreq request = request_for(name);
@@ -113,7 +113,7 @@ struct taps load_taps(const struct frames *frames, uint32_t packets)
 	uint32_t mtu = frames->size > 1514 && !frames->segments ? frames->size - 14 : 1500;
 
 	check(unshare(CLONE_NEWNET), "unshare");
-	/* Nothing but our frames: IPv6 would add its own. */
+	/* Only our frames: IPv6 would add its own. */
 	write_setting("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
 	control_fd = check(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
 	taps.source_fd = make_tap(taps.source, mtu, packets, frames->segments);

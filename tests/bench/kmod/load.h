@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lies around the forwarder: two taps, frames that wait in the first one's queue, and what becomes of
- * them behind the second one. Called by forward.c, outside of what it measures.
+ * The forwarder's surroundings: two taps, frames that wait in the first tap's queue, and counters behind the
+ * second. No call of these is part of a measurement.
  */
 #ifndef TTF_BENCH_LOAD_H
 #define TTF_BENCH_LOAD_H
@@ -9,12 +9,12 @@
 #include "frames.h"
 #include "way.h"
 
-/* What the sink's device has received. */
+/* Counters of the sink's device. */
 struct received {
 	uint64_t frames, bytes;
 };
 
-/* Taps that are up, and hold as many frames. Call it once. */
+/* Make taps that are up and hold this many frames. Call it once. */
 struct taps load_taps(const struct frames *frames, uint32_t packets);
 
 /* Put frames into the source's queue. */
@@ -22,7 +22,7 @@ void load_fill(const struct frames *frames, uint32_t packets);
 
 struct received load_received(const struct taps *taps);
 
-/* Frames that the UDP socket has got since the last call. */
+/* Frames that the UDP socket received since the last call. */
 uint32_t load_delivered(void);
 
 #endif

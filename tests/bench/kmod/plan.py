@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured: ways of forwarding, frame sizes, batches, what becomes of the frames, and the bars."""
+"""The plan: ways of forwarding, frame sizes, batches, the destination of the frames, and the bars."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ WAYS = {
 }
 PARTS = ("receive", "send")
 
-# Bytes of a frame in a tap, and what the field calls it: there, the frame check sequence counts.
+# Bytes of a frame on a tap, and its conventional size, which includes the frame check sequence.
 SIZES = {60: "64 B", 590: "594 B", 1514: "1518 B", 8996: "9000 B"}
 BATCHES = (1, 8, 32, 64, 256)
 REFERENCE_SIZE = 60
 REFERENCE_BATCH = 64
 
-# TCP that is still to be cut, into 45 packets of MTU 1500; a virtio_net_hdr comes on top. A batch is what
-# ttfwd's driver `tap` reads of them before it sends: 512 KiB.
+# GSO frames of TCP that are segmented into 45 packets of MTU 1500. The virtio_net_hdr is extra. A batch has
+# the 512 KiB that ttfwd's driver `tap` reads before it sends.
 SEGMENT_SIZE = 65226
 SEGMENT_BATCH = 8
 
 
-# TCP through ttfwd itself, with offload, by driver; turbotap's default are burst messages.
+# TCP through ttfwd itself, with offload, by driver. turbotap uses burst messages by default.
 TCP_BASELINE = "tap"
 TCP_SUBJECT = "turbotap"
-TCP_BAR = 0.90  # what the subject takes for a GB, times the baseline's
+TCP_BAR = 0.90  # the subject's cost of a GB, as a multiple of the baseline's
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """A load, under which each way is measured."""
+    """A load. Each way is measured under it."""
 
     size_bytes: int
     batch_packets: int
-    delivered: bool  # to a UDP socket, rather than dropped by the stack
+    delivered: bool  # to a UDP socket instead of dropped by the stack
 
     @property
     def segments(self) -> bool:
@@ -53,7 +53,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Bar:
-    """At most so many times the baseline's instructions, and so many system calls a packet."""
+    """Limits: a multiple of the baseline's instructions, and system calls per packet."""
 
     way: str
     cell: Cell
@@ -73,12 +73,12 @@ def all_cells() -> Sequence[Cell]:
 
 
 def one_batch() -> Sequence[Cell]:
-    """Those of the reference batch, and segments."""
+    """The cells of the reference batch, and those of GSO frames."""
     return [cell for cell in all_cells() if cell.batch_packets == REFERENCE_BATCH or cell.segments]
 
 
 def word_cells() -> Sequence[Cell]:
-    """What is measured again with copies that count by words."""
+    """The cells that are measured again with copies by words."""
     return [cell for cell in one_batch() if not cell.delivered and cell.size_bytes != 590]
 
 

@@ -28,15 +28,15 @@ from tests.bench.report import JsonObject, table
 from tests.bench.rounds import Spread
 
 SCHEMA_VERSION = 1
-_FUNCTIONS = 25  # of a profile that are shown
+_FUNCTIONS = 25  # lines shown of a profile
 _GB = 10**9
 
 
 @dataclass
 class KernelReport:
-    """What was measured on one kernel; empty is what wasn't asked for.
+    """The measurements on one kernel. Parts that weren't requested are empty.
 
-    `streams` are ttfwd's, by whether copies were counted by words.
+    `streams`: ttfwd's TCP streams. The key says whether copies were by words.
     """
 
     kernel: str
@@ -171,7 +171,7 @@ def _table(title: str, measured: Mapping[Cell, Measured], *, spread: bool) -> Ta
 
 
 def _per_gb_table(title: str, measured: Mapping[Cell, Measured]) -> Table:
-    """Of what is moved for the sake of its bytes."""
+    """The costs per GB."""
     shown = table(f"{title} (10^9 bytes)", ("load",), ("batch", *WAYS.values()))
     for cell, found in measured.items():
         if cell.segments:
@@ -198,7 +198,7 @@ def _tcp_table(streams: Sequence[tcp.Stream], how: str) -> Table:
 
 
 def _tcp_figures(streams: Sequence[tcp.Stream], figure: Callable[[tcp.Stream], float]) -> dict[str, str]:
-    """By driver, and times the baseline. `figure`: seconds a GB, of a nanosecond an instruction."""
+    """The figures by driver, the subject's with its ratio. `figure`: s/GB at a nanosecond per instruction."""
     millions = {
         driver: f"{tcp.spread(streams, driver, figure).median * 1e3:.0f}"
         for driver in (TCP_BASELINE, TCP_SUBJECT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the guest's program measured, and what it says: medians, ratios of one round, bars."""
+"""Results of the guest's program: samples, medians, ratios within a round, bars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Sample:
 
     round: int
     packets: int
-    ns: int  # or instructions, in a guest whose clock counts them
+    ns: int  # or instructions, if the guest's clock counts them
     system_calls: int
 
     @property
@@ -27,7 +27,7 @@ class Sample:
 
 @dataclass
 class Measured:
-    """One load: the samples of each way, in the order of the rounds."""
+    """One load: each way's samples, in the order of the rounds."""
 
     samples: dict[str, list[Sample]] = field(default_factory=dict)
 
@@ -50,7 +50,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where one way's instructions for a packet go, when it only receives or only sends."""
+    """One way's instructions per packet by kernel function, for receiving or sending alone."""
 
     cell: Cell
     way: str
@@ -97,7 +97,7 @@ def by_cell(lines: Iterable[JsonLine]) -> dict[Cell, Measured]:
 
 
 def profiles(lines: Sequence[JsonLine]) -> list[Profile]:
-    """The measurements of receiving and sending alone, with what was sampled meanwhile."""
+    """The measurements of receiving and sending alone, with their samples."""
     instructions: dict[tuple[Cell, str, str], list[float]] = {}
     samples: dict[tuple[Cell, str, str], dict[str, int]] = {}
     for line in lines:

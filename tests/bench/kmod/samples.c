@@ -10,7 +10,7 @@
 #include "../bench.h"
 #include "samples.h"
 
-#define PERIOD_NS 9973 /* a prime: no loop of the kernel's keeps step with it */
+#define PERIOD_NS 9973 /* a prime, so that no kernel loop runs in step with it */
 #define RING_BYTES (512u << 10)
 #define MAX_SYMBOLS 400000u
 
@@ -27,7 +27,7 @@ struct record {
 
 static int event_fd;
 static struct perf_event_mmap_page *control;
-static struct symbol *symbols; /* by address; the first one stands for user space */
+static struct symbol *symbols; /* by address; the first stands for user space */
 static uint32_t symbol_count;
 
 static int by_address(const void *a, const void *b)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Sockets of turbotap.ko for the taps; each way that needs some has its own, beside the tap's fd. */
+/* Sockets of turbotap.ko for the taps. Each way that needs sockets has its own, beside the tap's fd. */
 #include <sys/ioctl.h>
 
 #include "../bench.h"

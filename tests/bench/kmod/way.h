@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A way to move frames from one tap to another: what a forwarder's loop calls, and nothing else of one.
- * forward.c calls them all in the same manner, so that they differ in how they enter the kernel only.
+ * A way to move frames from one tap to another: the calls of a forwarder's loop and nothing else. forward.c
+ * calls all ways alike, so they differ only in how they enter the kernel.
  *
- * A way counts each system call that it makes in `system_calls`. What would make a measurement void, a frame
- * that isn't taken, say, ends the program.
+ * A way counts its system calls in `system_calls`. An event that voids a measurement, such as a refused
+ * frame, ends the program.
  */
 #ifndef TTF_BENCH_WAY_H
 #define TTF_BENCH_WAY_H
@@ -20,7 +20,7 @@
 struct taps {
 	const char *source, *sink;
 	int source_fd, sink_fd;
-	uint32_t vnet_bytes; /* of the virtio_net_hdr in front of each frame; 0: there is none */
+	uint32_t vnet_bytes; /* of the virtio_net_hdr in front of each frame; 0: none */
 };
 
 /* One slot for each frame of a batch. */
@@ -33,11 +33,11 @@ struct slots {
 struct way {
 	const char *name;
 	void (*open)(const struct taps *taps, uint32_t stride);
-	/* Take up to `most` frames from the source. Returns how many there were. */
+	/* Receive up to `most` frames from the source. Returns their number. */
 	uint32_t (*receive)(struct slots *slots, uint32_t most);
-	/* Give the first `count` frames to the sink. */
+	/* Send the first `count` frames to the sink. */
 	void (*send)(struct slots *slots, uint32_t count);
-	/* Wait for what a send() left to be done later; NULL for a way that leaves nothing. */
+	/* Wait for pending work of send(). NULL if send() leaves none. */
 	void (*finish)(void);
 };
 
@@ -51,8 +51,7 @@ static inline uint8_t *slot(const struct slots *slots, uint32_t index)
 	return slots->memory + (size_t)index * slots->stride;
 }
 
-/* Turbotap sockets for both taps, with TURBOTAP_BURST or without. Only the two ways that need the module ask.
- */
+/* Turbotap sockets for both taps, with or without TURBOTAP_BURST. Two ways need them. */
 void turbotap_sockets(const struct taps *taps, int burst, int *source, int *sink);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Burst messages on turbotap sockets: a system call and a message for a batch, an iovec for each frame. */
+/* Burst messages on turbotap sockets: one system call and message per batch, one iovec per frame. */
 #include <string.h>
 
 #include "../bench.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* recvmmsg() and sendmmsg() on turbotap sockets: a system call for a batch, a message for each frame. */
+/* recvmmsg() and sendmmsg() on turbotap sockets: one system call per batch, one message per frame. */
 #include "../bench.h"
 #include "way.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* read() and write() on the taps' own fds: a system call for each frame, twice. What the bars are against. */
+/* read() and write() on the taps' own fds: two system calls per frame. The baseline of the bars. */
 #include "../bench.h"
 #include "way.h"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * io_uring on the taps' own fds, with registered files: one io_uring_enter() carries the writes of a burst
- * and the reads of the next one, which are in the other half of the buffers.
+ * and the reads of the next one, which use the other half of the buffers.
  *
- * What goes without turbotap.ko: system calls are as rare, but each frame still is a request of its own.
+ * The best way without turbotap.ko: system calls are as rare, but each frame is a separate request.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -37,8 +37,8 @@ static void uring_open(const struct taps *taps, uint32_t stride)
 	halves[1] = slots_make(stride);
 }
 
-/* All that was queued; the lengths of what was read. Reads complete in order, the frames that are there
- * first. */
+/* Complete all queued requests, and store the lengths of reads. Reads complete in order, so the received
+ * frames come first. */
 static uint32_t submit(uint32_t *lengths)
 {
 	unsigned int total = queued, head, seen = 0;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.bench.peers` (make bench-peers): ttfwd beside what a user would pick instead.
+"""`python -m tests.bench.peers` (make bench-peers): ttfwd beside its alternatives.
 
-Needs root, two CPUs, gcc, and what is compared: dpdk-testpmd, Open vSwitch, iperf3. Exit codes: 0 measured
-(what doesn't run here is reported as such), 1 failed, 2 usage, 77 not permitted. See docs/benchmarks.md.
+Needs root, two CPUs, gcc, dpdk-testpmd, Open vSwitch and iperf3. Exit codes: 0 measured (peers that don't run
+here are listed), 1 failed, 2 usage, 77 not permitted. See docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -82,13 +82,13 @@ def main(
     if json_path is not None:
         json_path.write_text(json.dumps(report.as_json(found), indent=1) + "\n")
     if picture_path is not None:
-        from tests.bench.peers import picture  # only here, as only it needs matplotlib
+        from tests.bench.peers import picture  # imported here, as only it needs matplotlib
 
         picture.draw(results, picture_path)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """As Ctrl-C does: by the way of every clean-up."""
+    """End like Ctrl-C, so that every clean-up runs."""
     sys.exit(128 + number)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ttfwd is to reach beside its peers, and whether it did. Pure.
+"""The bars: ttfwd's targets beside its peers, and whether it met them. Pure.
 
-A bar compares one figure with that of the best of some rivals, by its median. The ratio is the median
-over rounds of ratios of one round. A bar whose subject or rivals weren't measured is left out.
+A bar compares one figure with the best rival's, the one with the best median. The ratio is the median of the
+ratios within each round. A bar whose subject or rivals weren't measured is left out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _tcp_cpu_s_per_gb(result: PeerResult) -> Sequence[float]:
 
 @dataclass(frozen=True)
 class Bar:
-    """At most `limit` times the rival's figure; at least, where more is better."""
+    """At most `limit` times the rival's figure, or at least if more is better."""
 
     subject: str
     rivals: Sequence[str]
@@ -70,7 +70,7 @@ BARS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """A bar against the rival that was the better one."""
+    """A bar's outcome against the best rival."""
 
     bar: Bar
     subject: str  # titles
@@ -90,6 +90,6 @@ def outcomes(results: Sequence[PeerResult], bars: Sequence[Bar] = BARS) -> Itera
         if subject is None or not rivals or not bar.figure(subject):
             continue
         rival = bar.best_of(rivals)
-        # One that failed on the way has fewer rounds: the first ones.
+        # A peer that failed midway has only the first rounds.
         pairs = zip(bar.figure(subject), bar.figure(rival), strict=False)
         yield Outcome(bar, subject.title, rival.title, Spread.of([mine / theirs for mine, theirs in pairs]))

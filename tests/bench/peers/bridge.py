@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The in-kernel reference: a Linux bridge between two veths.
 
-A bridge has no process: it works on the CPU and the bill of whoever sends. For frames of the in-kernel
-generator its ports' NAPI instances are kernel threads on the forwarder's CPU, so that what it takes can be
-read from /proc; that includes taking the frames from the veth, which the generator pays for where a process
-forwards. What sockets send doesn't pass there, and only shows in what all who take part need together.
+A bridge has no process: its work runs on the sender's CPU and counts as the sender's time. For frames of the
+in-kernel generator, its ports' NAPI instances are kernel threads on the forwarder's CPU, so /proc shows its
+CPU time. That includes receiving the frames from the veth, which counts for the generator where a process
+forwards. Frames from sockets don't pass these threads. Their cost appears only in the sum of all
+participants.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _run(topology: Topology) -> Iterator[Running]:
 
 
 def _napi_threads(topology: Topology) -> tuple[int, ...]:
-    """The ports' NAPI threads, on the forwarder's CPU, as urgent as this process. Raises ProgramError."""
+    """The ports' NAPI threads, on the forwarder's CPU, with this process's priority. Raises ProgramError."""
     before = _named_napi()
     for device in (PORT_A, PORT_B):
         attribute = f"/sys/class/net/{device}/threaded"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One peer after the other, round by round: each is started, measured at everything, and stopped again.
+"""Measures the peers in turn, round by round: each is started, measured under all loads, and stopped.
 
-So all figures of a round lie within minutes of one another, nobody works beside what is measured, and where a
-forwarder's memory happens to lie is drawn again each round. Who comes first turns from round to round.
+So the figures of a round are only minutes apart, only the measured peer runs, and a forwarder gets a new
+memory placement each round. The order rotates from round to round.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Plan:
 def measure(
     peers: Sequence[Peer], name: str, programs: Programs, plan: Plan, progress: Callable[[str], None]
 ) -> list[PeerResult]:
-    """Namespaces are called `name` and so on. A peer that fails keeps what it gave so far, and its error."""
+    """`name` begins the names of the namespaces. A failed peer keeps its samples so far and its error."""
     results = {
         peer.key: PeerResult(peer.key, peer.title, peer.ports, peer.polls, peer.bills_senders)
         for peer in peers
@@ -73,7 +73,7 @@ def measure(
 
 @dataclass(frozen=True)
 class _Round:
-    """One peer, from its start to its end."""
+    """Measure one peer, from its start to its end."""
 
     peer: Peer
     topology: Topology
@@ -85,7 +85,7 @@ class _Round:
         if self.peer.ports == "veth":
             self.topology.make_veths()
         with self.peer.run(self.topology) as running:
-            # What kernel threads finish that this CPU's softirqs began is the forwarder's, too.
+            # Softirq work of this CPU that kernel threads finish counts for the forwarder, too.
             own = (*running.pids, *running.kernel_threads, *cpu_time.softirq_threads([FORWARDER_CPU]))
             for size in SIZES_BYTES:
                 with self._offering(Saturated(size - FCS_BYTES)):
@@ -103,7 +103,7 @@ class _Round:
 
     @contextmanager
     def _offering(self, load: Saturated | Paced) -> Iterator[None]:
-        """The load, from when it arrives. Raises ProgramError if nothing does."""
+        """The load. The block begins when packets arrive. Raises ProgramError if none do."""
         before = self.topology.delivered_packets()
         deadline = time.monotonic() + _PATIENCE_S
         with Generator(self.programs, self.topology.source, SOURCE).offering(load):
@@ -132,7 +132,7 @@ class _Round:
         )
 
     def _packets_per_syscall(self, running: Running) -> float:
-        """In a time of its own, as counting takes time too, over all of which the packets are counted."""
+        """Measured separately, as counting takes time too. Packets are counted over all of that time."""
         milliseconds = max(1, round(self.plan.window_s * 1000))
         before, began = self.topology.delivered_packets(), time.monotonic()
         calls = int(self.programs.output("syscalls", ["-m", milliseconds, *running.pids]))
@@ -142,7 +142,7 @@ class _Round:
         return packets_per_s * milliseconds / 1000 / calls
 
     def _tcp(self, streams: int, pids: Sequence[int]) -> TcpSample:
-        """Both ends of iperf3 share the generator's CPU, so that the forwarder has its own to itself."""
+        """Both ends of iperf3 share the generator's CPU, so the forwarder has its CPU for itself."""
         pinned = ("taskset", "--cpu-list", str(GENERATOR_CPU))
         with iperf3.serving(self.topology.sink.netns, pinned):
             softirqs = cpu_time.softirq_threads([GENERATOR_CPU])

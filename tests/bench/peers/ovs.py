@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open vSwitch's userspace datapath (datapath_type=netdev), on taps and on veths.
 
-ovsdb-server and ovs-vswitchd run privately: database, sockets and logs in a folder of their own, devices in
-the middle namespace; no service of the system's is asked or touched. Both are pinned to the forwarder's CPU,
-and two flows connect the ports, as ttfwd's xconnect and testpmd's io do, so nothing is learnt or flooded.
+ovsdb-server and ovs-vswitchd run privately: database, sockets and logs are in their own folder, devices in
+the middle namespace. The system's services are neither used nor changed. Both are pinned to the forwarder's
+CPU. Two flows connect the ports, like ttfwd's xconnect and testpmd's io, so nothing is learnt or flooded.
 
-userspace-tso-enable, which is off by default, has it carry segments and missing checksums.
+userspace-tso-enable (off by default) lets it forward GSO frames and frames without checksums.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def peers() -> list[Peer]:
 
 @dataclass(frozen=True)
 class _Ovs:
-    """A private one, in its folder."""
+    """A private Open vSwitch in its folder."""
 
     topology: Topology
     folder: Path
@@ -83,7 +83,7 @@ def _run(topology: Topology, taps: bool, tso: bool) -> Iterator[Running]:
                 )
             ).pid
         ]
-        # Before the switch starts, as it looks at this just once.
+        # Before the switch starts, as it reads this only once.
         ovs.vsctl("--no-wait", "init")
         ovs.vsctl(
             "--no-wait", "set", "Open_vSwitch", ".", f"other_config:userspace-tso-enable={str(tso).lower()}"

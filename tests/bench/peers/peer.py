@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a forwarder is to the measurement, whoever wrote it: one Peer each.
+"""The interface between a forwarder and the measurement: one Peer for each forwarder.
 
-Each family has a file of its own, which says how its members are started and stopped.
+Each family of forwarders has its own file, which starts and stops its members.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TOLD_LINES = 4  # of a log, in an error
 
 @dataclass(frozen=True)
 class Running:
-    """A forwarder at work, and whose CPU time is its: processes, and kernel threads of its own."""
+    """A running forwarder, and the processes and kernel threads whose CPU time counts for it."""
 
     pids: tuple[int, ...]
     kernel_threads: tuple[int, ...] = ()
@@ -33,22 +33,22 @@ class Running:
 
 @dataclass(frozen=True)
 class Peer:
-    """One row of the tables. `run` raises ProgramError, DeviceError or OSError where it can't be run."""
+    """One row of the tables. `run` raises ProgramError, DeviceError or OSError if the peer can't run."""
 
     key: str
     title: str
     ports: Literal["tap", "veth"]
     run: Callable[[Topology], AbstractContextManager[Running]]
-    polls: bool = False  # burns its CPU whatever the load
-    bills_senders: bool = False  # for what comes from sockets
-    carries_segments: bool = False  # between veths: what senders leave to offload arrives as it was sent
+    polls: bool = False  # uses its whole CPU under any load
+    bills_senders: bool = False  # for frames from sockets
+    carries_segments: bool = False  # between veths: GSO frames and missing checksums arrive as sent
 
 
 @contextmanager
 def daemon(
     command: Sequence[str], log: Path, *, ready: Callable[[str], bool], env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A program with its output in `log`, from when `ready` finds in it what it looks for to the body's end.
+    """Run a program until the body's end, its output in `log`. The body begins when `ready` matches the log.
 
     Raises ProgramError, with the end of the log, if it ends early or takes too long.
     """
@@ -80,6 +80,6 @@ def _wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes],
 
 
 def last_lines(log: Path, count: int | None = _TOLD_LINES) -> str:
-    """The last lines of a log that say anything; None: all of them."""
+    """The last nonempty lines of a log. None: all of them."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return "\n".join(lines if count is None else lines[-count:])

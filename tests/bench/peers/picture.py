@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The comparison as a picture: what a small packet costs, and what TCP gets through."""
+"""The comparison as a picture: the cost of a small packet, and TCP throughput."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OURS, _OTHERS = "#1b6ca8", "#b0b7bf"
 
 
 def draw(results: Sequence[PeerResult], path: Path) -> None:
-    """Medians as bars, quartiles as lines; who has no figure has no bar. The suffix says which format."""
+    """Draw medians as bars, quartiles as lines. The suffix selects the format."""
     figure = Figure(figsize=(_WIDTH_INCHES, _HEAD_INCHES + _ROW_INCHES * len(results)), layout="constrained")
     cost, speed = figure.subplots(1, 2, sharey=True)
     smallest, fewest = SIZES_BYTES[0], STREAMS[0]
@@ -36,7 +36,7 @@ def draw(results: Sequence[PeerResult], path: Path) -> None:
         [result.with_streams(fewest, lambda sample: sample.gbit_per_s) for result in results],
         f"iperf3 TCP, {fewest} stream, Gbit/s (more is better)",
     )
-    # Text stays text, and the same results give the same file.
+    # Text stays text, and equal results give equal files.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem}):
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 

@@ -46,7 +46,7 @@ class PeersReport:
 
 
 def as_json(report: PeersReport) -> JsonObject:
-    """Every spread is over the rounds: median, quartiles, least and most; null for what wasn't measured."""
+    """Every spread is over the rounds: median, quartiles, minimum and maximum. Null: not measured."""
     return {
         "schema_version": SCHEMA_VERSION,
         "machine": machine(),
@@ -100,7 +100,7 @@ def _bar_json(outcome: bars.Outcome) -> JsonObject:
 
 
 def _json(spread: Spread | None) -> JsonObject | None:
-    """To five digits, more than any measurement here has."""
+    """Round to five digits, more than any measurement here has."""
     return {name: float(f"{value:.5g}") for name, value in asdict(spread).items()} if spread else None
 
 
@@ -158,7 +158,7 @@ def _cost_table(results: Sequence[PeerResult]) -> Table:
 
 
 def _at_pace(result: PeerResult) -> str:
-    """With what was delivered, as one that loses packets, or hinders the generator, has less to do."""
+    """CPU time with the delivered rate: a peer that loses packets, or slows the generator, has less work."""
     cores = result.at_pace(_RATE_FIGURES["cpu_cores"])
     rate = result.at_pace(_RATE_FIGURES["delivered_packets_per_s"])
     if cores is None or rate is None:

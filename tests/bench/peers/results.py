@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured, by peer, and what it says: medians, and who ran out of load. Pure.
+"""The samples by peer, their medians, and which peers were limited by the generator. Pure.
 
 A sample is one figure's raw numbers from one round. Rates are per second of wall time.
 """
@@ -11,23 +11,23 @@ from dataclasses import dataclass, field
 
 from tests.bench.rounds import Sample, Spread
 
-# Frame sizes as the field counts them, with the frame check sequence of 4 bytes that no device here carries.
+# Conventional frame sizes: they include 4 bytes of frame check sequence, which no device here carries.
 SIZES_BYTES = (64, 594, 1518)
 FCS_BYTES = 4
 STREAMS = (1, 8)
-# Of what was offered. Who loses less would have taken more.
+# Of the offered packets. A peer that loses less could forward more.
 GENERATOR_LIMITED_LOSS = 0.01
 
 
 @dataclass(frozen=True)
 class RateSample(Sample):
-    """A forwarder under load for a while. Offered: what the source's device was given in that time."""
+    """A forwarder under load for a while. Offered: packets given to the source's device in that time."""
 
     offered_packets: int
 
     @property
     def loss(self) -> float:
-        """The part of the offered packets that wasn't delivered. What still queues makes it inexact."""
+        """The undelivered part of the offered packets. Packets that still queue make it inexact."""
         return max(0.0, 1 - self.delivered_packets / self.offered_packets) if self.offered_packets else 0.0
 
     @property
@@ -37,7 +37,7 @@ class RateSample(Sample):
 
 @dataclass(frozen=True)
 class TcpSample:
-    """One run of iperf3: payload received, and CPU time of the forwarder, and of all else that took part."""
+    """One run of iperf3: received payload, and CPU time of the forwarder and of all other participants."""
 
     received_bytes: int
     wall_s: float
@@ -60,7 +60,7 @@ class TcpSample:
 
 @dataclass
 class PeerResult:
-    """All samples of one peer, one a round. `error`: why there are no more."""
+    """All samples of one peer, one per round. `error`: the reason why there are no more."""
 
     key: str
     title: str
@@ -83,11 +83,11 @@ class PeerResult:
         return _spread(figure(sample) for sample in self.tcp.get(streams, ()))
 
     def syscalls(self) -> Spread | None:
-        """Packets delivered for each system call."""
+        """Delivered packets per system call."""
         return _spread(self.packets_per_syscall)
 
     def generator_limited(self, size_bytes: int) -> bool:
-        """It would have taken more. If it polls, its CPU time per packet is an upper bound then."""
+        """It could forward more. If it polls, its CPU time per packet is an upper bound."""
         loss = self.at_saturation(size_bytes, lambda sample: sample.loss)
         return loss is not None and loss.median < GENERATOR_LIMITED_LOSS
 

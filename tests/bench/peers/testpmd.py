@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """DPDK's testpmd between two virtual devices, with one forwarding core.
 
-Its defaults (bursts of 32), but for the number of buffers: those that it makes for two ports by default don't
+It runs with its defaults (bursts of 32), except for the number of buffers: the default for two ports doesn't
 fit into 512 MB without huge pages.
 """
 
@@ -42,7 +42,7 @@ def _run(topology: Topology, driver: str, taps: bool) -> Iterator[Running]:
     near, far = (SOURCE, SINK) if taps else (PORT_A, PORT_B)
     command = in_namespace(
         topology.middle.netns,
-        *("stdbuf", "--output=L", "dpdk-testpmd"),  # or it would say that it is ready when it has ended
+        *("stdbuf", "--output=L", "dpdk-testpmd"),  # otherwise it reports that it is ready only when it ended
         # The main core only waits for a key; the other one forwards.
         *("--lcores", f"0@{GENERATOR_CPU},1@{FORWARDER_CPU}", "--main-lcore", "0"),
         *("--no-huge", "-m", "512", "--no-pci", "--no-telemetry", "--no-shconf"),

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every forwarder stands between, the same for all:
+"""The surroundings of every forwarder, the same for all:
 
     netns source          netns middle             netns sink
     [source]===========(   forwarder   )===========[sink]              taps: the forwarder's own
     [source]---veth---[port-a] forwarder [port-b]---veth---[sink]      veths: made here
 
-Load goes into `source` from the kernel's side, and what reached `sink` is counted by the kernel there.
-Nobody speaks unasked: IPv6 is off, and addresses are given only when applications are to run. Each forwarder
-gets namespaces of its own, and what it leaves in them goes with them.
+Load enters `source` from the kernel's side, and the kernel counts what reaches `sink`. The kernel sends
+nothing on its own: IPv6 is off, and only application runs set addresses. Each forwarder gets its own
+namespaces, and everything that it leaves there is removed with them.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ SOURCE, SINK = "source", "sink"
 PORT_A, PORT_B = "port-a", "port-b"
 SOURCE_ADDRESS, SINK_ADDRESS = "198.18.1.1", "198.18.1.2"  # RFC 2544's range
 _PREFIX_BITS = 24
-# Without these a device is handed nothing but complete frames of its MTU.
+# Without these a device gets only complete frames within its MTU.
 _SEGMENTS = ("tso", "gso", "tx")
 
 
 @dataclass(frozen=True)
 class Topology:
-    """Three namespaces, which take all devices in them along when they go."""
+    """Three namespaces. Removing them removes all their devices."""
 
     source: Lab
     middle: Lab
@@ -48,7 +48,7 @@ class Topology:
             yield cls(source, middle, sink)
 
     def make_veths(self) -> None:
-        """A pair at either side. The ports receive by NAPI, without which they refuse XDP frames."""
+        """A veth pair on either side. The ports receive by NAPI, as they refuse XDP frames without it."""
         for port, device, place in ((PORT_A, SOURCE, self.source), (PORT_B, SINK, self.sink)):
             with netns.inside(self.middle.netns), IPRoute() as netlink:
                 peer = {"ifname": device, "net_ns_fd": place.netns}
@@ -58,14 +58,14 @@ class Topology:
             ethtool(self.middle.netns, port, "gro", on=True)
 
     def place_taps(self) -> None:
-        """Taps that a forwarder made in the middle, by these names, go where they belong."""
+        """Move the forwarder's taps with these names from the middle to the outer namespaces."""
         for device, place in ((SOURCE, self.source), (SINK, self.sink)):
             with netns.inside(self.middle.netns), IPRoute() as netlink:
                 netlink.link("set", ifname=device, net_ns_fd=place.netns)
             _set_up(place, device)
 
     def complete_frames_only(self) -> None:
-        """For veth forwarders that know no offloads: frames of the MTU at most, with checksums."""
+        """For veth forwarders without offloads: senders make frames within the MTU, with checksums."""
         for place, far, port in ((self.source, SOURCE, PORT_A), (self.sink, SINK, PORT_B)):
             ethtool(self.middle.netns, port, "gro", on=False)
             for feature in _SEGMENTS:
@@ -81,7 +81,7 @@ class Topology:
                 netlink.addr("add", index=index, address=address, prefixlen=_PREFIX_BITS)
 
     def offered_packets(self) -> int:
-        """What the generator gave the source's device, whether or not there was room for it."""
+        """Packets that the generator gave to the source's device, including those that found no room."""
         found = self.source.counters(SOURCE)
         return found.tx_packets + found.tx_dropped if found else 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ttfwd with each driver that this version has, one queue, everything else at its default."""
+"""ttfwd with each driver of this version, one queue, and defaults for everything else."""
 
 from __future__ import annotations
 
