@@ -47,7 +47,7 @@ def left_to_the_device(packet: Packet) -> tuple[bytes, bytes, bytes]:
     return undone, vnet_header(flags=NEEDS_CSUM, start=start, offset=offset), done
 
 
-def segment(packet: Packet, gso_size: int) -> tuple[bytes, bytes]:
+def gso_frame(packet: Packet, gso_size: int) -> tuple[bytes, bytes]:
     """A frame that stands for several, and its offload header."""
     undone, _, _ = left_to_the_device(packet)
     layer, offset = _transport(packet)
@@ -64,7 +64,7 @@ def payload_of(packet: Packet) -> bytes:
     return bytes(packet[layer].payload)
 
 
-def cut(packet: Packet, gso_size: int) -> list[bytes]:
+def segmented(packet: Packet, gso_size: int) -> list[bytes]:
     """The frames that a segment stands for: lengths and checksums are scapy's."""
     layer, _ = _transport(packet)
     payload = payload_of(packet)
@@ -107,7 +107,7 @@ def checksums_right(frame: Packet) -> bool:
 _FIELDS = {"flags": 1, "gso_type": GSO_TCPV4, "hdr_len": 54, "gso_size": 1448, "start": 34, "offset": 16}
 # A frame and its header; what is malformed differs from the header in a field or two.
 GOOD = (
-    segment(
+    gso_frame(
         Ether(dst="02:00:00:00:00:0b", src="02:00:00:00:00:0a")
         / IP(src="198.18.0.1", dst="198.18.0.2")
         / TCP(sport=1024, dport=9)
