@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.native.far import Far
-from tests.native.harness import Instance
+from tests.native.harness import Harness
 from tests.support.capabilities import require_root
 
-MakeInstance = Callable[..., Instance]
+MakeHarness = Callable[..., Harness]
 
 
 @pytest.fixture
-def instance() -> Iterator[MakeInstance]:
-    """Makes instances. The end of the test asserts that each frame and packet of theirs is accounted for."""
-    made: list[Instance] = []
+def harness() -> Iterator[MakeHarness]:
+    """Make instances; at the end of the test no frame and no packet of theirs is unaccounted for."""
+    made: list[Harness] = []
 
-    def make(workers: int = 1, **settings: object) -> Instance:
-        made.append(Instance(workers, **settings))  # type: ignore[arg-type]
+    def make(workers: int = 1, **settings: object) -> Harness:
+        made.append(Harness(workers, **settings))  # type: ignore[arg-type]
         return made[-1]
 
     yield make

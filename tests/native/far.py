@@ -17,7 +17,7 @@ from pyroute2 import IPRoute
 
 from forwarder.devices import netns, packet_sockets
 from tests.native.ext import lib
-from tests.native.harness import Instance
+from tests.native.harness import Harness
 from tests.support import afpacket
 from tests.support.netns import namespace
 from tests.support.offloads import VNET_HDR_BYTES, vnet_header
@@ -99,15 +99,15 @@ class Far:
             netlink.link("set", index=netlink.link_lookup(ifname=device)[0], **what)
 
 
-def packet_pair(instance: Callable[..., Instance], far: Far, batch: int) -> Instance:
-    """A packet port whose peer is a socket port."""
-    made = instance(rx_mode="interrupt", batch=batch)
+def packet_pair(harness: Callable[..., Harness], far: Far, batch: int) -> Harness:
+    """A packet port, and a socket that is its peer."""
+    made = harness(rx_mode="interrupt", batch=batch)
     queue, plain = (socket.socket(fileno=fd) for (fd,) in packet_sockets.open_queues("near", far.netns, 1))
     made.connect(
         0,
         peer=1,
         mtu=MTU,
-        io=lib.TTF_DRIVER_PACKET,
+        driver=lib.TTF_DRIVER_PACKET,
         header_bytes=VNET_HDR_BYTES,
         sockets=[queue],
         plain=plain,

@@ -2,11 +2,11 @@
 """A whole instance in one process: segments are anonymous mappings, ports are AF_UNIX datagram socketpairs,
 and the test runs the workers round by round. Needs no root, no device and no second process.
 
-`Instance.check()` asserts the conservation equation and the count of frames. The `instance` fixture
-(conftest.py) calls it when a test ends.
+Used by every test of the loop. `Harness.check()` is the conservation equation and the count of frames;
+the `harness` fixture (conftest.py) calls it when a test ends.
 
-A socket holds a few hundred small frames, limited by its sender's SO_SNDBUF. Port.shrink() makes that a
-handful.
+Such a socket holds what its sender's SO_SNDBUF allows, a few hundred small frames; SocketPort.shrink() makes
+that a handful.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ NO_OFFLOAD = vnet_header()
 MMSG, RW, URING = lib.TTF_DRIVER_TURBOTAP_MMSG, lib.TTF_DRIVER_TAP, lib.TTF_DRIVER_URING
 
 DRIVERS = pytest.mark.parametrize(
-    ("io", "header_bytes"),
+    ("driver", "header_bytes"),
     [
         pytest.param(MMSG, 0, id="mmsg"),
         pytest.param(MMSG, VNET_HDR_BYTES, id="mmsg-header"),
@@ -136,14 +136,14 @@ def drain(end: socket.socket) -> list[bytes]:
 
 
 @dataclass
-class Port:
+class SocketPort:
     """A port as the test sees it: `outside[q]` is the far end of queue q's socket."""
 
-    slot: int
+    port_id: int
     queues: int
     peer: int
     mtu: int
-    io: int
+    driver: int
     header_bytes: int
     offloads: int
     generation: int
@@ -178,7 +178,7 @@ class Port:
         return [data for queue in range(self.queues) for data in self.receive(queue)]
 
 
-# --------------------------------------------------------------------------------------------- instance
+# ---------------------------------------------------------------------------------------------- harness
 
 
 def packets_in(counters: Any) -> int:
@@ -200,7 +200,7 @@ def named_drops(counters: Iterable[Any]) -> dict[str, int]:
     return totals
 
 
-class Instance:
+class Harness:
     def __init__(
         self,
         workers: int = 1,
@@ -231,8 +231,8 @@ class Instance:
         self.stats, self.rings = self._segments[0].base, self._segments[1].base
         self.pools = [segment.base for segment in self._segments[2:]]
         self.doorbells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
-        self.ports: dict[int, Port] = {}
-        self._closing: list[Port] = []
+        self.ports: dict[int, SocketPort] = {}
+        self._closing: list[SocketPort] = []
         self.live: list[Any] = [None] * workers
         for w in range(workers):
             self.new_worker(w)
@@ -274,25 +274,33 @@ class Instance:
 
     def connect(
         self,
-        slot: int,
+        port_id: int,
         *,
         queues: int | None = None,
         peer: int = -1,
         mtu: int = 1500,
-        io: int = lib.TTF_DRIVER_TURBOTAP_MMSG,
+        driver: int = lib.TTF_DRIVER_TURBOTAP_MMSG,
         header_bytes: int = 0,
         offloads: int | None = None,
         generation: int = 1,
         sockets: Sequence[socket.socket] = (),
         plain: socket.socket | None = None,
-    ) -> Port:
-        """A port with an offload header supports all offloads by default. `sockets`: ready-made queues."""
-        if io == lib.TTF_DRIVER_URING:
+    ) -> SocketPort:
+        """By default a port with an offload header takes every offload. `sockets`: queues of its own."""
+        if driver == lib.TTF_DRIVER_URING:
             require_uring()
         if offloads is None:
             offloads = EVERY_OFFLOAD if header_bytes else 0
-        port = Port(
-            slot, queues or self.workers, peer, mtu, io, header_bytes, offloads, generation, plain=plain
+        port = SocketPort(
+            port_id,
+            queues or self.workers,
+            peer,
+            mtu,
+            driver,
+            header_bytes,
+            offloads,
+            generation,
+            plain=plain,
         )
         port.inside += sockets
         for _ in range(port.queues - len(sockets)):
@@ -301,42 +309,42 @@ class Instance:
                 end.setblocking(False)
             port.inside.append(inside)
             port.outside.append(outside)
-        self.ports[slot] = port
+        self.ports[port_id] = port
         for w in range(self.workers):
             if self.live[w]:
                 self._attach(w, port)
         return port
 
-    def pair(self, **options: Any) -> tuple[Port, Port]:
-        """Attach ports 0 and 1, peers of each other."""
+    def pair(self, **options: Any) -> tuple[SocketPort, SocketPort]:
+        """Ports 0 and 1, each the other's peer."""
         return self.connect(0, peer=1, **options), self.connect(1, peer=0, **options)
 
-    def _attach(self, w: int, port: Port) -> None:
+    def _attach(self, w: int, port: SocketPort) -> None:
         config = ffi.new(
             "struct ttf_port_config *",
             {
-                "port_id": port.slot,
+                "port_id": port.port_id,
                 "generation": port.generation,
                 "queues": port.queues,
                 "mtu": port.mtu,
                 "peer": port.peer,
                 "fd": port.inside[w].fileno() if w < port.queues else -1,
                 "plain_fd": port.plain.fileno() if port.plain else -1,
-                "driver": port.io,
+                "driver": port.driver,
                 "header_bytes": port.header_bytes,
                 "offloads": port.offloads,
             },
         )
         check(lib.ttf_worker_attach(self.live[w], config))
 
-    def disconnect(self, slot: int) -> Port:
-        """Detach a port from all workers and retire its counters. Its sockets stay open."""
-        port = self.ports.pop(slot)
+    def disconnect(self, port_id: int) -> SocketPort:
+        """Detach a port from every worker and retire its counters. Its sockets stay open."""
+        port = self.ports.pop(port_id)
         for w in range(self.workers):
-            check(lib.ttf_worker_detach(self.live[w], slot))
-        lib.ttf_retire_port(self.stats, slot)
+            check(lib.ttf_worker_detach(self.live[w], port_id))
+        lib.ttf_retire_port(self.stats, port_id)
         for other in self.ports.values():
-            if other.peer == slot:
+            if other.peer == port_id:
                 other.peer = -1
         self._closing.append(port)
         return port
@@ -366,11 +374,11 @@ class Instance:
         return rings + sum(packets_in(c) + packets_out(c) for c in self._all_counters())
 
     def pump(
-        self, offered: Sequence[tuple[Port, int, bytes]], burst: int = 8
+        self, offered: Sequence[tuple[SocketPort, int, bytes]], burst: int = 8
     ) -> dict[tuple[int, int], list[bytes]]:
         """
-        Send (port, queue, frame) in bursts that fit everywhere, until no packet moves.
-        Returns the frames that left by each (port id, queue), in order.
+        Send (port, queue, frame) in bursts that fit everywhere, until nothing moves any more.
+        Returns what came out of each (port_id, queue), in order.
         """
         out: dict[tuple[int, int], list[bytes]] = defaultdict(list)
         for n, (port, queue, data) in enumerate(offered, 1):
@@ -383,12 +391,12 @@ class Instance:
     def _collect(self, out: dict[tuple[int, int], list[bytes]]) -> None:
         for port in self.ports.values():
             for queue in range(port.queues):
-                out[port.slot, queue] += port.receive(queue)
+                out[port.port_id, queue] += port.receive(queue)
 
     # --- counters
 
-    def queue(self, slot: int, w: int = 0) -> Any:
-        return lib.ttf_stats_queue(self.stats, slot, w)
+    def queue(self, port_id: int, w: int = 0) -> Any:
+        return lib.ttf_stats_queue(self.stats, port_id, w)
 
     def worker_stats(self, w: int = 0) -> Any:
         return lib.ttf_stats_worker(self.stats, w)
@@ -399,11 +407,11 @@ class Instance:
     def ring_stats(self, source: int, to: int) -> Any:
         return lib.ttf_stats_ring(self.stats, source, to)
 
-    def total(self, slot: int, counter: str) -> int:
-        return sum(int(getattr(self.queue(slot, w), counter)) for w in range(self.workers))
+    def total(self, port_id: int, counter: str) -> int:
+        return sum(int(getattr(self.queue(port_id, w), counter)) for w in range(self.workers))
 
-    def drops(self, slot: int) -> dict[str, int]:
-        return named_drops(self.queue(slot, w) for w in range(self.workers))
+    def drops(self, port_id: int) -> dict[str, int]:
+        return named_drops(self.queue(port_id, w) for w in range(self.workers))
 
     def orphan_drops(self) -> dict[str, int]:
         return named_drops(self.worker_stats(w).orphans for w in range(self.workers))

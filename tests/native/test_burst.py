@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.native import programs
-from tests.native.conftest import MakeInstance
+from tests.native.conftest import MakeHarness
 from tests.native.ext import lib
 from tests.native.harness import frame
 
@@ -23,11 +23,11 @@ def test_the_driver_keeps_to_the_uapi(tmp_path: Path, flags: list[str]) -> None:
 
 
 def test_a_socket_without_burst_messages_stops_its_queue_and_loses_nothing_unnamed(
-    instance: MakeInstance,
+    harness: MakeHarness,
 ) -> None:
-    made = instance()
+    made = harness()
     made.connect(0, peer=1)
-    made.connect(1, peer=0, io=lib.TTF_DRIVER_TURBOTAP_BURST)
+    made.connect(1, peer=0, driver=lib.TTF_DRIVER_TURBOTAP_BURST)
     frames = [frame(n) for n in range(4)]
     made.ports[0].send(0, *frames)
     made.step()

@@ -12,7 +12,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
 
-from tests.native.conftest import MakeInstance
+from tests.native.conftest import MakeHarness
 from tests.native.ext import ffi, lib
 from tests.native.harness import DRIVERS, FRAME_MAX_BYTES, MMSG, MS, RW, URING, frame, mac
 from tests.support.offloads import VNET_HDR_BYTES
@@ -20,9 +20,9 @@ from tests.support.offloads import VNET_HDR_BYTES
 
 @DRIVERS
 @pytest.mark.parametrize("batch", [1, 3, 64, 256])
-def test_bytes_and_order_survive(instance: MakeInstance, io: int, header_bytes: int, batch: int) -> None:
-    made = instance(batch=batch)
-    left, right = made.pair(io=io, header_bytes=header_bytes, mtu=9000)
+def test_bytes_and_order_survive(harness: MakeHarness, driver: int, header_bytes: int, batch: int) -> None:
+    made = harness(batch=batch)
+    left, right = made.pair(driver=driver, header_bytes=header_bytes, mtu=9000)
     lengths = [14, 15, 59, 60, 61, 64, 1513, 1514, 9013, 9014] * 4
     there = [frame(n, length) for n, length in enumerate(lengths)]
     back = [frame(1000 + n, length) for n, length in enumerate(reversed(lengths))]
@@ -38,8 +38,8 @@ def test_bytes_and_order_survive(instance: MakeInstance, io: int, header_bytes: 
     assert made.all_drops() == {}
 
 
-def test_a_burst_costs_one_system_call_each_way(instance: MakeInstance) -> None:
-    made = instance()
+def test_a_burst_costs_one_system_call_each_way(harness: MakeHarness) -> None:
+    made = harness()
     left, right = made.pair()
     left.send(0, *(frame(n) for n in range(8)))
     made.step()
@@ -54,9 +54,9 @@ def test_a_burst_costs_one_system_call_each_way(instance: MakeInstance) -> None:
     assert made.queue(1).rx_empty_calls == 2
 
 
-def test_rw_costs_a_system_call_a_packet(instance: MakeInstance) -> None:
-    made = instance()
-    left, right = made.pair(io=RW)
+def test_rw_costs_a_system_call_a_packet(harness: MakeHarness) -> None:
+    made = harness()
+    left, right = made.pair(driver=RW)
     left.send(0, *(frame(n) for n in range(8)))
     made.step()
     assert len(right.receive(0)) == 8
@@ -64,9 +64,9 @@ def test_rw_costs_a_system_call_a_packet(instance: MakeInstance) -> None:
     assert made.queue(1).tx_calls == 8
 
 
-def test_uring_costs_a_system_call_a_burst_and_none_while_nothing_comes(instance: MakeInstance) -> None:
-    made = instance()
-    left, right = made.pair(io=URING)
+def test_uring_costs_a_system_call_a_burst_and_none_while_nothing_comes(harness: MakeHarness) -> None:
+    made = harness()
+    left, right = made.pair(driver=URING)
     burst = [frame(n) for n in range(8)]
     for _ in range(8):  # the number of reads in a call follows the load
         left.send(0, *burst)
@@ -86,9 +86,9 @@ def test_uring_costs_a_system_call_a_burst_and_none_while_nothing_comes(instance
     assert made.queue(1).rx_empty_calls == 1, "the first poll of a queue is a call"
 
 
-def test_uring_sends_what_is_behind_a_refused_frame_once(instance: MakeInstance) -> None:
-    made = instance()
-    left, right = made.pair(io=URING, mtu=9000)
+def test_uring_sends_what_is_behind_a_refused_frame_once(harness: MakeHarness) -> None:
+    made = harness()
+    left, right = made.pair(driver=URING, mtu=9000)
     right.shrink(0)
     frames = [frame(1), frame(2, 9000), frame(3), frame(4, 9000), frame(5)]
     for n in range(3):
@@ -100,10 +100,10 @@ def test_uring_sends_what_is_behind_a_refused_frame_once(instance: MakeInstance)
     assert made.total(1, "tx_bytes") == 9 * 60
 
 
-def test_a_queue_that_goes_leaves_no_request_behind(instance: MakeInstance) -> None:
-    """An outstanding request or a registered file would keep the device alive."""
-    made = instance()
-    made.pair(io=URING)
+def test_a_queue_that_goes_leaves_no_request_behind(harness: MakeHarness) -> None:
+    """The one request that is outstanding, and the registered file, would keep the device."""
+    made = harness()
+    made.pair(driver=URING)
     made.settle()
     made.disconnect(0)
     gone = made._closing[-1]
@@ -114,8 +114,8 @@ def test_a_queue_that_goes_leaves_no_request_behind(instance: MakeInstance) -> N
 
 
 @pytest.mark.parametrize(("count", "bucket"), [(1, 0), (2, 1), (3, 1), (4, 2), (7, 2), (8, 3), (10, 3)])
-def test_burst_sizes_are_counted_in_their_bucket(instance: MakeInstance, count: int, bucket: int) -> None:
-    made = instance()
+def test_burst_sizes_are_counted_in_their_bucket(harness: MakeHarness, count: int, bucket: int) -> None:
+    made = harness()
     left, _right = made.pair()
     left.send(0, *(frame(n) for n in range(count)))
     made.step()
@@ -126,9 +126,9 @@ def test_burst_sizes_are_counted_in_their_bucket(instance: MakeInstance, count: 
 
 
 @DRIVERS
-def test_runts_are_dropped_by_name(instance: MakeInstance, io: int, header_bytes: int) -> None:
-    made = instance()
-    left, right = made.pair(io=io, header_bytes=header_bytes)
+def test_runts_are_dropped_by_name(harness: MakeHarness, driver: int, header_bytes: int) -> None:
+    made = harness()
+    left, right = made.pair(driver=driver, header_bytes=header_bytes)
     for length in (0, 1, 13):
         left.send(0, frame(length, length))
     if header_bytes:
@@ -143,11 +143,11 @@ def test_runts_are_dropped_by_name(instance: MakeInstance, io: int, header_bytes
 
 @DRIVERS
 def test_frames_beyond_the_mtu_are_dropped_by_name(
-    instance: MakeInstance, io: int, header_bytes: int
+    harness: MakeHarness, driver: int, header_bytes: int
 ) -> None:
-    made = instance()
-    left = made.connect(0, peer=1, io=io, header_bytes=header_bytes, mtu=9000)
-    right = made.connect(1, peer=0, io=io, header_bytes=header_bytes, mtu=1500)
+    made = harness()
+    left = made.connect(0, peer=1, driver=driver, header_bytes=header_bytes, mtu=9000)
+    right = made.connect(1, peer=0, driver=driver, header_bytes=header_bytes, mtu=1500)
     ether = Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")
     fits = [
         frame(0, 1514),
@@ -164,18 +164,18 @@ def test_frames_beyond_the_mtu_are_dropped_by_name(
 
 @DRIVERS
 def test_frames_beyond_a_frame_are_dropped_by_name(
-    instance: MakeInstance, io: int, header_bytes: int
+    harness: MakeHarness, driver: int, header_bytes: int
 ) -> None:
-    made = instance()
-    left, right = made.pair(io=io, header_bytes=header_bytes, mtu=100_000)
+    made = harness()
+    left, right = made.pair(driver=driver, header_bytes=header_bytes, mtu=100_000)
     left.send(0, frame(0, FRAME_MAX_BYTES + 1), frame(1, FRAME_MAX_BYTES - 1))
     made.settle()
     assert right.receive(0) == [frame(1, FRAME_MAX_BYTES - 1)]
     assert made.drops(0) == {"oversize": 1}
 
 
-def test_no_port_without_a_peer(instance: MakeInstance) -> None:
-    made = instance()
+def test_no_port_without_a_peer(harness: MakeHarness) -> None:
+    made = harness()
     alone = made.connect(0)
     waits_for_another = made.connect(1, peer=2)
     alone.send(0, frame(1), frame(2))
@@ -187,10 +187,10 @@ def test_no_port_without_a_peer(instance: MakeInstance) -> None:
 
 @DRIVERS
 def test_tx_full_counts_what_the_device_did_not_take(
-    instance: MakeInstance, io: int, header_bytes: int
+    harness: MakeHarness, driver: int, header_bytes: int
 ) -> None:
-    made = instance()
-    left, right = made.pair(io=io, header_bytes=header_bytes)
+    made = harness()
+    left, right = made.pair(driver=driver, header_bytes=header_bytes)
     right.shrink(0)
     sent = [frame(n) for n in range(60)]
     for n in range(0, 60, 12):
@@ -209,19 +209,19 @@ def test_tx_full_counts_what_the_device_did_not_take(
 
 @DRIVERS
 def test_what_the_kernel_finds_too_long_is_dropped_alone(
-    instance: MakeInstance, io: int, header_bytes: int
+    harness: MakeHarness, driver: int, header_bytes: int
 ) -> None:
-    made = instance()
-    left, right = made.pair(io=io, header_bytes=header_bytes, mtu=9000)
-    right.shrink(0)  # too small for a datagram of 9,000 bytes
+    made = harness()
+    left, right = made.pair(driver=driver, header_bytes=header_bytes, mtu=9000)
+    right.shrink(0)  # no datagram of 9,000 bytes fits
     left.send(0, frame(1), frame(2, 9000), frame(3, 9000), frame(4))
     made.settle()
     assert right.receive(0) == [frame(1), frame(4)]
     assert made.drops(1) == {"oversize": 2}
 
 
-def test_tx_error_concerns_one_packet_at_a_time(instance: MakeInstance) -> None:
-    made = instance()
+def test_tx_error_concerns_one_packet_at_a_time(harness: MakeHarness) -> None:
+    made = harness()
     left, right = made.pair()
     right.outside[0].close()
     left.send(0, *(frame(n) for n in range(5)))
@@ -230,8 +230,8 @@ def test_tx_error_concerns_one_packet_at_a_time(instance: MakeInstance) -> None:
     assert made.total(1, "tx_packets") == 0
 
 
-def test_hairpin_is_dropped_by_name(instance: MakeInstance) -> None:
-    made = instance(mode="bridge")
+def test_hairpin_is_dropped_by_name(harness: MakeHarness) -> None:
+    made = harness(mode="bridge")
     left, right = made.connect(0), made.connect(1)
     left.send(0, frame(1, src=mac(1), dst=mac(9)))
     left.send(0, frame(2, src=mac(2), dst=mac(1)))
@@ -241,8 +241,8 @@ def test_hairpin_is_dropped_by_name(instance: MakeInstance) -> None:
 
 
 @pytest.mark.parametrize("mode", ["rxonly", "txonly"])
-def test_rx_only_counts_and_drops(instance: MakeInstance, mode: str) -> None:
-    made = instance(mode=mode)
+def test_rx_only_counts_and_drops(harness: MakeHarness, mode: str) -> None:
+    made = harness(mode=mode)
     left, right = made.connect(0), made.connect(1)
     left.send(0, *(frame(n) for n in range(7)))
     made.settle()
@@ -257,10 +257,10 @@ def test_rx_only_counts_and_drops(instance: MakeInstance, mode: str) -> None:
 
 @DRIVERS
 def test_macswap_sends_back_with_addresses_swapped(
-    instance: MakeInstance, io: int, header_bytes: int
+    harness: MakeHarness, driver: int, header_bytes: int
 ) -> None:
-    made = instance(mode="macswap")
-    port = made.connect(0, io=io, header_bytes=header_bytes)
+    made = harness(mode="macswap")
+    port = made.connect(0, driver=driver, header_bytes=header_bytes)
     sent = [frame(n, 60 + n, dst=mac(n), src=mac(100 + n)) for n in range(8)]
     port.send(0, *sent)
     made.settle()
@@ -284,10 +284,8 @@ def generate(worker: object, slot: int, **changes: object) -> int:
 
 @pytest.mark.parametrize(("size", "flows"), [(60, 1), (61, 3), (1514, 5), (9014, 2)])
 @pytest.mark.parametrize("header_bytes", [0, VNET_HDR_BYTES])
-def test_txonly_frames_are_valid_udp(
-    instance: MakeInstance, size: int, flows: int, header_bytes: int
-) -> None:
-    made = instance(mode="txonly", batch=4)
+def test_txonly_frames_are_valid_udp(harness: MakeHarness, size: int, flows: int, header_bytes: int) -> None:
+    made = harness(mode="txonly", batch=4)
     port = made.connect(0, header_bytes=header_bytes, mtu=9000)
     assert generate(made.live[0], 0, size=size, flows=flows) == 0
     got = []
@@ -310,10 +308,10 @@ def test_txonly_frames_are_valid_udp(
 
 
 @pytest.mark.parametrize("rx_mode", ["polling", "interrupt"])
-def test_txonly_is_paced(instance: MakeInstance, rx_mode: str) -> None:
-    """Never faster than the configured rate, even on a busy machine. The worker sleeps between bursts."""
+def test_txonly_is_paced(harness: MakeHarness, rx_mode: str) -> None:
+    """Never faster than asked, however long it takes on a busy machine; and a sleeper sleeps in between."""
     rate = 2000
-    made = instance(mode="txonly", rx_mode=rx_mode)
+    made = harness(mode="txonly", rx_mode=rx_mode)
     port = made.connect(0)
     assert generate(made.live[0], 0, rate=rate) == 0
     began_ns = time.monotonic_ns()
@@ -333,9 +331,9 @@ def test_txonly_is_paced(instance: MakeInstance, rx_mode: str) -> None:
         assert stats.rounds < 6 * generated
 
 
-def test_txonly_catches_up_a_burst_at_a_time(instance: MakeInstance) -> None:
-    """After a pause, thousands of packets are due. A round still sends at most a burst."""
-    made = instance(mode="txonly", batch=4)
+def test_txonly_catches_up_a_burst_at_a_time(harness: MakeHarness) -> None:
+    """After a pause, thousands of packets are due: no round sends more than a burst."""
+    made = harness(mode="txonly", batch=4)
     port = made.connect(0)
     assert generate(made.live[0], 0, rate=1_000_000) == 0
     made.step()
@@ -355,8 +353,8 @@ def test_txonly_catches_up_a_burst_at_a_time(instance: MakeInstance) -> None:
         {"flows": lib.TTF_PKTGEN_MAX_FLOWS + 1},
     ],
 )
-def test_txonly_refuses_what_it_cannot_make(instance: MakeInstance, changes: dict[str, int]) -> None:
-    made = instance(mode="txonly")
+def test_txonly_refuses_what_it_cannot_make(harness: MakeHarness, changes: dict[str, int]) -> None:
+    made = harness(mode="txonly")
     made.connect(0)
     assert generate(made.live[0], 0, **changes) == -errno.EINVAL
     assert generate(made.live[0], 1) == -errno.EINVAL
@@ -379,8 +377,8 @@ def test_txonly_refuses_what_it_cannot_make(instance: MakeInstance, changes: dic
         {"fd": -1},
     ],
 )
-def test_attach_refuses_values_out_of_range(instance: MakeInstance, wrong: dict[str, int]) -> None:
-    made = instance()
+def test_attach_refuses_values_out_of_range(harness: MakeHarness, wrong: dict[str, int]) -> None:
+    made = harness()
     port = made.connect(5)
     good = {"port_id": 0, "generation": 1, "queues": 1, "mtu": 1500, "peer": -1, "driver": MMSG}
     good["fd"] = port.inside[0].fileno()
@@ -393,8 +391,8 @@ def test_attach_refuses_values_out_of_range(instance: MakeInstance, wrong: dict[
     assert lib.ttf_worker_detach(made.live[0], lib.TTF_MAX_PORTS) == -errno.ENOENT
 
 
-def test_peer_can_be_set_and_cleared(instance: MakeInstance) -> None:
-    made = instance()
+def test_peer_can_be_set_and_cleared(harness: MakeHarness) -> None:
+    made = harness()
     left, right = made.connect(0), made.connect(1)
     left.send(0, frame(1))
     made.settle()
@@ -411,8 +409,8 @@ def test_peer_can_be_set_and_cleared(instance: MakeInstance) -> None:
     assert lib.ttf_worker_set_peer(made.live[0], lib.TTF_MAX_PORTS, 0) == -errno.EINVAL
 
 
-def test_a_broken_queue_is_named_and_the_others_go_on(instance: MakeInstance) -> None:
-    made = instance()
+def test_a_broken_queue_is_named_and_the_others_go_on(harness: MakeHarness) -> None:
+    made = harness()
     left, right = made.pair()
     broken = made.connect(2, peer=0)
     saved = os.dup(broken.inside[0].fileno())
@@ -433,8 +431,8 @@ def test_a_broken_queue_is_named_and_the_others_go_on(instance: MakeInstance) ->
     assert left.receive(0) == [frame(2)]
 
 
-def test_a_pool_smaller_than_a_burst_still_forwards(instance: MakeInstance) -> None:
-    made = instance(frames=2, batch=64)
+def test_a_pool_smaller_than_a_burst_still_forwards(harness: MakeHarness) -> None:
+    made = harness(frames=2, batch=64)
     left, _right = made.pair()
     sent = [frame(n) for n in range(30)]
     out = made.pump([(left, 0, data) for data in sent])
@@ -452,8 +450,8 @@ def test_a_pool_smaller_than_a_burst_still_forwards(instance: MakeInstance) -> N
         {"rx_mode": 3},
     ],
 )
-def test_worker_refuses_values_out_of_range(instance: MakeInstance, changes: dict[str, int]) -> None:
-    made = instance()
+def test_worker_refuses_values_out_of_range(harness: MakeHarness, changes: dict[str, int]) -> None:
+    made = harness()
     config, _alive = made.config(0, **changes)
     assert lib.ttf_worker_new(config) == ffi.NULL
     assert ffi.errno == errno.EINVAL

@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from tests.native.conftest import MakeInstance
+from tests.native.conftest import MakeHarness
 from tests.native.ext import ffi, lib
-from tests.native.harness import EPOCH, MS, Instance, Port, frame, frames_segment, mac, udp_frame
+from tests.native.harness import EPOCH, MS, Harness, SocketPort, frame, frames_segment, mac, udp_frame
 
 RUN, DRAIN, STOP = lib.TTF_RUN_STATE_RUN, lib.TTF_RUN_STATE_DRAIN, lib.TTF_RUN_STATE_STOP
 
 
-def one_way(instance: MakeInstance, **settings: Any) -> tuple[Instance, Port, Port]:
-    """Two workers: worker 0 must send the frames that worker 1 receives on port 0."""
-    made = instance(2, **settings)
+def one_way(harness: MakeHarness, **settings: Any) -> tuple[Harness, SocketPort, SocketPort]:
+    """Two workers; what worker 1 receives on port 0, worker 0 must send."""
+    made = harness(2, **settings)
     return made, made.connect(0, peer=1), made.connect(1, peer=0, queues=1)
 
 
@@ -38,8 +38,8 @@ def wait_for(happened: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def running(made: Instance, w: int, slice_ns: int, attention: int | None = None) -> Iterator[list[int]]:
-    """Run worker w in a thread for one slice. The list gets the return value of ttf_worker_run()."""
+def running(made: Harness, w: int, slice_ns: int, attention: int | None = None) -> Iterator[list[int]]:
+    """Worker w in a thread for one slice; the list gets what ttf_worker_run() returned."""
     ends: list[int] = []
     seen = lib.ttf_worker_attention(made.live[w]) if attention is None else attention
     thread = threading.Thread(
@@ -55,8 +55,8 @@ def running(made: Instance, w: int, slice_ns: int, attention: int | None = None)
 # -------------------------------------------------------------------------------------------- slices
 
 
-def test_a_slice_ends_by_itself(instance: MakeInstance) -> None:
-    made = instance()
+def test_a_slice_ends_by_itself(harness: MakeHarness) -> None:
+    made = harness()
     assert made.run(0, MS) == lib.TTF_RUN_SLICE
     stats = made.worker_stats()
     assert stats.rounds > 0
@@ -64,8 +64,8 @@ def test_a_slice_ends_by_itself(instance: MakeInstance) -> None:
     assert stats.running_ns >= stats.busy_ns
 
 
-def test_time_is_counted_as_busy_only_with_packets(instance: MakeInstance) -> None:
-    made = instance()
+def test_time_is_counted_as_busy_only_with_packets(harness: MakeHarness) -> None:
+    made = harness()
     left, _right = made.pair()
     made.run(0, MS)
     assert made.worker_stats().busy_ns == 0
@@ -74,8 +74,8 @@ def test_time_is_counted_as_busy_only_with_packets(instance: MakeInstance) -> No
     assert 0 < made.worker_stats().busy_ns <= made.worker_stats().running_ns
 
 
-def test_cpu_time_goes_on_in_the_next_incarnation(instance: MakeInstance) -> None:
-    made = instance()
+def test_cpu_time_goes_on_in_the_next_incarnation(harness: MakeHarness) -> None:
+    made = harness()
     made.worker_stats().cpu_ns = 10**15
     made.kill(0)
     made.revive(0)
@@ -83,8 +83,8 @@ def test_cpu_time_goes_on_in_the_next_incarnation(instance: MakeInstance) -> Non
     assert made.worker_stats().cpu_ns > 10**15
 
 
-def test_attention_ends_the_slice_and_is_never_overlooked(instance: MakeInstance) -> None:
-    made = instance(rx_mode="interrupt")
+def test_attention_ends_the_slice_and_is_never_overlooked(harness: MakeHarness) -> None:
+    made = harness(rx_mode="interrupt")
     seen = lib.ttf_worker_attention(made.live[0])
     lib.ttf_run_state_attention(made.rings, 0)
     # The message came after the check of the channel and before the slice: no sleep of an hour.
@@ -92,8 +92,8 @@ def test_attention_ends_the_slice_and_is_never_overlooked(instance: MakeInstance
     assert made.worker_stats().sleeps == 0
 
 
-def test_attention_and_doorbell_wake_a_sleeper(instance: MakeInstance) -> None:
-    made = instance(rx_mode="interrupt")
+def test_attention_and_doorbell_wake_a_sleeper(harness: MakeHarness) -> None:
+    made = harness(rx_mode="interrupt")
     with running(made, 0, 3600 * 1000 * MS) as ends:
         wait_for(lambda: lib.ttf_rings_run_words(made.rings, 0).sleeping == 1)
         lib.ttf_run_state_attention(made.rings, 0)
@@ -107,8 +107,8 @@ def test_attention_and_doorbell_wake_a_sleeper(instance: MakeInstance) -> None:
 # ------------------------------------------------------------------------------------- drain and stop
 
 
-def test_drain_forwards_what_waits_and_then_receives_no_more(instance: MakeInstance) -> None:
-    made = instance()
+def test_drain_forwards_what_waits_and_then_receives_no_more(harness: MakeHarness) -> None:
+    made = harness()
     left, right = made.pair()
     left.send(0, *(frame(n) for n in range(40)))
     lib.ttf_run_state_set(made.rings, 0, DRAIN)
@@ -123,8 +123,8 @@ def test_drain_forwards_what_waits_and_then_receives_no_more(instance: MakeInsta
     assert made.total(0, "rx_packets") == 40
 
 
-def test_stop_drops_the_kernels_leftovers_by_name(instance: MakeInstance) -> None:
-    made = instance(frames=16, batch=16)
+def test_stop_drops_the_kernels_leftovers_by_name(harness: MakeHarness) -> None:
+    made = harness(frames=16, batch=16)
     left, right = made.pair()
     lib.ttf_run_state_set(made.rings, 0, DRAIN)
     made.step()
@@ -138,8 +138,8 @@ def test_stop_drops_the_kernels_leftovers_by_name(instance: MakeInstance) -> Non
     assert made.total(0, "rx_packets") == 50
 
 
-def test_stop_without_drain_loses_nothing(instance: MakeInstance) -> None:
-    made = instance()
+def test_stop_without_drain_loses_nothing(harness: MakeHarness) -> None:
+    made = harness()
     left, right = made.pair()
     left.send(0, *(frame(n) for n in range(100)))
     lib.ttf_run_state_set(made.rings, 0, STOP)
@@ -147,9 +147,9 @@ def test_stop_without_drain_loses_nothing(instance: MakeInstance) -> None:
     assert right.receive(0) == [frame(n) for n in range(100)]
 
 
-def test_drain_lets_the_rings_run_dry(instance: MakeInstance) -> None:
-    """As the supervisor does: all drain, all have seen it, rings are empty, all stop."""
-    made = instance(4, steering="flow")
+def test_drain_lets_the_rings_run_dry(harness: MakeHarness) -> None:
+    """The supervisor's order: all drain, all seen, rings empty, all stop."""
+    made = harness(4, steering="flow")
     left, right = made.pair()
     sent = [udp_frame(n, 80, bytes(20)) for n in range(80)]
     for n, data in enumerate(sent):
@@ -169,12 +169,12 @@ def test_drain_lets_the_rings_run_dry(instance: MakeInstance) -> None:
 
 
 @pytest.mark.parametrize("control", [DRAIN, STOP])
-def test_drain_waits_for_frames_that_a_ring_holds(instance: MakeInstance, control: int) -> None:
-    """A worker without free frames can't receive, so its queue isn't drained yet."""
+def test_drain_waits_for_frames_that_a_ring_holds(harness: MakeHarness, control: int) -> None:
+    """A worker that can't receive for want of frames has not drained its queue."""
     sent = [frame(n) for n in range(18)]
 
     def delivered() -> bool:
-        made, left, right = one_way(instance, frames=4)
+        made, left, right = one_way(harness, frames=4)
         left.send(1, *sent)
         lib.ttf_run_state_set(made.rings, 1, control)
         for _ in sent:
@@ -186,8 +186,8 @@ def test_drain_waits_for_frames_that_a_ring_holds(instance: MakeInstance, contro
     assert any(delivered() for _ in range(5))
 
 
-def test_drain_stops_the_generator(instance: MakeInstance) -> None:
-    made = instance(mode="txonly")
+def test_drain_stops_the_generator(harness: MakeHarness) -> None:
+    made = harness(mode="txonly")
     port = made.connect(0)
     config = ffi.new("struct ttf_pktgen_config *", {"size": 60, "flows": 1})
     assert lib.ttf_worker_pktgen(made.live[0], 0, config) == 0
@@ -200,8 +200,8 @@ def test_drain_stops_the_generator(instance: MakeInstance) -> None:
     assert lib.ttf_run_state_seen(made.rings, 0) == DRAIN
 
 
-def test_control_reset_is_a_fresh_start(instance: MakeInstance) -> None:
-    made = instance()
+def test_control_reset_is_a_fresh_start(harness: MakeHarness) -> None:
+    made = harness()
     left, right = made.pair()
     lib.ttf_run_state_set(made.rings, 0, STOP)
     assert made.run(0, 1000 * MS) == lib.TTF_RUN_STOPPED
@@ -216,8 +216,8 @@ def test_control_reset_is_a_fresh_start(instance: MakeInstance) -> None:
 # --------------------------------------------------------------------------------- sleep and doorbells
 
 
-def test_doorbell_is_rung_for_sleepers_only(instance: MakeInstance) -> None:
-    made, left, _right = one_way(instance)
+def test_doorbell_is_rung_for_sleepers_only(harness: MakeHarness) -> None:
+    made, left, _right = one_way(harness)
     left.send(1, frame(1))
     made.step(1)
     assert made.worker_stats(1).doorbells == 0
@@ -233,8 +233,8 @@ def test_doorbell_is_rung_for_sleepers_only(instance: MakeInstance) -> None:
 
 
 @pytest.mark.parametrize("rx_mode", ["interrupt", "adaptive"])
-def test_a_ring_wakes_a_sleeper(instance: MakeInstance, rx_mode: str) -> None:
-    made, left, right = one_way(instance, rx_mode=rx_mode, spin_ns=0)
+def test_a_ring_wakes_a_sleeper(harness: MakeHarness, rx_mode: str) -> None:
+    made, left, right = one_way(harness, rx_mode=rx_mode, spin_ns=0)
     with running(made, 0, 3600 * 1000 * MS) as ends:
         for n in range(5):
             wait_for(lambda: lib.ttf_rings_run_words(made.rings, 0).sleeping == 1)
@@ -250,8 +250,8 @@ def test_a_ring_wakes_a_sleeper(instance: MakeInstance, rx_mode: str) -> None:
 
 
 @pytest.mark.parametrize("rx_mode", ["interrupt", "adaptive"])
-def test_a_packet_wakes_a_sleeper(instance: MakeInstance, rx_mode: str) -> None:
-    made = instance(rx_mode=rx_mode)
+def test_a_packet_wakes_a_sleeper(harness: MakeHarness, rx_mode: str) -> None:
+    made = harness(rx_mode=rx_mode)
     left, right = made.pair()
     with running(made, 0, 3600 * 1000 * MS):
         for n in range(5):
@@ -264,9 +264,9 @@ def test_a_packet_wakes_a_sleeper(instance: MakeInstance, rx_mode: str) -> None:
     assert made.worker_stats().sleeps >= 5
 
 
-def test_what_is_in_the_ring_already_keeps_a_worker_awake(instance: MakeInstance) -> None:
-    """Published without a doorbell just before `sleeping` was set: the second check must see it."""
-    made, left, right = one_way(instance, rx_mode="interrupt")
+def test_what_is_in_the_ring_already_keeps_a_worker_awake(harness: MakeHarness) -> None:
+    """Published without a doorbell, just before `sleeping` was set: the second look must see it."""
+    made, left, right = one_way(harness, rx_mode="interrupt")
     left.send(1, frame(1))
     made.step(1)
     with running(made, 0, 3600 * 1000 * MS):
@@ -277,10 +277,10 @@ def test_what_is_in_the_ring_already_keeps_a_worker_awake(instance: MakeInstance
     assert right.receive(0) == [frame(1)]
 
 
-def test_polling_never_sleeps_and_interrupt_does(instance: MakeInstance) -> None:
+def test_polling_never_sleeps_and_interrupt_does(harness: MakeHarness) -> None:
     sleeps = {}
     for rx_mode in ("polling", "interrupt", "adaptive"):
-        made = instance(rx_mode=rx_mode, spin_ns=0)
+        made = harness(rx_mode=rx_mode, spin_ns=0)
         made.pair()
         made.run(0, 30 * MS)
         sleeps[rx_mode] = int(made.worker_stats().sleeps)
@@ -289,9 +289,9 @@ def test_polling_never_sleeps_and_interrupt_does(instance: MakeInstance) -> None
     assert sleeps["adaptive"] >= 1
 
 
-def test_an_idle_slice_is_slept_through(instance: MakeInstance) -> None:
-    """A sleeping worker costs no CPU: only a few rounds a slice, however coarse the clocks are."""
-    made = instance(rx_mode="interrupt")
+def test_an_idle_slice_is_slept_through(harness: MakeHarness) -> None:
+    """A sleeping worker costs no CPU: no more than a few rounds a slice, whatever the clocks' steps."""
+    made = harness(rx_mode="interrupt")
     made.pair()
     for _ in range(10):
         made.run(0, 7 * MS)
@@ -299,16 +299,16 @@ def test_an_idle_slice_is_slept_through(instance: MakeInstance) -> None:
     assert made.worker_stats().sleeps <= 30
 
 
-def test_adaptive_spins_before_it_sleeps(instance: MakeInstance) -> None:
-    made = instance(rx_mode="adaptive", spin_ns=3600 * 10**9)
+def test_adaptive_spins_before_it_sleeps(harness: MakeHarness) -> None:
+    made = harness(rx_mode="adaptive", spin_ns=3600 * 10**9)
     made.pair()
     made.run(0, 5 * MS)
     assert made.worker_stats().sleeps == 0
 
 
-def test_a_worker_without_frames_sleeps_but_looks_again(instance: MakeInstance) -> None:
-    """A consumer holds all its frames and its port is readable: it must neither spin nor sleep for ever."""
-    made, left, right = one_way(instance, rx_mode="interrupt", frames=4)
+def test_a_worker_without_frames_sleeps_but_looks_again(harness: MakeHarness) -> None:
+    """Its frames are with a consumer, its port is readable: neither spin nor sleep for ever."""
+    made, left, right = one_way(harness, rx_mode="interrupt", frames=4)
     sent = [frame(n) for n in range(10)]
     left.send(1, *sent)
     with running(made, 1, 3600 * 1000 * MS):
@@ -325,8 +325,8 @@ def test_a_worker_without_frames_sleeps_but_looks_again(instance: MakeInstance) 
 
 
 @pytest.mark.parametrize("waiting", [0, 5, 200])
-def test_detach_forwards_what_is_queued(instance: MakeInstance, waiting: int) -> None:
-    made = instance(batch=16)
+def test_detach_forwards_what_is_queued(harness: MakeHarness, waiting: int) -> None:
+    made = harness(batch=16)
     left, right = made.pair()
     sent = [frame(n) for n in range(waiting)]
     left.send(0, *sent)
@@ -339,17 +339,17 @@ def test_detach_forwards_what_is_queued(instance: MakeInstance, waiting: int) ->
     assert right.receive(0) == left.receive(0) == []
 
 
-def test_detach_publishes_to_other_workers(instance: MakeInstance) -> None:
-    made, left, right = one_way(instance)
+def test_detach_publishes_to_other_workers(harness: MakeHarness) -> None:
+    made, left, right = one_way(harness)
     left.send(1, frame(1))
     assert lib.ttf_worker_detach(made.live[1], 0) == 0
     made.step(0)
     assert right.receive(0) == [frame(1)]
 
 
-def test_detach_with_every_frame_in_a_ring(instance: MakeInstance) -> None:
-    """The consumer has completed the frames, but their owner hasn't reclaimed them."""
-    made, left, right = one_way(instance, frames=4, batch=4)
+def test_detach_with_every_frame_in_a_ring(harness: MakeHarness) -> None:
+    """The consumer is done with them, only nobody has taken them back yet."""
+    made, left, right = one_way(harness, frames=4, batch=4)
     left.send(1, *(frame(n) for n in range(4)))
     made.step(1)
     made.step(0)
@@ -359,8 +359,8 @@ def test_detach_with_every_frame_in_a_ring(instance: MakeInstance) -> None:
     assert right.receive(0) == [frame(n) for n in range(8)]
 
 
-def test_a_packet_under_way_to_a_deleted_port_has_a_name(instance: MakeInstance) -> None:
-    made, left, right = one_way(instance)
+def test_a_packet_under_way_to_a_deleted_port_has_a_name(harness: MakeHarness) -> None:
+    made, left, right = one_way(harness)
     left.send(1, frame(1))
     made.step(1)
     for w in (0, 1):
@@ -370,8 +370,8 @@ def test_a_packet_under_way_to_a_deleted_port_has_a_name(instance: MakeInstance)
     assert made.orphan_drops() == {"no_port": 1}
 
 
-def test_a_slot_used_again_gets_no_packet_of_the_former_port(instance: MakeInstance) -> None:
-    made, left, _right = one_way(instance)
+def test_a_slot_used_again_gets_no_packet_of_the_former_port(harness: MakeHarness) -> None:
+    made, left, _right = one_way(harness)
     left.send(1, frame(1))
     made.step(1)
     made.disconnect(1)
@@ -381,8 +381,8 @@ def test_a_slot_used_again_gets_no_packet_of_the_former_port(instance: MakeInsta
     assert made.orphan_drops() == {"no_port": 1}
 
 
-def test_retired_counters_keep_the_totals(instance: MakeInstance) -> None:
-    made = instance(2)
+def test_retired_counters_keep_the_totals(harness: MakeHarness) -> None:
+    made = harness(2)
     left, right = made.pair()
     for w in (0, 1):
         left.send(w, *(frame(n) for n in range(3 + w)), b"runt")
@@ -402,8 +402,8 @@ def test_retired_counters_keep_the_totals(instance: MakeInstance) -> None:
     made.check_conservation()
 
 
-def test_a_death_after_a_port_was_deleted_loses_nothing_again(instance: MakeInstance) -> None:
-    made, left, right = one_way(instance)
+def test_a_death_after_a_port_was_deleted_loses_nothing_again(harness: MakeHarness) -> None:
+    made, left, right = one_way(harness)
     left.send(1, frame(1), b"runt")
     left.send(0, frame(2))
     made.settle()
@@ -415,8 +415,8 @@ def test_a_death_after_a_port_was_deleted_loses_nothing_again(instance: MakeInst
         assert made.revive(w) == 0
 
 
-def test_deleting_a_port_forgets_its_stations(instance: MakeInstance) -> None:
-    made = instance(mode="bridge")
+def test_deleting_a_port_forgets_its_stations(harness: MakeHarness) -> None:
+    made = harness(mode="bridge")
     first, second, third = (made.connect(slot) for slot in range(3))
     second.send(0, frame(1, src=mac(7), dst=mac(8)))
     made.settle()
@@ -433,14 +433,14 @@ def test_deleting_a_port_forgets_its_stations(instance: MakeInstance) -> None:
 # ------------------------------------------------------------------------------------------ recovery
 
 
-def test_a_fresh_instance_has_lost_nothing(instance: MakeInstance) -> None:
-    made = instance(3)
+def test_a_fresh_instance_has_lost_nothing(harness: MakeHarness) -> None:
+    made = harness(3)
     assert [lib.ttf_recover_worker(made.stats, made.rings, w) for w in range(3)] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("start", [0, 2**32 - 5])
-def test_death_of_a_consumer_that_had_claimed(instance: MakeInstance, start: int) -> None:
-    made, left, right = one_way(instance, batch=4, start=start)
+def test_death_of_a_consumer_that_had_claimed(harness: MakeHarness, start: int) -> None:
+    made, left, right = one_way(harness, batch=4, start=start)
     sent = [frame(n) for n in range(10)]
     left.send(1, *sent)
     made.step(1, 1, 1)
@@ -453,8 +453,8 @@ def test_death_of_a_consumer_that_had_claimed(instance: MakeInstance, start: int
     assert made.ring_stats(1, 0).popped == 10
 
 
-def test_death_of_a_consumer_that_had_sent_but_not_completed(instance: MakeInstance) -> None:
-    made, left, right = one_way(instance, batch=4)
+def test_death_of_a_consumer_that_had_sent_but_not_completed(harness: MakeHarness) -> None:
+    made, left, right = one_way(harness, batch=4)
     sent = [frame(n) for n in range(10)]
     left.send(1, *sent)
     made.step(1, 1, 1)
@@ -467,8 +467,8 @@ def test_death_of_a_consumer_that_had_sent_but_not_completed(instance: MakeInsta
     assert right.receive(0) == sent[4:]
 
 
-def test_death_of_a_consumer_between_completion_and_count(instance: MakeInstance) -> None:
-    made, left, right = one_way(instance, batch=4)
+def test_death_of_a_consumer_between_completion_and_count(harness: MakeHarness) -> None:
+    made, left, right = one_way(harness, batch=4)
     left.send(1, *(frame(n) for n in range(6)))
     made.step(1, 1)
     made.kill(0)
@@ -483,8 +483,8 @@ def test_death_of_a_consumer_between_completion_and_count(instance: MakeInstance
 
 
 @pytest.mark.parametrize("start", [0, 2**32 - 5])
-def test_death_of_a_producer_before_it_published(instance: MakeInstance, start: int) -> None:
-    made, left, right = one_way(instance, slots=16, start=start)
+def test_death_of_a_producer_before_it_published(harness: MakeHarness, start: int) -> None:
+    made, left, right = one_way(harness, slots=16, start=start)
     sent = [frame(n) for n in range(5)]
     left.send(1, *sent)
     made.step(1)
@@ -500,8 +500,8 @@ def test_death_of_a_producer_before_it_published(instance: MakeInstance, start: 
 
 
 @pytest.mark.parametrize("start", [0, 2**32 - 5])
-def test_death_of_a_producer_between_publish_and_count(instance: MakeInstance, start: int) -> None:
-    made, left, right = one_way(instance, start=start)
+def test_death_of_a_producer_between_publish_and_count(harness: MakeHarness, start: int) -> None:
+    made, left, right = one_way(harness, start=start)
     sent = [frame(n) for n in range(7)]
     left.send(1, *sent)
     made.step(1)
@@ -513,8 +513,8 @@ def test_death_of_a_producer_between_publish_and_count(instance: MakeInstance, s
     assert right.receive(0) == sent, "published frames are delivered"
 
 
-def test_a_new_incarnation_never_uses_frames_that_wait(instance: MakeInstance) -> None:
-    made, left, right = one_way(instance, frames=12, slots=16)
+def test_a_new_incarnation_never_uses_frames_that_wait(harness: MakeHarness) -> None:
+    made, left, right = one_way(harness, frames=12, slots=16)
     other, out = made.connect(2, peer=3), made.connect(3, peer=2)
     sent = [frame(n) for n in range(7)]
     left.send(1, *sent)
@@ -529,8 +529,8 @@ def test_a_new_incarnation_never_uses_frames_that_wait(instance: MakeInstance) -
     assert right.receive(0) == sent
 
 
-def test_death_during_a_flood_is_never_a_negative_loss(instance: MakeInstance) -> None:
-    made = instance(2, mode="bridge")
+def test_death_during_a_flood_is_never_a_negative_loss(harness: MakeHarness) -> None:
+    made = harness(2, mode="bridge")
     first, _second, third = made.connect(0), made.connect(1, queues=1), made.connect(2)
     first.send(1, frame(1, dst=b"\xff" * 6))
     made.step(1)
@@ -543,8 +543,8 @@ def test_death_during_a_flood_is_never_a_negative_loss(instance: MakeInstance) -
     assert third.receive(1) == [frame(1, dst=b"\xff" * 6)]
 
 
-def test_losses_of_several_deaths_add_up(instance: MakeInstance) -> None:
-    made, left, _right = one_way(instance, batch=4)
+def test_losses_of_several_deaths_add_up(harness: MakeHarness) -> None:
+    made, left, _right = one_way(harness, batch=4)
     for death in range(1, 4):
         left.send(1, *(frame(n) for n in range(4)))
         made.step(1)
@@ -556,8 +556,8 @@ def test_losses_of_several_deaths_add_up(instance: MakeInstance) -> None:
     assert made.lost() == 6
 
 
-def test_death_of_both_sides(instance: MakeInstance) -> None:
-    made, left, right = one_way(instance, batch=4)
+def test_death_of_both_sides(harness: MakeHarness) -> None:
+    made, left, right = one_way(harness, batch=4)
     left.send(1, *(frame(n) for n in range(4)))
     made.step(1)
     for w in (0, 1):
@@ -573,8 +573,8 @@ def test_death_of_both_sides(instance: MakeInstance) -> None:
     assert right.receive(0) == [frame(2), frame(3)]
 
 
-def test_a_dead_sleeper_needs_no_doorbell(instance: MakeInstance) -> None:
-    made, _left, _right = one_way(instance)
+def test_a_dead_sleeper_needs_no_doorbell(harness: MakeHarness) -> None:
+    made, _left, _right = one_way(harness)
     made.kill(0)
     lib.ttf_rings_run_words(made.rings, 0).sleeping = 1
     made.revive(0)
@@ -582,11 +582,11 @@ def test_a_dead_sleeper_needs_no_doorbell(instance: MakeInstance) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_killed_workers_lose_a_burst_and_nothing_else(instance: MakeInstance, seed: int) -> None:
-    """Real processes are killed while they forward, and recovered as the supervisor does it."""
+def test_killed_workers_lose_a_burst_and_nothing_else(harness: MakeHarness, seed: int) -> None:
+    """Real processes, killed while they forward, and recovered as the supervisor does."""
     rng = random.Random(seed)
     batch, deaths = 16, 24
-    made = instance(2, steering="flow", rx_mode="adaptive", batch=batch, slots=64, frames=256)
+    made = harness(2, steering="flow", rx_mode="adaptive", batch=batch, slots=64, frames=256)
     left, right = made.pair()
     for w in (0, 1):
         made.kill(w)
@@ -672,22 +672,22 @@ def test_killed_workers_lose_a_burst_and_nothing_else(instance: MakeInstance, se
 # -------------------------------------------------------------------------------------------- refusal
 
 
-def test_worker_refuses_segments_of_another_start(instance: MakeInstance) -> None:
-    made, other = instance(2), instance(2)
+def test_worker_refuses_segments_of_another_start(harness: MakeHarness) -> None:
+    made, other = harness(2), harness(2)
     header = ffi.cast("struct ttf_header *", other.rings)
     header.epoch = EPOCH + 1
     config, _alive = made.config(0, rings=other.rings)
     assert lib.ttf_worker_new(config) == ffi.NULL
     assert ffi.errno == errno.EINVAL
     header.epoch = EPOCH
-    one = instance(1)
+    one = harness(1)
     config, _alive = made.config(0, rings=one.rings)
     assert lib.ttf_worker_new(config) == ffi.NULL, "a different number of workers"
 
 
 @pytest.mark.parametrize("w", [0, 1])
-def test_worker_refuses_frames_of_another_start(instance: MakeInstance, w: int) -> None:
-    made = instance(2)
+def test_worker_refuses_frames_of_another_start(harness: MakeHarness, w: int) -> None:
+    made = harness(2)
     stale = frames_segment(256, EPOCH + 1)
     pools = ffi.new("void *[]", [stale.base if each == w else made.pools[each] for each in range(2)])
     config, _alive = made.config(0, frames=pools)
@@ -699,8 +699,8 @@ def test_worker_refuses_frames_of_another_start(instance: MakeInstance, w: int) 
 
 
 @pytest.mark.parametrize(("producer", "consumer"), [(0, 1), (1, 0)])
-def test_worker_refuses_a_ring_whose_size_lies(instance: MakeInstance, producer: int, consumer: int) -> None:
-    made = instance(2)
+def test_worker_refuses_a_ring_whose_size_lies(harness: MakeHarness, producer: int, consumer: int) -> None:
+    made = harness(2)
     ring = lib.ttf_rings_ring(made.rings, producer, consumer)
     slots = ring.slots
     ring.slots = 2 * slots

@@ -9,16 +9,16 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from tests.native.conftest import MakeInstance
+from tests.native.conftest import MakeHarness
 from tests.native.ext import lib
 from tests.native.harness import DRIVERS, MMSG, NO_OFFLOAD, RW, URING, drain, frame
 from tests.support.offloads import (
     GOOD,
     MALFORMED,
     VNET_HDR_BYTES,
-    cut,
+    gso_frame,
     left_to_the_device,
-    segment,
+    segmented,
     vnet_header,
 )
 
@@ -32,8 +32,8 @@ def tcp_packet(payload: bytes = b"odd") -> Packet:
     )
 
 
-def test_checksum_is_done_for_a_port_without_offload(instance: MakeInstance) -> None:
-    made = instance()
+def test_checksum_is_done_for_a_port_without_offload(harness: MakeHarness) -> None:
+    made = harness()
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
     right = made.connect(1, peer=0)
     undone, header, done = left_to_the_device(tcp_packet())
@@ -43,8 +43,8 @@ def test_checksum_is_done_for_a_port_without_offload(instance: MakeInstance) -> 
     assert right.receive(0) == [done]
 
 
-def test_checksum_is_left_to_a_port_with_offload(instance: MakeInstance) -> None:
-    made = instance()
+def test_checksum_is_left_to_a_port_with_offload(harness: MakeHarness) -> None:
+    made = harness()
     left, right = made.pair(header_bytes=VNET_HDR_BYTES)
     undone, header, _done = left_to_the_device(tcp_packet())
     left.send(0, undone, header=header)
@@ -52,12 +52,12 @@ def test_checksum_is_left_to_a_port_with_offload(instance: MakeInstance) -> None
     assert drain(right.outside[0]) == [header + undone]
 
 
-@pytest.mark.parametrize("io", [MMSG, RW, URING], ids=["mmsg", "rw", "uring"])
-def test_no_offload_is_asked_for_frames_of_a_port_without(instance: MakeInstance, io: int) -> None:
-    """A frame's memory still holds the offload header of its previous use."""
-    made = instance(frames=1, batch=1)
+@pytest.mark.parametrize("driver", [MMSG, RW, URING], ids=["mmsg", "rw", "uring"])
+def test_no_offload_is_asked_for_frames_of_a_port_without(harness: MakeHarness, driver: int) -> None:
+    """A frame's memory still has the offload header of the frame before it."""
+    made = harness(frames=1, batch=1)
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
-    right = made.connect(1, peer=0, io=io)
+    right = made.connect(1, peer=0, driver=driver)
     segment = vnet_header(flags=1, gso_type=1, hdr_len=54, gso_size=1448, start=34, offset=16)
     for n in range(4):
         left.send(0, frame(n), header=segment)
@@ -68,10 +68,10 @@ def test_no_offload_is_asked_for_frames_of_a_port_without(instance: MakeInstance
     assert made.all_drops() == {"offload": 4}
 
 
-def test_segment_crosses_a_pair_with_offload_whatever_its_size(instance: MakeInstance) -> None:
-    made = instance()
+def test_segment_crosses_a_pair_with_offload_whatever_its_size(harness: MakeHarness) -> None:
+    made = harness()
     left, right = made.pair(header_bytes=VNET_HDR_BYTES, mtu=1500)
-    frame_bytes, header = segment(tcp_packet(bytes(65_000)), 1460)
+    frame_bytes, header = gso_frame(tcp_packet(bytes(65_000)), 1460)
     left.send(0, frame_bytes, header=header)
     made.settle()
     assert drain(right.outside[0]) == [header + frame_bytes]
@@ -90,18 +90,18 @@ LACKING = pytest.mark.parametrize(
 
 
 @LACKING
-@pytest.mark.parametrize("io", [MMSG, RW, URING], ids=["mmsg", "rw", "uring"])
+@pytest.mark.parametrize("driver", [MMSG, RW, URING], ids=["mmsg", "rw", "uring"])
 def test_segment_is_cut_for_a_port_that_does_not_take_it(
-    instance: MakeInstance, io: int, header_bytes: int, offloads: int
+    harness: MakeHarness, driver: int, header_bytes: int, offloads: int
 ) -> None:
-    made = instance(batch=16)
+    made = harness(batch=16)
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
-    right = made.connect(1, peer=0, io=io, header_bytes=header_bytes, offloads=offloads)
+    right = made.connect(1, peer=0, driver=driver, header_bytes=header_bytes, offloads=offloads)
     packet = tcp_packet(bytes(range(256)) * 200)
-    wanted = cut(packet, 1460)
+    wanted = segmented(packet, 1460)
     before, after = frame(1), frame(2)
     left.send(0, before)
-    left.send(0, segment(packet, 1460)[0], header=segment(packet, 1460)[1])
+    left.send(0, gso_frame(packet, 1460)[0], header=gso_frame(packet, 1460)[1])
     left.send(0, after)
     made.settle()
     assert right.receive(0) == [before, *wanted, after]
@@ -109,47 +109,47 @@ def test_segment_is_cut_for_a_port_that_does_not_take_it(
     assert made.total(1, "tx_packets") == 2 + len(wanted)
     assert int(made.worker_stats().orphans.copied_packets) == len(wanted) - 1
     assert made.all_drops() == {}
-    if io == MMSG:
+    if driver == MMSG:
         assert made.total(1, "tx_calls") == -(-(2 + len(wanted)) // 16), "in bursts"
 
 
-def test_a_segment_of_which_each_feature_is_asked_for(instance: MakeInstance) -> None:
-    """A port that supports TCP over IPv4 gets such GSO frames whole. Others are segmented into packets."""
-    made = instance()
+def test_a_segment_of_which_each_feature_is_asked_for(harness: MakeHarness) -> None:
+    """A port that takes TCP over IPv4 gets that as it is; what it doesn't take is cut."""
+    made = harness()
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
     takes = lib.TTF_OFFLOAD_CSUM | lib.TTF_OFFLOAD_TSO4
     right = made.connect(1, peer=0, header_bytes=VNET_HDR_BYTES, offloads=takes)
     ether, payload = Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01"), Raw(bytes(3000))
     ip4, ip6 = IP(src="10.0.0.1", dst="10.0.0.2"), IPv6(src="fd00::1", dst="fd00::2")
     tcp, congested, udp = TCP(flags="PA"), TCP(flags="PAC"), UDP()
-    whole, header = segment(ether / ip4 / tcp / payload, 1400)
+    whole, header = gso_frame(ether / ip4 / tcp / payload, 1400)
     left.send(0, whole, header=header)
     made.settle()
     assert drain(right.outside[0]) == [header + whole]
     for network, transport in ((ip6, tcp), (ip4, congested), (ip4, udp), (ip6, udp)):
         packet = ether / network / transport / payload
-        whole, header = segment(packet, 1400)
+        whole, header = gso_frame(packet, 1400)
         left.send(0, whole, header=header)
         made.settle()
-        assert right.receive(0) == cut(packet, 1400)
+        assert right.receive(0) == segmented(packet, 1400)
 
 
-def test_a_segment_is_cut_with_whatever_frames_are_free(instance: MakeInstance) -> None:
-    made = instance(frames=3, batch=2)
+def test_a_segment_is_cut_with_whatever_frames_are_free(harness: MakeHarness) -> None:
+    made = harness(frames=3, batch=2)
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
     right = made.connect(1, peer=0)
     packet = tcp_packet(bytes(10_000))
-    whole, header = segment(packet, 1000)
+    whole, header = gso_frame(packet, 1000)
     left.send(0, whole, header=header)
     made.settle()
-    assert right.receive(0) == cut(packet, 1000)
+    assert right.receive(0) == segmented(packet, 1000)
 
 
-def test_a_segment_without_a_free_frame_is_dropped_by_name(instance: MakeInstance) -> None:
-    made = instance(frames=1, batch=1)
+def test_a_segment_without_a_free_frame_is_dropped_by_name(harness: MakeHarness) -> None:
+    made = harness(frames=1, batch=1)
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
     right = made.connect(1, peer=0)
-    whole, header = segment(tcp_packet(bytes(10_000)), 1000)
+    whole, header = gso_frame(tcp_packet(bytes(10_000)), 1000)
     left.send(0, whole, header=header)
     left.send(0, frame(1))
     made.settle()
@@ -159,12 +159,12 @@ def test_a_segment_without_a_free_frame_is_dropped_by_name(instance: MakeInstanc
 
 @DRIVERS
 def test_a_segment_whose_packets_are_too_long_is_dropped_by_name(
-    instance: MakeInstance, io: int, header_bytes: int
+    harness: MakeHarness, driver: int, header_bytes: int
 ) -> None:
-    made = instance()
+    made = harness()
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES, mtu=9000)
-    right = made.connect(1, peer=0, io=io, header_bytes=header_bytes, mtu=1500)
-    fits, too_long = segment(tcp_packet(bytes(20_000)), 1460), segment(tcp_packet(bytes(20_000)), 1461)
+    right = made.connect(1, peer=0, driver=driver, header_bytes=header_bytes, mtu=1500)
+    fits, too_long = gso_frame(tcp_packet(bytes(20_000)), 1460), gso_frame(tcp_packet(bytes(20_000)), 1461)
     left.send(0, too_long[0], header=too_long[1])
     left.send(0, fits[0], header=fits[1])
     made.settle()
@@ -175,10 +175,8 @@ def test_a_segment_whose_packets_are_too_long_is_dropped_by_name(
 
 @pytest.mark.parametrize("mode", ["xconnect", "bridge", "macswap", "rxonly"])
 @pytest.mark.parametrize("what", MALFORMED)
-def test_a_header_that_makes_no_sense_is_dropped_by_name(
-    instance: MakeInstance, what: str, mode: str
-) -> None:
-    made = instance(mode=mode)
+def test_a_header_that_makes_no_sense_is_dropped_by_name(harness: MakeHarness, what: str, mode: str) -> None:
+    made = harness(mode=mode)
     left, right = made.pair(header_bytes=VNET_HDR_BYTES)
     left.send(0, GOOD[0], header=MALFORMED[what])
     made.settle()
@@ -189,8 +187,8 @@ def test_a_header_that_makes_no_sense_is_dropped_by_name(
 # ------------------------------------------------------------------------------------- several workers
 
 
-def test_offload_header_crosses_a_ring(instance: MakeInstance) -> None:
-    made = instance(2)
+def test_offload_header_crosses_a_ring(harness: MakeHarness) -> None:
+    made = harness(2)
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
     right = made.connect(1, peer=0, queues=1, header_bytes=VNET_HDR_BYTES)
     segment, header = GOOD
@@ -199,20 +197,20 @@ def test_offload_header_crosses_a_ring(instance: MakeInstance) -> None:
     assert right.outside[0].recv(1 << 17) == header + segment
 
 
-def test_a_segment_of_another_worker_is_cut(instance: MakeInstance) -> None:
-    made = instance(2)
+def test_a_segment_of_another_worker_is_cut(harness: MakeHarness) -> None:
+    made = harness(2)
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
     right = made.connect(1, peer=0, queues=1)
     packet = Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=9) / Raw(bytes(5000))
-    whole, header = segment(packet, 1200)
+    whole, header = gso_frame(packet, 1200)
     left.send(1, whole, header=header)
     made.settle()
-    assert right.receive(0) == cut(packet, 1200)
+    assert right.receive(0) == segmented(packet, 1200)
 
 
-def test_a_flooded_segment_is_cut_where_it_must(instance: MakeInstance) -> None:
-    """One frame in memory leaves whole by one port, and segmented into packets by two others."""
-    made = instance(2, mode="bridge")
+def test_a_flooded_segment_is_cut_where_it_must(harness: MakeHarness) -> None:
+    """One frame in memory goes out whole by one port, and in packets by two others."""
+    made = harness(2, mode="bridge")
     source = made.connect(0, header_bytes=VNET_HDR_BYTES)
     cutting = [made.connect(1), made.connect(2, queues=1)]
     whole_port = made.connect(3, header_bytes=VNET_HDR_BYTES)
@@ -222,16 +220,16 @@ def test_a_flooded_segment_is_cut_where_it_must(instance: MakeInstance) -> None:
         / UDP(sport=1, dport=9)
         / Raw(bytes(5000))
     )
-    whole, header = segment(packet, 1200)
+    whole, header = gso_frame(packet, 1200)
     source.send(1, whole, header=header)
     made.settle()
-    assert [port.receive_all() for port in cutting] == [cut(packet, 1200)] * 2
+    assert [port.receive_all() for port in cutting] == [segmented(packet, 1200)] * 2
     assert whole_port.outside[1].recv(1 << 17) == header + whole
 
 
-def test_flooded_checksum_is_completed_where_it_must(instance: MakeInstance) -> None:
-    """One frame in memory leaves by ports with and without an offload header."""
-    made = instance(2, mode="bridge")
+def test_flooded_checksum_is_completed_where_it_must(harness: MakeHarness) -> None:
+    """One frame in memory goes to ports with and without an offload header."""
+    made = harness(2, mode="bridge")
     source = made.connect(0, header_bytes=VNET_HDR_BYTES)
     bare = [made.connect(slot) for slot in (1, 2)]
     with_header = made.connect(3, header_bytes=VNET_HDR_BYTES)

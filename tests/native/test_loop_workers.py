@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.native.conftest import MakeInstance
+from tests.native.conftest import MakeHarness
 from tests.native.ext import lib
 from tests.native.harness import (
     FRAME_MAX_BYTES,
     MS,
-    Instance,
-    Port,
+    Harness,
+    SocketPort,
     frame,
     mac,
     udp_frame,
@@ -29,8 +29,8 @@ STARTS = pytest.mark.parametrize("start", [0, 2**32 - 3], ids=["start0", "wrap"]
 # --------------------------------------------------------------------------------------------- steering
 
 
-def test_queue_to_queue_needs_no_ring(instance: MakeInstance) -> None:
-    made = instance(4)
+def test_queue_to_queue_needs_no_ring(harness: MakeHarness) -> None:
+    made = harness(4)
     left, right = made.pair()
     sent = {q: [frame(100 * q + n) for n in range(9)] for q in range(4)}
     out = made.pump([(left, q, sent[q][n]) for n in range(9) for q in range(4)])
@@ -42,8 +42,8 @@ def test_queue_to_queue_needs_no_ring(instance: MakeInstance) -> None:
 
 
 @STARTS
-def test_a_port_with_fewer_queues_gets_its_packets_through_rings(instance: MakeInstance, start: int) -> None:
-    made = instance(4, start=start)
+def test_a_port_with_fewer_queues_gets_its_packets_through_rings(harness: MakeHarness, start: int) -> None:
+    made = harness(4, start=start)
     left = made.connect(0, peer=1)
     made.connect(1, peer=0, queues=2)
     sent = {q: [frame(100 * q + n, 60 + n) for n in range(20)] for q in range(4)}
@@ -61,12 +61,12 @@ def test_a_port_with_fewer_queues_gets_its_packets_through_rings(instance: MakeI
 @STARTS
 @pytest.mark.parametrize("header_bytes", [0, VNET_HDR_BYTES])
 def test_both_directions_of_a_flow_meet_at_one_worker(
-    instance: MakeInstance, start: int, header_bytes: int
+    harness: MakeHarness, start: int, header_bytes: int
 ) -> None:
-    made = instance(4, steering="flow", start=start)
+    made = harness(4, steering="flow", start=start)
     left, right = made.pair(header_bytes=header_bytes)
     rng = random.Random(1)
-    offered: list[tuple[Port, int, bytes]] = []
+    offered: list[tuple[SocketPort, int, bytes]] = []
     flows = range(40000, 40064)
     for n in range(10):
         for flow in flows:
@@ -87,8 +87,8 @@ def test_both_directions_of_a_flow_meet_at_one_worker(
     assert all(received[slot, flow] == 10 for slot in (0, 1) for flow in flows)
 
 
-def test_flows_keep_their_order_through_rings(instance: MakeInstance) -> None:
-    made = instance(3, steering="flow", slots=16)
+def test_flows_keep_their_order_through_rings(harness: MakeHarness) -> None:
+    made = harness(3, steering="flow", slots=16)
     left, _right = made.pair()
     rng = random.Random(2)
     queue_of = {flow: rng.randrange(3) for flow in range(50000, 50030)}
@@ -112,9 +112,9 @@ def test_flows_keep_their_order_through_rings(instance: MakeInstance) -> None:
 @pytest.mark.parametrize("left_queues", [1, 2, 3, 4])
 @pytest.mark.parametrize("right_queues", [1, 2, 3, 4])
 def test_flow_owner_is_the_same_whichever_port_has_fewer_queues(
-    instance: MakeInstance, left_queues: int, right_queues: int
+    harness: MakeHarness, left_queues: int, right_queues: int
 ) -> None:
-    made = instance(4, steering="flow")
+    made = harness(4, steering="flow")
     left = made.connect(0, peer=1, queues=left_queues)
     right = made.connect(1, peer=0, queues=right_queues)
     offered = []
@@ -131,8 +131,8 @@ def test_flow_owner_is_the_same_whichever_port_has_fewer_queues(
     assert all(len(each) == 2 and len(set(each)) == 1 for each in owners.values())
 
 
-def test_macswap_with_flow_steering(instance: MakeInstance) -> None:
-    made = instance(4, mode="macswap", steering="flow")
+def test_macswap_with_flow_steering(harness: MakeHarness) -> None:
+    made = harness(4, mode="macswap", steering="flow")
     port = made.connect(0)
     sent = [udp_frame(flow, 80, b"x") for flow in range(100)]
     out = made.pump([(port, n % 4, data) for n, data in enumerate(sent)])
@@ -143,15 +143,15 @@ def test_macswap_with_flow_steering(instance: MakeInstance) -> None:
 # ------------------------------------------------------------------------------------------- full rings
 
 
-def one_way(instance: MakeInstance, **settings: Any) -> tuple[Instance, Port, Port]:
-    """Two workers: worker 0 must send the frames that worker 1 receives on port 0."""
-    made = instance(2, **settings)
+def one_way(harness: MakeHarness, **settings: Any) -> tuple[Harness, SocketPort, SocketPort]:
+    """Two workers; what worker 1 receives on port 0, worker 0 must send."""
+    made = harness(2, **settings)
     return made, made.connect(0, peer=1), made.connect(1, peer=0, queues=1)
 
 
 @STARTS
-def test_a_full_ring_drops_the_newest_and_counts(instance: MakeInstance, start: int) -> None:
-    made, left, right = one_way(instance, slots=8, start=start)
+def test_a_full_ring_drops_the_newest_and_counts(harness: MakeHarness, start: int) -> None:
+    made, left, right = one_way(harness, slots=8, start=start)
     sent = [frame(n) for n in range(11)]
     left.send(1, *sent)
     made.step(1)
@@ -166,9 +166,9 @@ def test_a_full_ring_drops_the_newest_and_counts(instance: MakeInstance, start: 
     assert right.receive(0) == [frame(99)], "once its consumer is back, a ring forwards again"
 
 
-def test_a_stalled_consumer_does_not_take_the_pool(instance: MakeInstance) -> None:
-    """A consumer that holds a ring's worth of frames must not stop the worker's other traffic."""
-    made = instance(2, slots=8, frames=16, batch=4)
+def test_a_stalled_consumer_does_not_take_the_pool(harness: MakeHarness) -> None:
+    """Whoever holds a ring's worth of frames must not stop the worker's other traffic."""
+    made = harness(2, slots=8, frames=16, batch=4)
     left = made.connect(0, peer=1)
     right = made.connect(1, peer=0, queues=1)
     other = made.connect(2, peer=3)
@@ -186,8 +186,8 @@ def test_a_stalled_consumer_does_not_take_the_pool(instance: MakeInstance) -> No
     assert made.drops(0) == {"ring_full": 22}
 
 
-def test_an_exhausted_pool_leaves_packets_in_the_device(instance: MakeInstance) -> None:
-    made, left, right = one_way(instance, slots=64, frames=8)
+def test_an_exhausted_pool_leaves_packets_in_the_device(harness: MakeHarness) -> None:
+    made, left, right = one_way(harness, slots=64, frames=8)
     sent = [frame(n) for n in range(20)]
     left.send(1, *sent)
     made.step(1, 1, 1)
@@ -218,9 +218,9 @@ def test_an_exhausted_pool_leaves_packets_in_the_device(instance: MakeInstance) 
 )
 @pytest.mark.parametrize("flood", [0, lib.TTF_DESC_FLOOD])
 def test_forged_descriptor_is_refused_by_name(
-    instance: MakeInstance, field: str, value: int, flood: int
+    harness: MakeHarness, field: str, value: int, flood: int
 ) -> None:
-    made, left, right = one_way(instance)
+    made, left, right = one_way(harness)
     sent = [frame(n) for n in range(3)]
     left.send(1, *sent)
     made.step(1)
@@ -241,9 +241,9 @@ def descriptor(ring: Any, i: int) -> Any:
 
 
 @pytest.mark.parametrize("flood", [0, lib.TTF_DESC_FLOOD])
-def test_descriptor_of_another_generation_finds_no_port(instance: MakeInstance, flood: int) -> None:
-    """While a packet waits, its port may be deleted and the port id given to another port."""
-    made, left, right = one_way(instance)
+def test_descriptor_of_another_generation_finds_no_port(harness: MakeHarness, flood: int) -> None:
+    """A port's slot may have become another port while a packet waited."""
+    made, left, right = one_way(harness)
     left.send(1, frame(0), frame(1))
     made.step(1)
     stale = descriptor(made.ring(1, 0), 0)
@@ -254,8 +254,8 @@ def test_descriptor_of_another_generation_finds_no_port(instance: MakeInstance, 
     assert made.orphan_drops() == {"no_port": 1}
 
 
-def test_descriptor_for_a_queue_of_another_worker_finds_no_port(instance: MakeInstance) -> None:
-    made = instance(3)
+def test_descriptor_for_a_queue_of_another_worker_finds_no_port(harness: MakeHarness) -> None:
+    made = harness(3)
     left = made.connect(0, peer=1)
     right = made.connect(1, peer=0, queues=2)
     left.send(2, frame(0))
@@ -268,8 +268,8 @@ def test_descriptor_for_a_queue_of_another_worker_finds_no_port(instance: MakeIn
     assert made.orphan_drops() == {"no_port": 1}
 
 
-def test_frame_numbers_that_lie_never_reach_the_pool(instance: MakeInstance) -> None:
-    made, left, right = one_way(instance, slots=8, frames=32)
+def test_frame_numbers_that_lie_never_reach_the_pool(harness: MakeHarness) -> None:
+    made, left, right = one_way(harness, slots=8, frames=32)
     left.send(1, *(frame(n) for n in range(4)))
     made.settle()
     assert len(right.receive(0)) == 4
@@ -293,10 +293,8 @@ GARBAGE = pytest.mark.parametrize("garbage", [1, 5, 9, 1000, 2**31, 2**32 - 1])
 
 @STARTS
 @GARBAGE
-def test_a_tail_that_lies_does_not_stop_the_consumer(
-    instance: MakeInstance, start: int, garbage: int
-) -> None:
-    made, left, right = one_way(instance, slots=8, start=start)
+def test_a_tail_that_lies_does_not_stop_the_consumer(harness: MakeHarness, start: int, garbage: int) -> None:
+    made, left, right = one_way(harness, slots=8, start=start)
     left.send(1, *(frame(n) for n in range(3)))
     made.settle()
     assert len(right.receive(0)) == 3
@@ -312,9 +310,9 @@ def test_a_tail_that_lies_does_not_stop_the_consumer(
 @STARTS
 @GARBAGE
 def test_a_head_that_lies_frees_nothing_and_does_not_stop_the_producer(
-    instance: MakeInstance, start: int, garbage: int
+    harness: MakeHarness, start: int, garbage: int
 ) -> None:
-    made, left, right = one_way(instance, slots=8, frames=16, start=start)
+    made, left, right = one_way(harness, slots=8, frames=16, start=start)
     sent = [frame(n) for n in range(8)]
     left.send(1, *sent[:4])
     made.settle()
@@ -340,29 +338,29 @@ def test_a_head_that_lies_frees_nothing_and_does_not_stop_the_producer(
 @pytest.mark.parametrize("queues", [(4, 4, 4), (4, 2, 1), (1, 4, 3), (2, 1, 1), (3, 4, 2)])
 @pytest.mark.parametrize("header_bytes", [0, VNET_HDR_BYTES])
 def test_flood_reaches_every_other_port_once(
-    instance: MakeInstance, steering: str, queues: tuple[int, ...], header_bytes: int
+    harness: MakeHarness, steering: str, queues: tuple[int, ...], header_bytes: int
 ) -> None:
-    made = instance(4, mode="bridge", steering=steering)
+    made = harness(4, mode="bridge", steering=steering)
     ports = [made.connect(slot, queues=n, header_bytes=header_bytes) for slot, n in enumerate(queues)]
-    sent: dict[int, list[bytes]] = {port.slot: [] for port in ports}
+    sent: dict[int, list[bytes]] = {port.port_id: [] for port in ports}
     offered = []
     for n in range(24):
         for port in ports:
-            data = b"\xff" * 6 + udp_frame(n, 1000 + port.slot, bytes([n] * 30))[6:]
-            data = data[:6] + mac(port.slot + 1) + data[12:]
-            sent[port.slot].append(data)
+            data = b"\xff" * 6 + udp_frame(n, 1000 + port.port_id, bytes([n] * 30))[6:]
+            data = data[:6] + mac(port.port_id + 1) + data[12:]
+            sent[port.port_id].append(data)
             offered.append((port, n % port.queues, data))
     out = made.pump(offered)
     for port in ports:
-        got = sorted(data for queue in range(port.queues) for data in out[port.slot, queue])
-        assert got == sorted(data for other in sent if other != port.slot for data in sent[other])
+        got = sorted(data for queue in range(port.queues) for data in out[port.port_id, queue])
+        assert got == sorted(data for other in sent if other != port.port_id for data in sent[other])
     assert made.all_drops() == {}
     copied = sum(made.worker_stats(w).orphans.copied_packets for w in range(4))
     assert copied == 24 * len(ports) * (len(ports) - 2)
 
 
-def test_flood_without_another_port_has_a_name(instance: MakeInstance) -> None:
-    made = instance(2, mode="bridge")
+def test_flood_without_another_port_has_a_name(harness: MakeHarness) -> None:
+    made = harness(2, mode="bridge")
     port = made.connect(0)
     port.send(0, frame(1))
     made.settle()
@@ -370,8 +368,8 @@ def test_flood_without_another_port_has_a_name(instance: MakeInstance) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
-def test_flood_without_a_free_frame_loses_copies_by_name(instance: MakeInstance, frames: int) -> None:
-    made = instance(4, mode="bridge", frames=frames, batch=4)
+def test_flood_without_a_free_frame_loses_copies_by_name(harness: MakeHarness, frames: int) -> None:
+    made = harness(4, mode="bridge", frames=frames, batch=4)
     ports = [made.connect(0), made.connect(1, queues=1), made.connect(2, queues=2), made.connect(3)]
     ports[0].send(3, frame(1, dst=b"\xff" * 6))
     made.settle()
@@ -383,8 +381,8 @@ def test_flood_without_a_free_frame_loses_copies_by_name(instance: MakeInstance,
     assert made.all_drops() == ({} if copies == 2 else {"no_frame": 2 - copies})
 
 
-def test_flood_into_a_full_ring_loses_one_copy_by_name(instance: MakeInstance) -> None:
-    made = instance(2, mode="bridge", slots=2)
+def test_flood_into_a_full_ring_loses_one_copy_by_name(harness: MakeHarness) -> None:
+    made = harness(2, mode="bridge", slots=2)
     first, second, third = made.connect(0), made.connect(1, queues=1), made.connect(2)
     first.send(1, *(frame(n, dst=b"\xff" * 6) for n in range(5)))
     made.step(1)
@@ -394,8 +392,8 @@ def test_flood_into_a_full_ring_loses_one_copy_by_name(instance: MakeInstance) -
     assert made.drops(0) == {"ring_full": 3}
 
 
-def test_bridge_learns_across_workers(instance: MakeInstance) -> None:
-    made = instance(4, mode="bridge")
+def test_bridge_learns_across_workers(harness: MakeHarness) -> None:
+    made = harness(4, mode="bridge")
     ports = [made.connect(slot) for slot in range(4)]
     ports[2].send(3, frame(1, src=mac(7), dst=b"\xff" * 6))
     made.settle()
@@ -415,10 +413,10 @@ def test_bridge_learns_across_workers(instance: MakeInstance) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 @STARTS
-def test_every_packet_is_accounted_for(instance: MakeInstance, seed: int, start: int) -> None:
-    """Random traffic, modes, queues and stalls: the conservation equation holds at every check."""
+def test_every_packet_is_accounted_for(harness: MakeHarness, seed: int, start: int) -> None:
+    """Random traffic, modes, queues and stalls: the equation holds whenever anybody looks."""
     rng = random.Random(seed)
-    made = instance(
+    made = harness(
         4,
         mode=rng.choice(["xconnect", "bridge", "bridge", "macswap"]),
         steering=rng.choice(["queue", "flow"]),
@@ -456,9 +454,9 @@ def test_every_packet_is_accounted_for(instance: MakeInstance, seed: int, start:
 
 
 @pytest.mark.parametrize("rx_mode", ["polling", "interrupt", "adaptive"])
-def test_workers_side_by_side(instance: MakeInstance, rx_mode: str) -> None:
-    """Workers in threads, as they run in processes: sleeping workers never lose or reorder a frame."""
-    made = instance(3, steering="flow", rx_mode=rx_mode, slots=64, frames=512)
+def test_workers_side_by_side(harness: MakeHarness, rx_mode: str) -> None:
+    """Workers in threads, as they run in processes: nothing is lost or reordered, whoever sleeps."""
+    made = harness(3, steering="flow", rx_mode=rx_mode, slots=64, frames=512)
     left, right = made.pair()
     stop = threading.Event()
 

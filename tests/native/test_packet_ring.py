@@ -14,10 +14,10 @@ import struct
 
 import pytest
 
-from tests.native.conftest import MakeInstance
+from tests.native.conftest import MakeHarness
 from tests.native.ext import lib
 from tests.native.far import Far, packet_pair
-from tests.native.harness import MS, Instance, Port, frame
+from tests.native.harness import MS, Harness, SocketPort, frame
 from tests.support.offloads import GSO_TCPV4, NEEDS_CSUM, VNET_HDR_BYTES, vnet_header
 
 SLOTS, SLOT_BYTES = int(lib.TTF_PACKET_SLOTS), int(lib.TTF_PACKET_SLOT_BYTES)
@@ -29,12 +29,12 @@ MARK_AT = 28  # struct tpacket2_hdr, tp_padding
 
 
 @pytest.fixture
-def made(instance: MakeInstance, far: Far) -> Instance:
-    return packet_pair(instance, far, BATCH)
+def made(harness: MakeHarness, far: Far) -> Harness:
+    return packet_pair(harness, far, BATCH)
 
 
-def crossed(made: Instance) -> list[bytes]:
-    """The forwarded frames, without offload headers, until no more come."""
+def crossed(made: Harness) -> list[bytes]:
+    """What comes out, without headers, until nothing more does."""
     got: list[bytes] = []
     while True:
         made.settle()
@@ -53,7 +53,7 @@ def mixed(first: int, count: int) -> list[bytes]:
 class Ring:
     """The ring as its reader sees it, mapped by the test."""
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: SocketPort) -> None:
         self.map = mmap.mmap(port.inside[0].fileno(), SLOTS * SLOT_BYTES)
 
     @property
@@ -73,7 +73,7 @@ class Ring:
         struct.pack_into("I", self.map, CURSOR_AT + 4, value)
 
 
-def test_frames_long_and_short_cross_in_order_round_the_ring(made: Instance, far: Far) -> None:
+def test_frames_long_and_short_cross_in_order_round_the_ring(made: Harness, far: Far) -> None:
     for first in range(0, 3 * SLOTS, 512):
         frames = mixed(first, 512)
         far.send(*frames)
@@ -83,7 +83,7 @@ def test_frames_long_and_short_cross_in_order_round_the_ring(made: Instance, far
     assert made.all_drops() == {}
 
 
-def test_a_frame_in_its_slot_costs_no_system_call(made: Instance, far: Far) -> None:
+def test_a_frame_in_its_slot_costs_no_system_call(made: Harness, far: Far) -> None:
     far.send(*[frame(n) for n in range(10)])
     assert len(crossed(made)) == 10
     assert made.total(0, "rx_calls") == 0
@@ -98,7 +98,7 @@ def tagged(data: bytes, tpid: int = 0x8100, tci: int = 0x2003) -> bytes:
 
 @pytest.mark.parametrize("size", [60, SHORT_BYTES, LONG_BYTES])
 @pytest.mark.parametrize("tpid", [0x8100, 0x88A8])
-def test_vlan_tags_are_put_back(made: Instance, far: Far, size: int, tpid: int) -> None:
+def test_vlan_tags_are_put_back(made: Harness, far: Far, size: int, tpid: int) -> None:
     frames = [
         tagged(frame(1, size), tpid),
         frame(2, size),
@@ -108,8 +108,8 @@ def test_vlan_tags_are_put_back(made: Instance, far: Far, size: int, tpid: int) 
     assert crossed(made) == frames
 
 
-def segment(payload: int) -> bytes:
-    """TCP over IPv4 without its checksum, and as a GSO frame if it is long."""
+def gso_frame(payload: int) -> bytes:
+    """TCP over IPv4, checksum and cutting left to be done."""
     ip = struct.pack("!BBHHHBBH", 0x45, 0, 40 + payload, 1, 0x4000, 64, 6, 0) + bytes(
         [10, 0, 0, 1, 10, 0, 0, 2]
     )
@@ -120,18 +120,18 @@ def segment(payload: int) -> bytes:
 @pytest.mark.parametrize("payload", [1000, 4 * 1448])
 @pytest.mark.parametrize("vlan", [False, True])
 def test_what_was_left_to_be_done_is_told_of_frames_of_both_kinds(
-    made: Instance, far: Far, payload: int, vlan: bool
+    made: Harness, far: Far, payload: int, vlan: bool
 ) -> None:
-    data, moved = segment(payload), 4 if vlan else 0
-    cut = {"gso_type": GSO_TCPV4, "gso_size": 1448, "hdr_len": 54 + moved} if payload > 1448 else {}
-    header = vnet_header(flags=NEEDS_CSUM, start=34 + moved, offset=16, **cut)
+    data, moved = gso_frame(payload), 4 if vlan else 0
+    gso = {"gso_type": GSO_TCPV4, "gso_size": 1448, "hdr_len": 54 + moved} if payload > 1448 else {}
+    header = vnet_header(flags=NEEDS_CSUM, start=34 + moved, offset=16, **gso)
     sent = header + (tagged(data) if vlan else data)
     far.sender.send(sent)
     made.settle()
     assert made.ports[1].outside[0].recv(1 << 17) == sent
 
 
-def test_what_waits_when_the_reader_is_killed_is_the_next_ones(made: Instance, far: Far) -> None:
+def test_what_waits_when_the_reader_is_killed_is_the_next_ones(made: Harness, far: Far) -> None:
     first, waiting, later = mixed(0, 100), mixed(100, 300), mixed(400, 50)
     far.send(*first)
     assert crossed(made) == first
@@ -145,9 +145,7 @@ def test_what_waits_when_the_reader_is_killed_is_the_next_ones(made: Instance, f
 
 
 @pytest.mark.parametrize("waits", [True, False])
-def test_a_reader_killed_before_it_moved_the_cursor_is_followed(
-    made: Instance, far: Far, waits: bool
-) -> None:
+def test_a_reader_killed_before_it_moved_the_cursor_is_followed(made: Harness, far: Far, waits: bool) -> None:
     frames = [frame(n) for n in range(100)]
     far.send(*frames)
     assert crossed(made) == frames
@@ -164,7 +162,7 @@ def test_a_reader_killed_before_it_moved_the_cursor_is_followed(
 
 
 def test_a_ring_that_filled_up_behind_a_reader_killed_before_it_moved_the_cursor(
-    made: Instance, far: Far
+    made: Harness, far: Far
 ) -> None:
     far.send(*[frame(n) for n in range(100)])
     assert len(crossed(made)) == 100
@@ -178,7 +176,7 @@ def test_a_ring_that_filled_up_behind_a_reader_killed_before_it_moved_the_cursor
     assert crossed(made) == mixed(5000, 100)
 
 
-def test_a_reader_killed_before_it_gave_a_slot_back_leaves_it_to_the_next(made: Instance, far: Far) -> None:
+def test_a_reader_killed_before_it_gave_a_slot_back_leaves_it_to_the_next(made: Harness, far: Far) -> None:
     far.send(frame(0))
     assert crossed(made) == [frame(0)]
     ring = Ring(made.ports[0])
@@ -192,8 +190,8 @@ def test_a_reader_killed_before_it_gave_a_slot_back_leaves_it_to_the_next(made: 
     assert crossed(made) == frames
 
 
-def test_a_slot_that_is_filled_before_the_one_in_front_of_it_waits(made: Instance, far: Far) -> None:
-    """Two CPUs fill the ring: each reserves a slot first and marks it as filled later, in any order."""
+def test_a_slot_that_is_filled_before_the_one_in_front_of_it_waits(made: Harness, far: Far) -> None:
+    """Two CPUs fill the ring: each takes a slot, and says that it is filled when it is."""
     frames = mixed(2, 50)
     far.send(*frames)
     ring = Ring(made.ports[0])
@@ -204,7 +202,7 @@ def test_a_slot_that_is_filled_before_the_one_in_front_of_it_waits(made: Instanc
     assert crossed(made) == frames
 
 
-def test_long_frames_of_a_device_that_went_down_while_nobody_read_are_kept(made: Instance, far: Far) -> None:
+def test_long_frames_of_a_device_that_went_down_while_nobody_read_are_kept(made: Harness, far: Far) -> None:
     made.kill(0)
     frames = mixed(2, 20)
     assert len(frames[0]) == LONG_BYTES
@@ -221,7 +219,7 @@ def test_long_frames_of_a_device_that_went_down_while_nobody_read_are_kept(made:
 @pytest.mark.parametrize("first_bytes", [60, LONG_BYTES])
 @pytest.mark.parametrize("more_wait", [True, False])
 def test_a_reader_killed_with_a_long_frame_in_its_hands_loses_that_one(
-    made: Instance, far: Far, first_bytes: int, more_wait: bool
+    made: Harness, far: Far, first_bytes: int, more_wait: bool
 ) -> None:
     frames = (
         [frame(0, LONG_BYTES), frame(1, first_bytes), *mixed(2, 80)] if more_wait else [frame(0, LONG_BYTES)]
@@ -237,7 +235,7 @@ def test_a_reader_killed_with_a_long_frame_in_its_hands_loses_that_one(
     assert crossed(made) == later
 
 
-def test_what_a_full_ring_refused_is_counted(made: Instance, far: Far) -> None:
+def test_what_a_full_ring_refused_is_counted(made: Harness, far: Far) -> None:
     frames = [frame(n) for n in range(SLOTS + 100)]
     far.send(*frames)
     assert crossed(made) == frames[:SLOTS]
@@ -245,7 +243,7 @@ def test_what_a_full_ring_refused_is_counted(made: Instance, far: Far) -> None:
     assert made.total(0, "kernel_drops") == 100
 
 
-def test_long_frames_that_found_no_room_are_counted_and_hold_up_no_others(made: Instance, far: Far) -> None:
+def test_long_frames_that_found_no_room_are_counted_and_hold_up_no_others(made: Harness, far: Far) -> None:
     made.ports[0].inside[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     frames = mixed(0, 700)
     far.send(*frames)
@@ -259,7 +257,7 @@ def test_long_frames_that_found_no_room_are_counted_and_hold_up_no_others(made: 
     assert made.total(0, "rx_packets") == len(got)
 
 
-def test_a_device_that_went_down_wakes_nobody_and_comes_back(made: Instance, far: Far) -> None:
+def test_a_device_that_went_down_wakes_nobody_and_comes_back(made: Harness, far: Far) -> None:
     far.set_link("down")
     before = int(made.worker_stats().rounds)
     made.run(0, 200 * MS)

@@ -12,10 +12,10 @@ import struct
 
 import pytest
 
-from tests.native.conftest import MakeInstance
+from tests.native.conftest import MakeHarness
 from tests.native.ext import lib
 from tests.native.far import Far, packet_pair
-from tests.native.harness import Instance, frame
+from tests.native.harness import Harness, frame
 from tests.support.offloads import DATA_VALID, NEEDS_CSUM, VNET_HDR_BYTES, vnet_header
 
 SLOTS, SLOT_BYTES = int(lib.TTF_PACKET_TX_SLOTS), int(lib.TTF_PACKET_SLOT_BYTES)
@@ -27,8 +27,8 @@ FITS_BYTES = SLOT_BYTES - DATA_AT - VNET_HDR_BYTES
 
 
 @pytest.fixture
-def made(instance: MakeInstance, far: Far) -> Instance:
-    made = packet_pair(instance, far, BATCH)
+def made(harness: MakeHarness, far: Far) -> Harness:
+    made = packet_pair(harness, far, BATCH)
     far.received()
     return made
 
@@ -36,7 +36,7 @@ def made(instance: MakeInstance, far: Far) -> Instance:
 class Ring:
     """The ring as its writer sees it, mapped by the test."""
 
-    def __init__(self, made: Instance) -> None:
+    def __init__(self, made: Harness) -> None:
         plain = made.ports[0].plain
         assert plain
         self.map = mmap.mmap(plain.fileno(), SLOTS * SLOT_BYTES)
@@ -60,7 +60,7 @@ class Ring:
         return sum(length > 0 for length in lengths)
 
 
-def put(made: Instance, frames: list[bytes], header: bytes = vnet_header()) -> None:
+def put(made: Harness, frames: list[bytes], header: bytes = vnet_header()) -> None:
     for first in range(0, len(frames), BATCH):
         for data in frames[first : first + BATCH]:
             made.ports[1].outside[0].send(header + data)
@@ -71,12 +71,12 @@ def short(first: int, count: int) -> list[bytes]:
     return [frame(n, 60 + n % 7 * 200) for n in range(first, first + count)]
 
 
-def crosses(made: Instance, far: Far, frames: list[bytes]) -> bool:
+def crosses(made: Harness, far: Far, frames: list[bytes]) -> bool:
     put(made, frames)
     return far.received() == frames
 
 
-def test_a_burst_leaves_by_one_call_and_in_order_round_the_ring(made: Instance, far: Far) -> None:
+def test_a_burst_leaves_by_one_call_and_in_order_round_the_ring(made: Harness, far: Far) -> None:
     frames = short(0, 3 * SLOTS)
     assert crosses(made, far, frames)
     assert made.total(0, "tx_packets") == len(frames)
@@ -85,7 +85,7 @@ def test_a_burst_leaves_by_one_call_and_in_order_round_the_ring(made: Instance, 
     assert Ring(made).used() == SLOTS
 
 
-def test_frames_that_the_ring_is_for_and_others_keep_their_order(made: Instance, far: Far) -> None:
+def test_frames_that_the_ring_is_for_and_others_keep_their_order(made: Harness, far: Far) -> None:
     sizes = (60, FITS_BYTES, FITS_BYTES + 1, 9014, 1514, 9014, 60, 61, 4000, FITS_BYTES)
     frames = [frame(n, sizes[n % len(sizes)]) for n in range(200)]
     assert crosses(made, far, frames)
@@ -93,7 +93,7 @@ def test_frames_that_the_ring_is_for_and_others_keep_their_order(made: Instance,
     assert made.all_drops() == {}
 
 
-def test_a_frame_whose_checksum_was_checked_asks_for_nothing_more(made: Instance, far: Far) -> None:
+def test_a_frame_whose_checksum_was_checked_asks_for_nothing_more(made: Harness, far: Far) -> None:
     frames = short(0, BATCH)
     put(made, frames, vnet_header(flags=DATA_VALID))
     assert far.received() == frames
@@ -101,7 +101,7 @@ def test_a_frame_whose_checksum_was_checked_asks_for_nothing_more(made: Instance
     assert Ring(made).used() == BATCH
 
 
-def test_a_frame_whose_checksum_is_to_be_done_does_not_go_into_the_ring(made: Instance, far: Far) -> None:
+def test_a_frame_whose_checksum_is_to_be_done_does_not_go_into_the_ring(made: Harness, far: Far) -> None:
     data = frame(0, 100)
     put(made, [data], vnet_header(flags=NEEDS_CSUM, start=34, offset=16))
     (got,) = far.received()
@@ -112,7 +112,7 @@ def test_a_frame_whose_checksum_is_to_be_done_does_not_go_into_the_ring(made: In
 @pytest.mark.parametrize("sent", [0, 1, SLOTS - 1, SLOTS + 3])
 @pytest.mark.parametrize("unsent", [0, 1, 5, SLOTS])
 def test_what_a_killed_worker_left_in_the_ring_is_never_sent(
-    made: Instance, far: Far, sent: int, unsent: int
+    made: Harness, far: Far, sent: int, unsent: int
 ) -> None:
     """The kernel may be at any position of the ring, and any slots may lie there."""
     assert crosses(made, far, short(0, sent))
@@ -127,7 +127,7 @@ def test_what_a_killed_worker_left_in_the_ring_is_never_sent(
     assert made.total(0, "tx_calls") - calls == 2 * SLOTS // BATCH
 
 
-def test_a_frame_that_the_device_still_has_holds_up_no_others(made: Instance, far: Far) -> None:
+def test_a_frame_that_the_device_still_has_holds_up_no_others(made: Harness, far: Far) -> None:
     assert crosses(made, far, short(0, 3))
     ring = Ring(made)
     ring.set_status(3 + 5, SENDING)
@@ -142,7 +142,7 @@ def test_a_frame_that_the_device_still_has_holds_up_no_others(made: Instance, fa
 
 
 def test_a_worker_that_begins_while_the_device_has_the_next_slot_finds_it_later(
-    made: Instance, far: Far
+    made: Harness, far: Far
 ) -> None:
     assert crosses(made, far, short(0, 3))
     made.kill(0)
@@ -157,7 +157,7 @@ def test_a_worker_that_begins_while_the_device_has_the_next_slot_finds_it_later(
     assert made.all_drops() == {}
 
 
-def test_a_worker_that_lost_its_place_in_the_ring_loses_no_frame(made: Instance, far: Far) -> None:
+def test_a_worker_that_lost_its_place_in_the_ring_loses_no_frame(made: Harness, far: Far) -> None:
     assert crosses(made, far, short(0, 3))
     plain = made.ports[0].plain
     assert plain
@@ -172,7 +172,7 @@ def test_a_worker_that_lost_its_place_in_the_ring_loses_no_frame(made: Instance,
     assert made.total(0, "tx_calls") == 1 + 2 * SLOTS // BATCH + 2, "one fails, one finds the position"
 
 
-def test_a_device_that_is_down_is_named_and_comes_back(made: Instance, far: Far) -> None:
+def test_a_device_that_is_down_is_named_and_comes_back(made: Harness, far: Far) -> None:
     assert crosses(made, far, short(0, 3))
     far.set_link("down")
     put(made, short(3, 20))
@@ -184,7 +184,7 @@ def test_a_device_that_is_down_is_named_and_comes_back(made: Instance, far: Far)
     assert made.total(0, "tx_calls") - calls == 2 * SLOTS // BATCH
 
 
-def test_a_device_that_is_down_when_a_worker_begins_comes_back(made: Instance, far: Far) -> None:
+def test_a_device_that_is_down_when_a_worker_begins_comes_back(made: Harness, far: Far) -> None:
     assert crosses(made, far, short(0, 3))
     made.kill(0)
     far.set_link("down")
@@ -197,7 +197,7 @@ def test_a_device_that_is_down_when_a_worker_begins_comes_back(made: Instance, f
     assert Ring(made).used() == SLOTS
 
 
-def test_a_device_without_carrier_is_as_good_as_full(made: Instance, far: Far) -> None:
+def test_a_device_without_carrier_is_as_good_as_full(made: Harness, far: Far) -> None:
     far.set_far_link("down")
     put(made, short(0, 20))
     assert made.drops(0) == {"tx_full": 20}
@@ -205,8 +205,8 @@ def test_a_device_without_carrier_is_as_good_as_full(made: Instance, far: Far) -
     assert [Ring(made).status(n) for n in range(SLOTS)] == [AVAILABLE] * SLOTS
 
 
-def test_a_frame_beyond_what_the_mtu_became_is_named(made: Instance, far: Far) -> None:
-    """The far end would accept the frame."""
+def test_a_frame_beyond_what_the_mtu_became_is_named(made: Harness, far: Far) -> None:
+    """The far end would take it."""
     far.set_mtu(1000)
     made.run(0)
     tag = b"\x81\x00\x00\x05"

@@ -25,8 +25,8 @@ from tests.support.offloads import (
     GSO_TCPV6,
     MALFORMED,
     VNET_HDR_BYTES,
-    cut,
-    segment,
+    gso_frame,
+    segmented,
     vnet_header,
 )
 
@@ -65,7 +65,7 @@ def parse(frame: bytes, header: bytes) -> tuple[int, Any, Any]:
     return lib.ttf_vnet_hdr_parse(memory + VNET_HDR_BYTES, len(frame), request), request, memory
 
 
-def cut_by_us(frame: bytes, header: bytes) -> list[bytes]:
+def segmented_by_us(frame: bytes, header: bytes) -> list[bytes]:
     result, request, memory = parse(frame, header)
     assert result == 0
     made = []
@@ -82,7 +82,7 @@ def cut_by_us(frame: bytes, header: bytes) -> list[bytes]:
 @pytest.mark.parametrize("tags", TAGS)
 def test_what_is_cut_is_what_scapy_makes(tags: str, network: str, transport: str) -> None:
     packet = packet_of(tags, network, transport, bytes(range(256)) * 20)
-    assert cut_by_us(*segment(packet, 1400)) == cut(packet, 1400)
+    assert segmented_by_us(*gso_frame(packet, 1400)) == segmented(packet, 1400)
 
 
 @given(
@@ -103,19 +103,19 @@ def test_of_any_size(
     if IP in packet:
         packet[IP].id = ident
     gso_size = max(gso_size, len(payload) // 40)  # scapy is slow
-    assert cut_by_us(*segment(packet, gso_size)) == cut(packet, gso_size)
+    assert segmented_by_us(*gso_frame(packet, gso_size)) == segmented(packet, gso_size)
 
 
 def test_the_largest_segment() -> None:
     packet = packet_of("twice", "ipv4", "tcp", bytes(65535 - 40))
-    assert cut_by_us(*segment(packet, 1460)) == cut(packet, 1460)
+    assert segmented_by_us(*gso_frame(packet, 1460)) == segmented(packet, 1460)
 
 
 def test_congestion_is_told_once() -> None:
     packet = packet_of("plain", "ipv4", "tcp-options", bytes(3000))
-    frame, header = segment(packet, 1000)
+    frame, header = gso_frame(packet, 1000)
     assert header[1] == GSO_TCPV4 | GSO_ECN
-    flags = [Ether(one)[TCP].flags for one in cut_by_us(frame, header)]
+    flags = [Ether(one)[TCP].flags for one in segmented_by_us(frame, header)]
     assert [bool(int(each) & CWR) for each in flags] == [True, False, False]
 
 
@@ -150,7 +150,7 @@ TUNNELS: dict[str, Any] = {
 def test_a_segment_within_another_packet_is_refused(tunnel: str, outer: str, inner: str) -> None:
     """Its packets would need new outer headers, and a device would misread its offload header."""
     inside = packet_of("plain", inner, "tcp", bytes(5000))
-    frame, header = segment(inside, 1400)
+    frame, header = gso_frame(inside, 1400)
     packed = inside[IP if inner == "ipv4" else IPv6] if tunnel == "ip" else inside
     around = bytes(ETHER / NETWORKS[outer] / TUNNELS[tunnel])[: None if tunnel == "ip" else -14]
     whole = around + frame[len(frame) - len(bytes(packed)) :]
@@ -195,7 +195,7 @@ def test_nonsense_is_read_and_written_within_bounds(
         return
     lib.ttf_vnet_hdr_oversize(request, memory + VNET_HDR_BYTES, len(frame), 0)
     if gso_type:
-        made = cut_by_us(frame, header)
+        made = segmented_by_us(frame, header)
         headers = int(request.headers)
         assert b"".join(one[headers:] for one in made) == frame[headers:]
     else:
@@ -209,8 +209,8 @@ def test_nonsense_is_read_and_written_within_bounds(
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_the_mtu_counts_a_packet_of_the_segment(tags: str, transport: str) -> None:
     packet = packet_of(tags, "ipv6", transport, bytes(30_000))
-    frame, header = segment(packet, 1400)
-    longest = max(len(one) for one in cut(packet, 1400)) - 14 - 4 * len(TAGS[tags])
+    frame, header = gso_frame(packet, 1400)
+    longest = max(len(one) for one in segmented(packet, 1400)) - 14 - 4 * len(TAGS[tags])
     _, request, memory = parse(frame, header)
     assert not lib.ttf_vnet_hdr_oversize(request, memory + VNET_HDR_BYTES, len(frame), longest)
     assert lib.ttf_vnet_hdr_oversize(request, memory + VNET_HDR_BYTES, len(frame), longest - 1)

@@ -17,12 +17,12 @@ def loop_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("rx_mode", "io", "packets"),
+    ("rx_mode", "driver", "packets"),
     [("interrupt", "mmsg", 160_000), ("adaptive", "mmsg", 8_000), ("interrupt", "uring", 40_000)],
 )
-def test_no_wakeup_is_lost(loop_program: Path, rx_mode: str, io: str, packets: int) -> None:
-    """Slices last an hour, so a lost wake-up hangs the program."""
-    if io == "uring":
+def test_no_wakeup_is_lost(loop_program: Path, rx_mode: str, driver: str, packets: int) -> None:
+    """Slices last an hour: a packet whose wake-up was lost would hang the program."""
+    if driver == "uring":
         require_uring()
-    done = programs.run([loop_program, rx_mode, io, str(packets), "2"], timeout_s=100)
+    done = programs.run([loop_program, rx_mode, driver, str(packets), "2"], timeout_s=100)
     assert (done.returncode, done.stdout) == (0, f"ok {packets}\n"), done.stdout + done.stderr

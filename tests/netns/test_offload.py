@@ -32,7 +32,7 @@ from tests.netns.topology import TIMEOUT_S, Capture, Side, lab
 from tests.support.commands import ip, unique
 from tests.support.drivers import OFF, WITH_AND_WITHOUT_OFFLOAD
 from tests.support.instance import Instance, instance
-from tests.support.offloads import NEEDS_CSUM, VNET_HDR_BYTES, cut, left_to_the_device, segment
+from tests.support.offloads import NEEDS_CSUM, VNET_HDR_BYTES, gso_frame, left_to_the_device, segmented
 
 PAIRS = [
     *product(WITH_AND_WITHOUT_OFFLOAD, repeat=2),
@@ -80,14 +80,14 @@ class Sample:
     packet: Packet
 
     @cached_property
-    def segment(self) -> tuple[bytes, bytes]:
+    def gso_frame(self) -> tuple[bytes, bytes]:
         """A frame that stands for several, and its offload header."""
-        return segment(self.packet, GSO_SIZE)
+        return gso_frame(self.packet, GSO_SIZE)
 
     @cached_property
-    def cut(self) -> list[bytes]:
+    def segmented(self) -> list[bytes]:
         """What it stands for."""
-        return cut(self.packet, GSO_SIZE)
+        return segmented(self.packet, GSO_SIZE)
 
     @cached_property
     def unsummed(self) -> tuple[bytes, bytes, bytes]:
@@ -131,14 +131,14 @@ def test_frames_cross_as_they_are_or_arrive_as_scapy_makes_them(drivers: tuple[s
 
 
 def _segment_crosses(left: Side, capture: Capture, sample: Sample, whole: bool) -> None:
-    sent, header = sample.segment
+    sent, header = sample.gso_frame
     left.send([header + sent], offload_headers=True)
-    got = capture.first(1 if whole else len(sample.cut))
+    got = capture.first(1 if whole else len(sample.segmented))
     if whole:
         assert [_meaning(frame) for frame in got] == [_meaning(header + sent)]
         assert [frame[VNET_HDR_BYTES:].hex() for frame in got] == [sent.hex()]
     else:
-        assert [frame[VNET_HDR_BYTES:].hex() for frame in got] == [frame.hex() for frame in sample.cut]
+        assert [frame[VNET_HDR_BYTES:].hex() for frame in got] == [frame.hex() for frame in sample.segmented]
         assert {frame[0] & NEEDS_CSUM for frame in got} == {0}, "complete"
 
 
@@ -208,7 +208,7 @@ def test_a_segment_of_packets_beyond_the_mtu_is_dropped_by_name(driver: str) -> 
         left, right = it_lab.sides
         with right.capture() as capture:
             for packet, gso_size in ((too_long, 2000), (fits, 1460)):
-                whole, header = segment(packet, gso_size)
+                whole, header = gso_frame(packet, gso_size)
                 left.send([header + whole], offload_headers=True)
             wanted = 1 if driver == "tap" else 5
             assert len(capture.take(wanted)) == wanted

@@ -47,8 +47,8 @@ def left_to_the_device(packet: Packet) -> tuple[bytes, bytes, bytes]:
     return undone, vnet_header(flags=NEEDS_CSUM, start=start, offset=offset), done
 
 
-def segment(packet: Packet, gso_size: int) -> tuple[bytes, bytes]:
-    """A GSO frame and its offload header."""
+def gso_frame(packet: Packet, gso_size: int) -> tuple[bytes, bytes]:
+    """A frame that stands for several, and its offload header."""
     undone, _, _ = left_to_the_device(packet)
     layer, offset = _transport(packet)
     start = len(undone) - len(bytes(packet[layer]))
@@ -64,8 +64,8 @@ def payload_of(packet: Packet) -> bytes:
     return bytes(packet[layer].payload)
 
 
-def cut(packet: Packet, gso_size: int) -> list[bytes]:
-    """The packets that a GSO frame is segmented into, with scapy's lengths and checksums."""
+def segmented(packet: Packet, gso_size: int) -> list[bytes]:
+    """The frames that a segment stands for: lengths and checksums are scapy's."""
     layer, _ = _transport(packet)
     payload = payload_of(packet)
     pieces = [payload[at : at + gso_size] for at in range(0, len(payload), gso_size)] or [b""]
@@ -107,7 +107,7 @@ def checksums_right(frame: Packet) -> bool:
 _FIELDS = {"flags": 1, "gso_type": GSO_TCPV4, "hdr_len": 54, "gso_size": 1448, "start": 34, "offset": 16}
 # A frame and its header. A malformed header differs from it in a field or two.
 GOOD = (
-    segment(
+    gso_frame(
         Ether(dst="02:00:00:00:00:0b", src="02:00:00:00:00:0a")
         / IP(src="198.18.0.1", dst="198.18.0.2")
         / TCP(sport=1024, dport=9)
