@@ -78,7 +78,7 @@ struct ttf_driver_ops {
 TTF_DRIVERS(DRIVER_DECLARED)
 #undef DRIVER_DECLARED
 
-/* The functions of a driver (enum ttf_driver), or NULL if there is none of this number. */
+/* The functions of a driver (enum ttf_driver), or NULL for a number that no driver has. */
 const struct ttf_driver_ops *ttf_driver_ops(uint32_t number);
 
 /* For drivers that can't stop within a burst: at most TTF_BURST_BYTES of frames like the last ones. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The names and meanings in the lists of abi.h, by number. "" where there is none of that number. */
+/* The names and meanings in the lists of abi.h, by number. "" for a number that stands for nothing. */
 #ifndef TTF_NAMES_H
 #define TTF_NAMES_H
 

@@ -22,7 +22,7 @@ class Namespaces:
         self._made: set[Place] = set()
 
     def enter(self, name: str | None) -> Place:
-        """Count a port in its namespace, which is made if there is none of that name. Raises DeviceError."""
+        """Count a port in its namespace, which is made if it is missing. Raises DeviceError."""
         place = Place.named(name) if name is None or netns.exists(name) else self._make(name)
         self._ports[place] = self._ports.get(place, 0) + 1
         return place

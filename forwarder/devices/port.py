@@ -106,7 +106,7 @@ class Port(ABC):
         return self._host.netlink.of(self.place)
 
     def _find_link(self) -> Any | None:
-        """The kernel's message about the device, None if there is none of that name."""
+        """The kernel's message about the device; None if no device has that name."""
         return self._host.netlink.link(self.place, self.name)
 
     def _link(self) -> Any:

@@ -24,7 +24,7 @@ _IFA_F_NODAD = 0x02
 
 
 class TapPort(Port):
-    """A tap, made here if there is none of that name."""
+    """A tap. It is made here if no device has its name."""
 
     _tap_fds: tuple[int, ...] = ()
     _worker_fds: tuple[int, ...] = ()
