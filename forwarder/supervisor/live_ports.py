@@ -8,6 +8,7 @@ logged, and the others are served.
 
 import logging
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from forwarder.config.model import Config, PortConfig
@@ -28,11 +29,16 @@ class LivePorts:
 
     # ----------------------------------------------------------------------------- come and go
 
-    def open(self, config: PortConfig) -> TablePort:
-        """Make a port that no worker knows yet. Raises DeviceError or NotPermitted, and leaves nothing."""
+    def open(self, config: PortConfig, away: Iterable[int] = ()) -> TablePort:
+        """Make a port that no worker knows yet, with nothing steered to the workers that are away.
+
+        Raises DeviceError or NotPermitted, and leaves nothing.
+        """
         port_id = self._table.free_id()
         port = self._devices.open(config, self._config.queues_of(config))
         entry = self._table.add(port_id, port, self._state.describe_port(port_id, port))
+        for worker in away:
+            self._steer_away(entry, worker)
         self._update_counters(entry)
         return entry
 
@@ -68,9 +74,12 @@ class LivePorts:
     def steer_away_from(self, worker: int) -> None:
         """Steer packets to the other queues. Those in a dead worker's queues are dropped by name."""
         for entry in self._table:
-            if worker < entry.port.queues:
-                self._discard(entry, worker)
-                _steer(entry.port, worker, False)
+            self._steer_away(entry, worker)
+
+    def _steer_away(self, entry: TablePort, worker: int) -> None:
+        if worker < entry.port.queues:
+            self._discard(entry, worker)
+            _steer(entry.port, worker, False)
 
     def discard_all(self) -> None:
         """When no worker is left: count and drop the packets that devices which stay up got since."""

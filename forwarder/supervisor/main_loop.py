@@ -279,7 +279,7 @@ class Supervisor:
         except ConfigError as error:
             raise BadRequest(str(error)) from None
         peer = self._table.named(config.peer) if config.peer is not None else None
-        entry = self._ports.open(config)
+        entry = self._ports.open(config, self._pool.away())
         self._ports.pair(entry, peer)
         refusals = self._ask_all(lambda worker: self._table.attach(entry.port_id, worker))
         if refusals:

@@ -181,6 +181,10 @@ class WorkerPool:
     def not_ready(self) -> list[int]:
         return [worker.index for worker in self.workers if worker.state is not WorkerState.READY]
 
+    def away(self) -> list[int]:
+        """The workers that went away and didn't come back: no queue should be steered to them."""
+        return [w.index for w in self.workers if w.state in (WorkerState.BACKOFF, WorkerState.FAILED)]
+
     def end_of_boot(self) -> None:
         """From now on a worker that dies is replaced. Until now its death ended the boot."""
         self._booting = False

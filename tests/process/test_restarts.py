@@ -83,11 +83,13 @@ def test_a_worker_that_no_process_can_be_had_for_backs_off_and_is_tried_again(
     assert dies(pool, WorkerState.READY) == [WentAway(0)]
     worker: Any = pool.workers[0]
     assert worker.state is WorkerState.BACKOFF
+    assert pool.away() == [0]
 
     assert list(pool.restart_due(worker.restart_at_ns - 1)) == []
     start_yields(monkeypatch, None)
     assert list(pool.restart_due(worker.restart_at_ns)) == [Restarted(0)]
     assert pool.workers[0].state is WorkerState.STARTING
+    assert pool.away() == []
 
 
 def test_a_worker_that_never_gets_ready_is_given_up_and_its_queues_stay_detached(
@@ -100,6 +102,7 @@ def test_a_worker_that_never_gets_ready_is_given_up_and_its_queues_stay_detached
         events += pool.reap()
         events += pool.restart_due(worker.restart_at_ns)
     assert worker.state is WorkerState.FAILED
+    assert pool.away() == [0]
     assert worker.process is None
     assert events == [Restarted(0)] * pool_module.MAX_FAILED_STARTS + [WentAway(0)]
 
