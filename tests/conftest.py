@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.has_plugin("hypothesispytest"):  # a guest does without, as its import is slow
         from hypothesis import settings
 
-        # An example may take any time: how long it takes says more of the machine than of the code.
+        # No deadline for an example: its time depends more on the machine than on the code.
         settings.register_profile("any-machine", deadline=None)
         settings.register_profile("few-examples", deadline=None, max_examples=20)
         settings.load_profile("any-machine")

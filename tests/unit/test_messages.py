@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages between a worker and its supervisor: each arrives whole, and malformed ones are refused by name. A
-compromised worker may send anything."""
+"""Messages between a worker and its supervisor: each arrives whole, and malformed ones are refused with the
+reason. A compromised worker may send anything."""
 
 from __future__ import annotations
 
