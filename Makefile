@@ -11,24 +11,24 @@ BUILD_PACKAGES := gcc libc6-dev liburing-dev
 RUN_PACKAGES   := iproute2 iputils-ping
 CHECK_PACKAGES := clang-format-14 git
 TEST_PACKAGES  := $(CHECK_PACKAGES) cppcheck curl ethtool iperf3
-# What ttfwd is measured beside. testpmd is in dpdk-dev.
+# The forwarders that ttfwd is compared with. testpmd is in dpdk-dev.
 OVS            := openvswitch-switch
 PEERS_PACKAGES := dpdk-dev $(OVS) ethtool iperf3
-# For the kernel module: headers to build it against, what checks it, and what boots it.
+# For the kernel module: headers for its build, tools to check it, and tools to boot it.
 KMOD_PACKAGES  := linux-headers-amd64 linux-headers-6.12-amd64 pahole sparse dkms kmod xz-utils perl \
 	qemu-system-x86 busybox-static
-# For a kernel of our own.
+# To build the debug kernel.
 DEBUG_PACKAGES := linux-source-6.12 bc bison flex libelf-dev
 
-# The folder stands for files that went.
+# The folder itself changes when a file is deleted.
 NATIVE := native $(wildcard native/*.c native/*.h native/*.py) kmod/uapi/turbotap.h
 TTFWD  := $(CURDIR)/$(VENV)/bin/ttfwd
 
-# What a build of the package needs of Python, a line each.
+# Python packages that a build of ttfwd needs, one per line.
 BUILD_REQUIRES := import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 
-# True for a Python that can make a virtual environment and compile an extension module.
+# Succeeds with a Python that can make a virtual environment and compile an extension module.
 SUITABLE := import sys, venv, ensurepip, sysconfig, os.path as p; \
 	sys.exit(sys.version_info < (3, 11) or not p.exists(p.join(sysconfig.get_path("include"), "Python.h")))
 
@@ -71,13 +71,13 @@ build: $(VENV)/.built link ## install into .venv and build the extension module
 lint: packages-test $(VENV)/.tox ## style, types, static checks and C warnings
 	@exec $(VENV)/bin/tox run -e lint,cwarn
 
-bench: packages-test build ## run the benchmarks; ARGS is handed on
+bench: packages-test build ## run the benchmarks; ARGS is passed on
 	@exec $(VENV)/bin/python -m tests.bench $(ARGS)
 
-bench-peers: packages-peers $(VENV)/.built $(VENV)/.with-bench ## measure ttfwd beside testpmd, Open vSwitch and a bridge; ARGS is handed on
+bench-peers: packages-peers $(VENV)/.built $(VENV)/.with-bench ## measure ttfwd beside testpmd, Open vSwitch and a bridge; ARGS is passed on
 	@exec $(VENV)/bin/python -m tests.bench.peers $(ARGS)
 
-bench-kmod: packages-test fetched $(VENV)/.built $(VENV)/.with-test ## measure the kernel module, in guests; ARGS is handed on
+bench-kmod: packages-test fetched $(VENV)/.built $(VENV)/.with-test ## measure the kernel module, in guests; ARGS is passed on
 	@exec $(VENV)/bin/python -m tests.bench.kmod $(ARGS)
 
 clean: ## remove everything that the other targets made here
@@ -98,8 +98,8 @@ packages-check:
 packages-test:
 	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) $(KMOD_PACKAGES))
 
-# Open vSwitch is run privately: its service is neither started by the installation nor enabled for the next boot.
-# Where it is installed already, nothing is changed.
+# Open vSwitch is run privately: the installation neither starts its service nor enables it for the next boot.
+# An installed Open vSwitch isn't changed.
 packages-peers: export RUNLEVEL := 1
 packages-peers:
 	@if [ "$$(id -u)" = 0 ] && [ -d /run/systemd/system ] && \
@@ -114,7 +114,7 @@ packages-peers:
 packages-debug:
 	$(call install,$(BUILD_PACKAGES) $(KMOD_PACKAGES) $(DEBUG_PACKAGES))
 
-# Kernels to boot, and checkpatch: below build/, since a kernel that is installed becomes the machine's next one.
+# Kernels to boot, and checkpatch: below build/, since the machine would boot an installed kernel next.
 fetched: | packages-test
 	@sh tests/kmod/fetch.sh build
 
@@ -126,13 +126,13 @@ $(VENV)/.made: | packages-build
 	echo 'no Python >= 3.11 with venv and Python.h: set PYTHON=' >&2; exit 1
 	@touch $@
 
-# Without isolation, what builds stands in .venv and isn't fetched for each build.
+# Without isolation, the build tools are in .venv and aren't fetched for each build.
 $(VENV)/.installed: $(VENV)/.made pyproject.toml setup.py
 	@$(VENV)/bin/python -c '$(BUILD_REQUIRES)' | xargs -d '\n' $(VENV)/bin/pip install -q
 	$(VENV)/bin/pip install -q --no-build-isolation -e .
 	@touch $@
 
-# An extension module is replaced, never overwritten: a running forwarder keeps the one that it has mapped.
+# An extension module is replaced, never overwritten: a running forwarder keeps its mapped one.
 $(VENV)/.built: $(VENV)/.installed $(NATIVE)
 	$(VENV)/bin/python setup.py -q build_ext --inplace
 	@touch $@
@@ -146,7 +146,7 @@ $(VENV)/.tox: $(VENV)/.made
 	$(VENV)/bin/pip install -q 'tox>=4.43'
 	@touch $@
 
-# ttfwd on the PATH: only as root, and never in the place of anything but a link of ours.
+# Put ttfwd on the PATH: only as root, and only in place of our own link.
 link: $(VENV)/.built
 	@there=$$(readlink $(LINK) || true); \
 	if [ "$$there" = '$(TTFWD)' ]; then exit 0; fi; \

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a skipped test means, for every test below this folder.
+"""Rules for skipped tests in this folder and below.
 
-A test that can't run here says what it lacks (tests/support/capabilities.py). With TTFWD_CI set, a skip
-fails the run, as a machine that stopped offering something would otherwise look like a pass.
+A test that can't run here names the missing capability (tests/support/capabilities.py). With TTFWD_CI set,
+a skip fails the run, as a machine that stopped offering something would otherwise look like a pass.
 Each test also gets the marker of its folder, so that `pytest -m "not netns"` works.
 """
 
@@ -18,15 +18,15 @@ from tests.support.capabilities import REASON
 # Capabilities that continuous integration may lack. Each entry needs a comment that says why.
 ALLOWED_MISSING: frozenset[str] = frozenset()
 if not os.environ.get("TTFWD_GUEST"):
-    # Most machines that tests run on take no module of ours. The guest that they start does: there it is a
-    # failure, and there these tests run.
+    # Most test machines can't load our module, but the guest that the tests start does. These tests run
+    # there, and there a skip is a failure.
     ALLOWED_MISSING |= {"turbotap.ko"}
 
 _HERE = Path(__file__).parent
 
 
 class _NoSkips:
-    """Collects skips; registered only where a skip is a failure."""
+    """Collects skips. Registered only if a skip is a failure."""
 
     def __init__(self) -> None:
         self.skipped: list[str] = []
@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.has_plugin("hypothesispytest"):  # a guest does without, as its import is slow
         from hypothesis import settings
 
-        # An example may take any time: how long it takes says more of the machine than of the code.
+        # No deadline for an example: its time depends more on the machine than on the code.
         settings.register_profile("any-machine", deadline=None)
         settings.register_profile("few-examples", deadline=None, max_examples=20)
         settings.load_profile("any-machine")

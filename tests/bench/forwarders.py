@@ -57,7 +57,7 @@ class Ttfwd:
     steering: str = "queue"
     offload: bool = True
     ring_slots: int = 512
-    python: str = sys.executable  # where ttfwd is installed
+    python: str = sys.executable  # an interpreter that has ttfwd installed
 
     def _config(self, lab: Lab, devices: Devices) -> str:
         # A worker that is stopped for a while must not be taken for a hung one.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Offered load: the generator (generate.c), a process of its own.
+"""Offered load: runs the generator (generate.c) as a separate process.
 
 saturated   more than any forwarder can forward, generated inside the kernel
 paced       a rate that every forwarder can forward, sent from an AF_PACKET socket

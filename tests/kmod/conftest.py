@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which tests of this folder run where, and the guests, which run beside all other tests.
+"""Decides which tests of this folder run where, and runs the guests beside all other tests.
 
-The tests of guest/ need the module, and so run in a guest alone. test_guest.py reports what ran there.
+The tests of guest/ need the module, so they run only in a guest. test_guest.py reports their results.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def _reports_a_guest(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The reports come last: until then, the guests run beside other tests."""
+    """Run the reports last. Until then, the guests run beside other tests."""
     items.sort(key=_reports_a_guest)
 
 
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """The guests start with the first test, if there is to be a report, and never outlive the last one."""
+    """The guests start with the first test if a report is selected. They never outlive the last test."""
     config = session.config
     if any(map(_reports_a_guest, session.items)) and not config.option.collectonly:
         config.stash[_GUESTS] = Guests()

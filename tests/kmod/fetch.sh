@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# fetch.sh FOLDER: what the tests of the module need of Debian and must not install. `make test` calls it.
+# fetch.sh FOLDER: fetches files of Debian that the module's tests need but must not install.
 #
 # Kernels, one for each series of headers that is installed: a kernel package brings an entry of the boot menu with
-# it, and a test run has no business there. So the packages are unpacked into FOLDER/kernels instead, which also
-# works where the machine is a container. A kernel that is installed already is left to be used where it is.
+# it, which a test run must not change. So the packages are unpacked into FOLDER/kernels instead, which also
+# works in a container. A kernel that is installed already is used in its place.
 # checkpatch.pl, which only the kernel's sources have: FOLDER/checkpatch.
 set -eu
-# Not Debian: what is missing will be named by the tests that miss it.
+# Not Debian: the tests will name the missing capabilities.
 command -v apt-get >/dev/null || exit 0
 apt_get=$(realpath "$(dirname "$0")/../apt-get.sh")
 folder=$1

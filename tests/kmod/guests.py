@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guests that tests run in, and how they run beside all other tests. test_guest.py reports.
 
-The guest that runs ttfwd's tests starts with the first test and gets the CPU time that nobody else wants
-(SCHED_IDLE), so that tests on the host take as long as without it. Its clock stands while it gets none, so it
-doesn't fail when it is starved. The guests of the module have two CPUs that race, and clocks that go on. They
-start when all other tests are over; from then on every guest gets its share.
+The guest that runs ttfwd's tests starts with the first test and gets only idle CPU time (SCHED_IDLE), so it
+doesn't slow down tests on the host. Its clock stops while it gets no CPU time, so it doesn't fail when it is
+starved. The guests of the module have two CPUs that race, and clocks that never stop. They start when all
+other tests are over. From then on every guest gets its share.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from pathlib import Path
 from tests.kmod import vm
 from tests.kmod.kernels import ROOT, SERIES, build, of_series
 
-# From when somebody waits for them.
+# Counted from the moment when a test waits for the guests.
 _TIMEOUT_S = 2700
 
-# What only costs an emulated CPU time: workarounds for hardware that it isn't, zeroing of each page that is
-# allocated, and string instructions, which it executes byte by byte.
+# Turns off features that only cost an emulated CPU time: workarounds for other hardware, zeroing of each
+# allocated page, and string instructions, which it executes byte by byte.
 _FASTER = "mitigations=off init_on_alloc=0 clearcpuid=erms,fsrm,rep_good"
 
 
 @dataclass(frozen=True)
 class Guest:
-    """A kernel, and what in_guest.sh is to run on it."""
+    """A kernel, and the tests that in_guest.sh runs on it."""
 
     series: str
     tests: str
@@ -51,14 +51,14 @@ ALL = (OF_TTFWD, *OF_THE_MODULE)
 
 @dataclass(frozen=True)
 class Ran:
-    """How a guest ended, and the folder of the host that it left its results in."""
+    """How a guest ended, and the host's folder with its results."""
 
     result: vm.Result
     results: Path
 
 
 class Guests:
-    """All of them. That of ttfwd's tests is at work from when this is made. Safe to end at any time."""
+    """All guests. The guest of ttfwd's tests runs from the start. They can be ended at any time."""
 
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="ttfwd-guests-")
@@ -68,7 +68,7 @@ class Guests:
         self._ran = {OF_TTFWD: self._pool.submit(self._run, OF_TTFWD)}
 
     def wait(self, guest: Guest) -> Ran:
-        """Raises what kept it from running: a skip that names a missing capability, or AssertionError."""
+        """Raises the reason why it didn't run: a skip that names a missing capability, or AssertionError."""
         if not self._waited_for:
             self._waited_for = True
             for running in self._running:
@@ -84,7 +84,7 @@ class Guests:
             ) from None
 
     def end(self) -> None:
-        """Kill those that run, and remove what they left."""
+        """Kill the running guests, and remove their files."""
         self._ended = True
         self._end_running()
         self._pool.shutdown(cancel_futures=True)

@@ -31,7 +31,7 @@ insmod "$MODULE"
 only=
 [ "$TESTS" = module ] || only=turbotap
 # On an emulated CPU Python takes 20 times as long as on the host, hence the timeout. No test here uses Hypothesis,
-# and importing it would take longer than everything else.
+# and its import would take longer than everything else.
 # shellcheck disable=SC2086 # several files
 "$PYTHON" -m pytest -p no:cacheprovider -p no:hypothesispytest -o timeout=1200 --durations=10 \
 	--junit-xml="$RESULTS/$TESTS.xml" -k "$only" $FILES || true

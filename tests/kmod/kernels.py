@@ -18,7 +18,7 @@ from tests.support.capabilities import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "kmod"
-# What a build leaves in the source tree.
+# Files that a build leaves in the source tree.
 BUILT = shutil.ignore_patterns(
     "*.o", "*.ko", "*.ko.xz", "*.mod", "*.mod.c", ".*.cmd", ".*.d", "Module.symvers", "modules.order"
 )
@@ -44,7 +44,7 @@ def _version(release: str) -> list[int]:
 
 
 def of_series(series: str) -> Kernel:
-    """The newest installed kernel of a series, 6.1 or 6.12; a test that has none is skipped, by name."""
+    """The newest installed kernel of a series, 6.1 or 6.12. Without one, the test is skipped, by name."""
     kernels = []
     for headers in Path("/usr/src").glob("linux-headers-*-amd64"):
         release = headers.name.removeprefix("linux-headers-")
@@ -57,7 +57,7 @@ def of_series(series: str) -> Kernel:
 
 
 def make(headers: Path, copy: Path, *arguments: str) -> str:
-    """Build the module against `headers` in `copy`, a folder that doesn't exist yet; what make printed.
+    """Build the module against `headers` in `copy`, a new folder. Returns make's output.
 
     `arguments` go to make (W=1, C=2). Raises AssertionError, with the output, when the build fails.
     """

@@ -62,7 +62,7 @@ def test_neither_compiler_nor_sparse_complains(built: Build) -> None:
 
 
 def test_object_files_depend_on_each_other_without_a_cycle(built: Build) -> None:
-    """So that each file can be read with only those that it uses."""
+    """So each file can be read with only the files that it uses."""
     defined: dict[str, str] = {}
     used: dict[str, set[str]] = {}
     for name in (f"{source.stem}.o" for source in MODULE.glob("*.c")):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module, and ttfwd with it, on the kernels that they are promised for.
+"""The module, and ttfwd with it, on the supported kernels.
 
 A guest (guests.py) runs in_guest.sh: on each kernel the module's own tests (tests/kmod/guest), and on the
-newer one ttfwd's tests that use turbotap. The tests here are the last ones of all (conftest.py), and about
-what came back. A test that was skipped in a guest has failed: nothing that it could miss is missing there.
+newer one ttfwd's tests that use turbotap. The tests here run last (conftest.py) and check the guests'
+results. A test that was skipped in a guest counts as failed: the guest has every capability.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(3000)
 
 
 def _failures(ran: Ran, report: str, record: Callable[[str, object], None]) -> list[str]:
-    """What didn't pass of the tests in a JUnit report, with why; how many ran is recorded in ours."""
+    """The failures of a JUnit report, with reasons. Records the number of its tests in our report."""
     path = ran.results / report
     assert path.is_file(), f"no {report}\n{ran.result.output}\n{ran.result.log[-4000:]}"
     cases = ElementTree.parse(path).getroot().findall(".//testcase")

@@ -30,7 +30,7 @@ from tests.support.capabilities import missing
 
 _VNG = Path(sys.executable).with_name("vng")
 
-# Drivers of hardware that the guest has and nobody here needs: without them it boots a minute earlier.
+# Drivers of hardware in the guest that no test needs. Without them it boots a minute earlier.
 _UNUSED = (
     "aesni_intel,ahci,ccp,cdrom,crc32_pclmul,evdev,ghash_clmulni_intel,i2c_i801,i6300esb,iTCO_wdt,kvm,kvm_amd,"
     "kvm_intel,libata,lpc_ich,pcspkr,powernow_k8,psmouse,qemu_fw_cfg,serio_raw,sg,sha1_ssse3,sha256_ssse3,"
@@ -39,33 +39,33 @@ _UNUSED = (
 # A busy machine may stop an emulated CPU for seconds, which is no lockup. A real one ends in the timeout.
 _PATIENT = "nowatchdog rcupdate.rcu_cpu_stall_suppress=1"
 
-# virtme-ng's root asks the host for every read of every file, which takes Python a minute to start. The
-# command gets the same files, and what the guest has of its own, below a root that is cached: nobody changes
-# the files of the host while it runs. The modules of a kernel that isn't installed are the guest's own, too:
-# virtme-ng has them in /lib/modules, where the host has nothing.
+# virtme-ng's root asks the host for every read of a file, so Python takes a minute to start. The command gets
+# a cached root instead, with the same files and the guest's own: the host's files don't change while it runs.
+# The modules of a kernel that isn't installed are the guest's own, too: only virtme-ng has them in
+# /lib/modules.
 _CACHED = "-virtfs local,path=/,mount_tag=cached,security_model=none,readonly=on,multidevs=remap"
 _MOUNT_CACHED = "mount -t 9p -o ro,version=9p2000.L,trans=virtio,cache=loose,msize=512000 cached /mnt"
 _GUESTS_OWN = ("/proc", "/sys", "/dev", "/run", "/etc", "/var", "/tmp", "/lib/modules")
 
-# What a guest's kernel logs first on our behalf: its boot is over.
+# Our first line in the guest's kernel log. It means that the boot is over.
 _UP = "ttfwd: the guest is up"
 
 
 class Clock(enum.Enum):
-    """What moves a guest's clock, as options of QEMU. Those that count instructions need a single CPU."""
+    """What drives a guest's clock, as QEMU options. Clocks that count instructions need a single CPU."""
 
     HOST = ""
     """The host's clock: a guest that gets no CPU time sees its own timeouts pass."""
     BUSY = " -icount shift=0,sleep=on"
-    """A nanosecond an instruction, and the host's clock while the guest sleeps. Its timeouts are in CPU time:
-    it may be starved."""
+    """A nanosecond an instruction, and the host's clock while the guest sleeps. Timeouts count CPU time, so
+    the guest may be starved."""
     INSTRUCTIONS = " -icount shift=0,sleep=off"
-    """A nanosecond an instruction. Sleep takes no time, waiting for the host's files takes any time."""
+    """A nanosecond an instruction. Sleep takes no real time, waiting for the host's files any guest time."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a command in a guest ended: exit status, what it printed on stdout and stderr, kernel log."""
+    """How a command in a guest ended: exit status, output on stdout and stderr, kernel log."""
 
     status: int
     output: str
@@ -91,14 +91,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Running:
-    """A guest that runs its command, as a session of processes of its own. What it prints is being read."""
+    """A guest that runs its command, in its own session of processes. Its output is read all the time."""
 
     command: str
     process: subprocess.Popen[str]
     printed: Future[tuple[str, str]]
 
     def wait(self, timeout: float | None) -> Result:
-        """How it ended. After `timeout` seconds it is ended: AssertionError, with what it had printed."""
+        """How it ended. After `timeout` seconds it is killed: AssertionError, with its output so far."""
         try:
             output, log = self.printed.result(timeout)
         except TimeoutError:
@@ -109,12 +109,12 @@ class Running:
         return Result(self.process.returncode, output, log)
 
     def end(self) -> None:
-        """Kill what is left of it."""
+        """Kill all its remaining processes."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def hurry(self) -> None:
-        """Take it out of the background: from now on it gets its share of CPU time. Only root can."""
+        """Move it out of the background: from now on it gets its share of CPU time. Needs root."""
         with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
             started = psutil.Process(self.process.pid)
             for process in (started, *started.children(recursive=True)):
@@ -133,7 +133,7 @@ def _started(
     writable: Path | None,
     background: bool,
 ) -> Iterator[Running]:
-    """A guest as run() describes it. When the block ends, what is left of it is killed."""
+    """A guest as run() describes it. The end of the block kills all its remaining processes."""
     if not _VNG.is_file():
         missing("virtme-ng")
     assert cpus == 1 or clock is Clock.HOST, "a clock that counts instructions counts those of one CPU"
@@ -192,7 +192,7 @@ def run(
     """Boot `kernel` and run `command`, a line for sh, as root and in ROOT, to its end.
 
     append: more of the kernel's command line.
-    background: it gets the CPU time that nobody else wants.
+    background: it gets only idle CPU time.
     writable: a folder of the host that the guest can write to, at the same path.
     on_start: called with each guest that is started.
 

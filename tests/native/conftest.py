@@ -16,7 +16,7 @@ MakeHarness = Callable[..., Harness]
 
 @pytest.fixture
 def harness() -> Iterator[MakeHarness]:
-    """Make instances; at the end of the test no frame and no packet of theirs is unaccounted for."""
+    """Makes instances. The end of the test asserts that each frame and packet of theirs is accounted for."""
     made: list[Harness] = []
 
     def make(workers: int = 1, **settings: object) -> Harness:

@@ -100,7 +100,7 @@ class Far:
 
 
 def packet_pair(harness: Callable[..., Harness], far: Far, batch: int) -> Harness:
-    """A packet port, and a socket that is its peer."""
+    """A packet port whose peer is a socket port."""
     made = harness(rx_mode="interrupt", batch=batch)
     queue, plain = (socket.socket(fileno=fd) for (fd,) in packet_sockets.open_queues("near", far.netns, 1))
     made.connect(

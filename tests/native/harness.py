@@ -2,11 +2,11 @@
 """A whole instance in one process: segments are anonymous mappings, ports are AF_UNIX datagram socketpairs,
 and the test runs the workers round by round. Needs no root, no device and no second process.
 
-Used by every test of the loop. `Harness.check()` is the conservation equation and the count of frames;
-the `harness` fixture (conftest.py) calls it when a test ends.
+`Harness.check()` asserts the conservation equation and the count of frames. The `harness` fixture
+(conftest.py) calls it when a test ends.
 
-Such a socket holds what its sender's SO_SNDBUF allows, a few hundred small frames; SocketPort.shrink() makes
-that a handful.
+A socket holds a few hundred small frames, limited by its sender's SO_SNDBUF. SocketPort.shrink() makes that a
+handful.
 """
 
 from __future__ import annotations
@@ -286,7 +286,7 @@ class Harness:
         sockets: Sequence[socket.socket] = (),
         plain: socket.socket | None = None,
     ) -> SocketPort:
-        """By default a port with an offload header takes every offload. `sockets`: queues of its own."""
+        """A port with an offload header supports all offloads by default. `sockets`: ready-made queues."""
         if driver == lib.TTF_DRIVER_URING:
             require_uring()
         if offloads is None:
@@ -316,7 +316,7 @@ class Harness:
         return port
 
     def pair(self, **options: Any) -> tuple[SocketPort, SocketPort]:
-        """Ports 0 and 1, each the other's peer."""
+        """Attach ports 0 and 1, peers of each other."""
         return self.connect(0, peer=1, **options), self.connect(1, peer=0, **options)
 
     def _attach(self, w: int, port: SocketPort) -> None:
@@ -338,7 +338,7 @@ class Harness:
         check(lib.ttf_worker_attach(self.live[w], config))
 
     def disconnect(self, port_id: int) -> SocketPort:
-        """Detach a port from every worker and retire its counters. Its sockets stay open."""
+        """Detach a port from all workers and retire its counters. Its sockets stay open."""
         port = self.ports.pop(port_id)
         for w in range(self.workers):
             check(lib.ttf_worker_detach(self.live[w], port_id))
@@ -377,8 +377,8 @@ class Harness:
         self, offered: Sequence[tuple[SocketPort, int, bytes]], burst: int = 8
     ) -> dict[tuple[int, int], list[bytes]]:
         """
-        Send (port, queue, frame) in bursts that fit everywhere, until nothing moves any more.
-        Returns what came out of each (port_id, queue), in order.
+        Send (port, queue, frame) in bursts that fit everywhere, until no packet moves.
+        Returns the frames that left by each (port_id, queue), in order.
         """
         out: dict[tuple[int, int], list[bytes]] = defaultdict(list)
         for n, (port, queue, data) in enumerate(offered, 1):

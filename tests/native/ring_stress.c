@@ -268,7 +268,7 @@ static int recover(enum side side)
 		return fail("the ring went on elsewhere", behind, head + given_back);
 	/* Losses of earlier deaths lie below head. This death lost only claimed frames. */
 	if (delivered > behind)
-		return fail("delivered what was not claimed", delivered, behind);
+		return fail("delivered unclaimed frames", delivered, behind);
 	uint64_t missing = behind - (delivered > head ? delivered : head);
 
 	if (missing > given_back)

@@ -101,7 +101,7 @@ def test_uring_sends_what_is_behind_a_refused_frame_once(harness: MakeHarness) -
 
 
 def test_a_queue_that_goes_leaves_no_request_behind(harness: MakeHarness) -> None:
-    """The one request that is outstanding, and the registered file, would keep the device."""
+    """An outstanding request or a registered file would keep the device alive."""
     made = harness()
     made.pair(driver=URING)
     made.settle()
@@ -213,7 +213,7 @@ def test_what_the_kernel_finds_too_long_is_dropped_alone(
 ) -> None:
     made = harness()
     left, right = made.pair(driver=driver, header_bytes=header_bytes, mtu=9000)
-    right.shrink(0)  # no datagram of 9,000 bytes fits
+    right.shrink(0)  # too small for a datagram of 9,000 bytes
     left.send(0, frame(1), frame(2, 9000), frame(3, 9000), frame(4))
     made.settle()
     assert right.receive(0) == [frame(1), frame(4)]
@@ -309,7 +309,7 @@ def test_txonly_frames_are_valid_udp(harness: MakeHarness, size: int, flows: int
 
 @pytest.mark.parametrize("rx_mode", ["polling", "interrupt"])
 def test_txonly_is_paced(harness: MakeHarness, rx_mode: str) -> None:
-    """Never faster than asked, however long it takes on a busy machine; and a sleeper sleeps in between."""
+    """Never faster than the configured rate, even on a busy machine. The worker sleeps between bursts."""
     rate = 2000
     made = harness(mode="txonly", rx_mode=rx_mode)
     port = made.connect(0)
@@ -332,7 +332,7 @@ def test_txonly_is_paced(harness: MakeHarness, rx_mode: str) -> None:
 
 
 def test_txonly_catches_up_a_burst_at_a_time(harness: MakeHarness) -> None:
-    """After a pause, thousands of packets are due: no round sends more than a burst."""
+    """After a pause, thousands of packets are due. A round still sends at most a burst."""
     made = harness(mode="txonly", batch=4)
     port = made.connect(0)
     assert generate(made.live[0], 0, rate=1_000_000) == 0

@@ -24,7 +24,7 @@ RUN, DRAIN, STOP = lib.TTF_RUN_STATE_RUN, lib.TTF_RUN_STATE_DRAIN, lib.TTF_RUN_S
 
 
 def one_way(harness: MakeHarness, **settings: Any) -> tuple[Harness, SocketPort, SocketPort]:
-    """Two workers; what worker 1 receives on port 0, worker 0 must send."""
+    """Two workers: worker 0 must send the frames that worker 1 receives on port 0."""
     made = harness(2, **settings)
     return made, made.connect(0, peer=1), made.connect(1, peer=0, queues=1)
 
@@ -39,7 +39,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
 
 @contextmanager
 def running(made: Harness, w: int, slice_ns: int, attention: int | None = None) -> Iterator[list[int]]:
-    """Worker w in a thread for one slice; the list gets what ttf_worker_run() returned."""
+    """Run worker w in a thread for one slice. The list gets the return value of ttf_worker_run()."""
     ends: list[int] = []
     seen = lib.ttf_worker_attention(made.live[w]) if attention is None else attention
     thread = threading.Thread(
@@ -148,7 +148,7 @@ def test_stop_without_drain_loses_nothing(harness: MakeHarness) -> None:
 
 
 def test_drain_lets_the_rings_run_dry(harness: MakeHarness) -> None:
-    """The supervisor's order: all drain, all seen, rings empty, all stop."""
+    """As the supervisor does: all drain, all have seen it, rings are empty, all stop."""
     made = harness(4, steering="flow")
     left, right = made.pair()
     sent = [udp_frame(n, 80, bytes(20)) for n in range(80)]
@@ -170,7 +170,7 @@ def test_drain_lets_the_rings_run_dry(harness: MakeHarness) -> None:
 
 @pytest.mark.parametrize("control", [DRAIN, STOP])
 def test_drain_waits_for_frames_that_a_ring_holds(harness: MakeHarness, control: int) -> None:
-    """A worker that can't receive for want of frames has not drained its queue."""
+    """A worker without free frames can't receive, so its queue isn't drained yet."""
     sent = [frame(n) for n in range(18)]
 
     def delivered() -> bool:
@@ -265,7 +265,7 @@ def test_a_packet_wakes_a_sleeper(harness: MakeHarness, rx_mode: str) -> None:
 
 
 def test_what_is_in_the_ring_already_keeps_a_worker_awake(harness: MakeHarness) -> None:
-    """Published without a doorbell, just before `sleeping` was set: the second look must see it."""
+    """Published without a doorbell just before `sleeping` was set: the second check must see it."""
     made, left, right = one_way(harness, rx_mode="interrupt")
     left.send(1, frame(1))
     made.step(1)
@@ -290,7 +290,7 @@ def test_polling_never_sleeps_and_interrupt_does(harness: MakeHarness) -> None:
 
 
 def test_an_idle_slice_is_slept_through(harness: MakeHarness) -> None:
-    """A sleeping worker costs no CPU: no more than a few rounds a slice, whatever the clocks' steps."""
+    """A sleeping worker costs no CPU: only a few rounds a slice, however coarse the clocks are."""
     made = harness(rx_mode="interrupt")
     made.pair()
     for _ in range(10):
@@ -307,7 +307,7 @@ def test_adaptive_spins_before_it_sleeps(harness: MakeHarness) -> None:
 
 
 def test_a_worker_without_frames_sleeps_but_looks_again(harness: MakeHarness) -> None:
-    """Its frames are with a consumer, its port is readable: neither spin nor sleep for ever."""
+    """A consumer holds all its frames and its port is readable: it must neither spin nor sleep for ever."""
     made, left, right = one_way(harness, rx_mode="interrupt", frames=4)
     sent = [frame(n) for n in range(10)]
     left.send(1, *sent)
@@ -348,7 +348,7 @@ def test_detach_publishes_to_other_workers(harness: MakeHarness) -> None:
 
 
 def test_detach_with_every_frame_in_a_ring(harness: MakeHarness) -> None:
-    """The consumer is done with them, only nobody has taken them back yet."""
+    """The consumer has completed the frames, but their owner hasn't reclaimed them."""
     made, left, right = one_way(harness, frames=4, batch=4)
     left.send(1, *(frame(n) for n in range(4)))
     made.step(1)
@@ -583,7 +583,7 @@ def test_a_dead_sleeper_needs_no_doorbell(harness: MakeHarness) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_workers_lose_a_burst_and_nothing_else(harness: MakeHarness, seed: int) -> None:
-    """Real processes, killed while they forward, and recovered as the supervisor does."""
+    """Real processes are killed while they forward, and recovered as the supervisor does it."""
     rng = random.Random(seed)
     batch, deaths = 16, 24
     made = harness(2, steering="flow", rx_mode="adaptive", batch=batch, slots=64, frames=256)

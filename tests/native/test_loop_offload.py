@@ -54,7 +54,7 @@ def test_checksum_is_left_to_a_port_with_offload(harness: MakeHarness) -> None:
 
 @pytest.mark.parametrize("driver", [MMSG, RW, URING], ids=["mmsg", "rw", "uring"])
 def test_no_offload_is_asked_for_frames_of_a_port_without(harness: MakeHarness, driver: int) -> None:
-    """A frame's memory still has the offload header of the frame before it."""
+    """A frame's memory still holds the offload header of its previous use."""
     made = harness(frames=1, batch=1)
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
     right = made.connect(1, peer=0, driver=driver)
@@ -114,7 +114,7 @@ def test_segment_is_cut_for_a_port_that_does_not_take_it(
 
 
 def test_a_segment_of_which_each_feature_is_asked_for(harness: MakeHarness) -> None:
-    """A port that takes TCP over IPv4 gets that as it is; what it doesn't take is cut."""
+    """A port that supports TCP over IPv4 gets such GSO frames whole. Others are segmented into packets."""
     made = harness()
     left = made.connect(0, peer=1, header_bytes=VNET_HDR_BYTES)
     takes = lib.TTF_OFFLOAD_CSUM | lib.TTF_OFFLOAD_TSO4
@@ -209,7 +209,7 @@ def test_a_segment_of_another_worker_is_cut(harness: MakeHarness) -> None:
 
 
 def test_a_flooded_segment_is_cut_where_it_must(harness: MakeHarness) -> None:
-    """One frame in memory goes out whole by one port, and in packets by two others."""
+    """One frame in memory leaves whole by one port, and segmented into packets by two others."""
     made = harness(2, mode="bridge")
     source = made.connect(0, header_bytes=VNET_HDR_BYTES)
     cutting = [made.connect(1), made.connect(2, queues=1)]
@@ -228,7 +228,7 @@ def test_a_flooded_segment_is_cut_where_it_must(harness: MakeHarness) -> None:
 
 
 def test_flooded_checksum_is_completed_where_it_must(harness: MakeHarness) -> None:
-    """One frame in memory goes to ports with and without an offload header."""
+    """One frame in memory leaves by ports with and without an offload header."""
     made = harness(2, mode="bridge")
     source = made.connect(0, header_bytes=VNET_HDR_BYTES)
     bare = [made.connect(slot) for slot in (1, 2)]

@@ -144,7 +144,7 @@ def test_macswap_with_flow_steering(harness: MakeHarness) -> None:
 
 
 def one_way(harness: MakeHarness, **settings: Any) -> tuple[Harness, SocketPort, SocketPort]:
-    """Two workers; what worker 1 receives on port 0, worker 0 must send."""
+    """Two workers: worker 0 must send the frames that worker 1 receives on port 0."""
     made = harness(2, **settings)
     return made, made.connect(0, peer=1), made.connect(1, peer=0, queues=1)
 
@@ -167,7 +167,7 @@ def test_a_full_ring_drops_the_newest_and_counts(harness: MakeHarness, start: in
 
 
 def test_a_stalled_consumer_does_not_take_the_pool(harness: MakeHarness) -> None:
-    """Whoever holds a ring's worth of frames must not stop the worker's other traffic."""
+    """A consumer that holds a ring's worth of frames must not stop the worker's other traffic."""
     made = harness(2, slots=8, frames=16, batch=4)
     left = made.connect(0, peer=1)
     right = made.connect(1, peer=0, queues=1)
@@ -242,7 +242,7 @@ def descriptor(ring: Any, i: int) -> Any:
 
 @pytest.mark.parametrize("flood", [0, lib.TTF_DESC_FLOOD])
 def test_descriptor_of_another_generation_finds_no_port(harness: MakeHarness, flood: int) -> None:
-    """A port's slot may have become another port while a packet waited."""
+    """While a packet waits, its port may be deleted and the port id given to another port."""
     made, left, right = one_way(harness)
     left.send(1, frame(0), frame(1))
     made.step(1)
@@ -414,7 +414,7 @@ def test_bridge_learns_across_workers(harness: MakeHarness) -> None:
 @pytest.mark.parametrize("seed", range(6))
 @STARTS
 def test_every_packet_is_accounted_for(harness: MakeHarness, seed: int, start: int) -> None:
-    """Random traffic, modes, queues and stalls: the equation holds whenever anybody looks."""
+    """Random traffic, modes, queues and stalls: the conservation equation holds at every check."""
     rng = random.Random(seed)
     made = harness(
         4,
@@ -455,7 +455,7 @@ def test_every_packet_is_accounted_for(harness: MakeHarness, seed: int, start: i
 
 @pytest.mark.parametrize("rx_mode", ["polling", "interrupt", "adaptive"])
 def test_workers_side_by_side(harness: MakeHarness, rx_mode: str) -> None:
-    """Workers in threads, as they run in processes: nothing is lost or reordered, whoever sleeps."""
+    """Workers in threads, as they run in processes: sleeping workers never lose or reorder a frame."""
     made = harness(3, steering="flow", rx_mode=rx_mode, slots=64, frames=512)
     left, right = made.pair()
     stop = threading.Event()

@@ -34,7 +34,7 @@ def made(harness: MakeHarness, far: Far) -> Harness:
 
 
 def crossed(made: Harness) -> list[bytes]:
-    """What comes out, without headers, until nothing more does."""
+    """The forwarded frames, without offload headers, until no more come."""
     got: list[bytes] = []
     while True:
         made.settle()
@@ -109,7 +109,7 @@ def test_vlan_tags_are_put_back(made: Harness, far: Far, size: int, tpid: int) -
 
 
 def gso_frame(payload: int) -> bytes:
-    """TCP over IPv4, checksum and cutting left to be done."""
+    """TCP over IPv4 without its checksum, and as a GSO frame if it is long."""
     ip = struct.pack("!BBHHHBBH", 0x45, 0, 40 + payload, 1, 0x4000, 64, 6, 0) + bytes(
         [10, 0, 0, 1, 10, 0, 0, 2]
     )
@@ -191,7 +191,7 @@ def test_a_reader_killed_before_it_gave_a_slot_back_leaves_it_to_the_next(made: 
 
 
 def test_a_slot_that_is_filled_before_the_one_in_front_of_it_waits(made: Harness, far: Far) -> None:
-    """Two CPUs fill the ring: each takes a slot, and says that it is filled when it is."""
+    """Two CPUs fill the ring: each reserves a slot first and marks it as filled later, in any order."""
     frames = mixed(2, 50)
     far.send(*frames)
     ring = Ring(made.ports[0])

@@ -206,7 +206,7 @@ def test_a_device_without_carrier_is_as_good_as_full(made: Harness, far: Far) ->
 
 
 def test_a_frame_beyond_what_the_mtu_became_is_named(made: Harness, far: Far) -> None:
-    """The far end would take it."""
+    """The far end would accept the frame."""
     far.set_mtu(1000)
     made.run(0)
     tag = b"\x81\x00\x00\x05"

@@ -21,7 +21,7 @@ def loop_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [("interrupt", "mmsg", 160_000), ("adaptive", "mmsg", 8_000), ("interrupt", "uring", 40_000)],
 )
 def test_no_wakeup_is_lost(loop_program: Path, rx_mode: str, driver: str, packets: int) -> None:
-    """Slices last an hour: a packet whose wake-up was lost would hang the program."""
+    """Slices last an hour, so a lost wake-up hangs the program."""
     if driver == "uring":
         require_uring()
     done = programs.run([loop_program, rx_mode, driver, str(packets), "2"], timeout_s=100)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Unmodified applications on the sides of a lab."""
+"""Unmodified applications at the ends of a lab."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.netns.topology import Side
 
 
 def ping(source: Side, target: str, *words: str) -> None:
-    """Echoes, all answered."""
-    # ping waits for the last reply no longer than an interval, once it has had one.
+    """Ping; every echo must be answered."""
+    # Once ping has had a reply, it waits at most an interval for the last one.
     done = source.run("ping", "-c", "2", "-i", "0.5", "-W", "5", *words, target)
     assert " 0% packet loss" in done.stdout
 

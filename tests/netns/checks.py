@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts of the kernel and of an instance, side by side."""
+"""Compares the counters of the kernel and of an instance."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def port_counts(snapshot: Snapshot, name: str) -> tuple[int, int]:
 
 
 def reached(snapshot: Snapshot, name: str) -> tuple[int, int]:
-    """Packets that reached a port: those that it received, and those that were dropped before."""
+    """Packets that reached a port: received ones, and those dropped before."""
     port = port_of(snapshot, name)
     return port.counters.rx_packets, port.dropped_before_packets or 0
 
 
 def offered(side: Side) -> int:
-    """Packets that the side's device was given to send. A full tap drops; a veth's other end takes all."""
+    """Packets given to the side's device to send. A full tap drops some; a veth's other end accepts all."""
     sent = side.counters("tx")
     return sent["packets"] + sent["dropped"]
 
@@ -33,7 +33,7 @@ def offered(side: Side) -> int:
 def arrived_at(side: Side, final: Port) -> int:
     """Packets that the side's device received, once the instance has ended.
 
-    A tap is gone by then: the port has the kernel's count of it, read after the last packet.
+    A tap is gone by then. The port kept the kernel's count, read after the last packet.
     """
     if final.driver != "packet" and final.device:
         return final.device.rx_packets
@@ -41,7 +41,7 @@ def arrived_at(side: Side, final: Port) -> int:
 
 
 def assert_devices_agree(it: Instance, *sides: Side) -> None:
-    """Each device sent what its port received, and received what its port sent."""
+    """Assert: each device sent what its port received, and received what its port sent."""
     settled = it.settled()
     for side in sides:
         rx, tx = port_counts(settled, side.device)
@@ -51,7 +51,7 @@ def assert_devices_agree(it: Instance, *sides: Side) -> None:
 
 
 def stop_worker_and_flood(it: Instance, source: Side, frames: Sequence[bytes]) -> None:
-    """Offer frames while the only worker doesn't run."""
+    """Offer frames while the only worker is stopped."""
     (pid,) = it.worker_pids()
     os.kill(pid, signal.SIGSTOP)
     try:

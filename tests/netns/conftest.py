@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host of its own for the tests of this folder.
+"""A private host for the tests of this folder.
 
     pytest ---- private "host" namespace, private /run/netns, private /dev/shm
                   |-- namespaces that tests and instances make
 
-This process moves into it for the duration of the folder. So the tests see no device, namespace or instance
-of the machine, the files of configs/ run with the names that they have, and when pytest ends, however it
-ends, the kernel removes everything.
+This process moves into it for the tests of this folder. So the tests see no device, namespace or instance of
+the machine, and the files of configs/ run with their own names. When pytest ends in any way, the kernel
+removes everything.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames to send, made by scapy: flows of many protocols, every size, with and without VLAN tags.
 
-Each frame ends in the number of its flow and its number within it (mark). scapy takes long to make
-one, in an emulated machine above all: what many tests send is made once.
+Each frame ends in its flow's number and its own number within the flow (mark). scapy is slow, above all on an
+emulated machine, so frames that many tests send are made once.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ A, B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
 
 
 def mark(frame: bytes, flow: int, sequence: int) -> bytes:
-    """The frame with its last eight bytes replaced by the flow and a number in it."""
+    """The frame with its last eight bytes replaced by its flow and its number."""
     return frame[:-8] + struct.pack("!II", flow, sequence)
 
 
 def padded(packet: Packet, size_bytes: int, flow: int, sequence: int) -> bytes:
-    """The packet with as much random payload as makes the frame `size_bytes` long, and marked."""
+    """The packet, padded to `size_bytes` with random payload, and marked."""
     payload = random.Random(flow << 16 | sequence).randbytes(size_bytes - len(packet))
     return bytes(packet / Raw(mark(payload, flow, sequence)))
 
@@ -64,7 +64,7 @@ def _flow_frame(flow: int, size_bytes: int, forth: bool, number: int) -> bytes:
 
 
 def of_every_kind(mtu: int) -> list[bytes]:
-    """Frames from 60 bytes to the MTU, of what comes along on a link; each kind and size is a flow."""
+    """Frames of many kinds, from 60 bytes to the MTU. Each kind and size is a flow."""
     return list(_of_every_kind(mtu))
 
 
@@ -121,7 +121,7 @@ def _flow(frame: bytes) -> int:
 
 
 def assert_same(got: Sequence[bytes], sent: Sequence[bytes]) -> None:
-    """The same frames, byte by byte; of each flow in order. The flows may interleave in any way."""
+    """Assert that both have the same frames byte by byte, each flow in order. Flows may interleave."""
     got_flows, sent_flows = by_flow(got, _flow), by_flow(sent, _flow)
     counts = {flow: len(frames) for flow, frames in got_flows.items()}
     assert counts == {flow: len(frames) for flow, frames in sent_flows.items()}

@@ -61,7 +61,7 @@ def test_ping_and_iperf3(variant: str) -> None:
         for stream in end["streams"]:
             assert stream["udp"]["packets"] > stream["udp"]["lost_packets"]
         received = it.stats().ports[0].counters
-        # Otherwise the offloads were off, and the test showed nothing of them.
+        # Otherwise the offloads were off, and the test didn't cover them.
         assert received.rx_bytes / received.rx_packets > TSO_FRAME_BYTES
 
 
@@ -76,7 +76,7 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_large_file_arrives_intact(variant: str, large_file: Path, tmp_path: Path) -> None:
     with running(variant) as (_, left, right), large_file.open("rb") as file:
         wanted = hashlib.file_digest(file, "sha256").hexdigest()
-        # Both ways: what is offloaded in one direction may not be in the other.
+        # Both ways: offloads may differ between the directions.
         for server, client, address in ((left, right, LEFT4), (right, left, f"[{RIGHT6}]")):
             any_address = "::" if ":" in address else "0.0.0.0"
             command = ["python3", "-u", "-m", "http.server", "--bind", any_address, "8000"]

@@ -6,7 +6,7 @@
                     ( p1, 2 queues )============[p1]
     [p2]============( p2, 1 queue  )
 
-Port p2 has one queue: what worker 1 floods reaches it through a ring.
+Port p2 has one queue, so worker 1 reaches it through a ring when it floods.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def station(n: int) -> str:
 
 
 def frames(source: str, destination: str, flows: int = FLOWS, each: int = 4) -> list[bytes]:
-    """Several flows, so that every queue has some."""
+    """Several flows, so every queue gets some."""
     made = []
     for flow in range(flows):
         headers = IP(src="198.18.0.1", dst=f"198.18.0.{flow + 2}") / UDP(sport=1024 + flow, dport=9)
@@ -86,7 +86,7 @@ def test_broadcast_reaches_all_others_exactly_once(driver: str, steering: str) -
 def test_a_flood_carries_every_kind_of_frame_unchanged(driver: str) -> None:
     made = of_every_kind(1500)
     with bridge(driver, driver, driver) as (it, sides, captures):
-        # Nobody has answered yet, so every destination is unknown.
+        # No station has answered yet, so every destination is unknown.
         sides[0].send(made)
         assert_same(captures[1].take(len(made)), made)
         assert_same(captures[2].take(len(made)), made)

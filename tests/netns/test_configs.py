@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each file of configs/ as a user runs it: started as it is, and then every command of its comments.
+"""Each file of configs/ as a user runs it: unchanged, with every command of its comments.
 
-The topology is drawn at the head of each file. Commands are the comment lines of the form `#   ip ...` and
-`#   ttfwd ...`, in blocks: all to run while the instance runs, or three (before, while, after) where devices
-must be made first. Only what would go on for long, or for ever, is given an end.
+Each file begins with a drawing of its topology. Commands are comment lines of the form `#   ip ...` and
+`#   ttfwd ...`, in blocks. All blocks run while the instance runs, or there are three (before, while, after)
+if devices must be made first. Only commands that would run long or for ever are changed: they get an end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PINGS = 100
 
 
 def blocks_of(path: Path) -> list[list[str]]:
-    """The commands of the leading comment, in blocks parted by text."""
+    """The commands of the leading comment, in blocks separated by text."""
     blocks: list[list[str]] = [[]]
     for line in path.read_text().split("\n\n")[0].splitlines():
         if line.startswith("#   ") and line.split()[1] in COMMANDS:
@@ -38,7 +38,7 @@ def blocks_of(path: Path) -> list[list[str]]:
 
 
 def run_as_user(command: str, it: Instance | None = None) -> subprocess.CompletedProcess[str] | None:
-    """One command of a comment; None if it only looks (tcpdump, which need not be installed)."""
+    """One command of a comment. None for tcpdump, which only looks and may not be installed."""
     words = shlex.split(command.removesuffix("&"))
     if "tcpdump" in words:
         return None
@@ -52,7 +52,7 @@ def run_as_user(command: str, it: Instance | None = None) -> subprocess.Complete
         words[count] = str(min(int(words[count]), PINGS))
     if "iperf3" in words and "-c" in words:
         words += ["-t", "2"]
-    # Where nobody answers, ping ends with 1.
+    # Without replies, ping exits with 1.
     return run(*words, code=None if "ping" in words else 0)
 
 
@@ -90,7 +90,7 @@ def test_a_config_runs_as_its_comments_say(name: str) -> None:
 
 
 def assert_counted(it: Instance, mode: str) -> None:
-    """The traffic of the comments is in the counters."""
+    """Assert that the counters show the commands' traffic."""
     if mode == "txonly":
         counters = it.wait(lambda now: now.counters.tx_packets > 1000, "packets sent").counters
         assert counters.generated_packets > 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which driver a port gets, and what a user is told about it.
+"""The driver that a port gets, and the reason shown to the user.
 
 netns            instance            netns
 [p0]============( p0   p1 )============[p1]
@@ -31,7 +31,7 @@ POLL_ADD = 6  # IORING_OP_POLL_ADD
 
 @pytest.fixture
 def _no_turbotap() -> Iterator[None]:
-    """A /dev/net with nothing but tun in it, whatever this machine has loaded."""
+    """A /dev/net with only tun in it, even if this machine has turbotap.ko loaded."""
     tun = os.stat("/dev/net/tun")
     run("mount", "-t", "tmpfs", "tmpfs", "/dev/net")
     try:
@@ -53,7 +53,7 @@ def test_turbotap_is_refused_with_the_reason() -> None:
 
 @pytest.fixture
 def sysctl(tmp_path: Path) -> Iterator[Path]:
-    """What kernel.io_uring_disabled says, without changing it for everybody else on this machine."""
+    """Set the value read from kernel.io_uring_disabled, without changing the sysctl for the machine."""
     if not uring.DISABLED.exists():
         missing("kernel.io_uring_disabled")
     path = tmp_path / "io_uring_disabled"
@@ -92,7 +92,7 @@ def test_uring_is_refused_with_the_reason(sysctl: Path) -> None:
 
 @pytest.mark.parametrize("driver", URING)
 def test_a_worker_owns_no_frame_between_bursts(driver: str) -> None:
-    """Whenever it is killed: what a request could still write to would be another packet by then."""
+    """A request must not outlive a killed worker: its buffer may hold another packet by then."""
     frames = flow_frames(1, BURST_FRAMES)
     with lab(driver, driver) as it_lab:
         with instance(it_lab.config("xconnect", queues=1)) as it:
@@ -110,7 +110,7 @@ def test_a_worker_owns_no_frame_between_bursts(driver: str) -> None:
 
 
 def ring_infos(pid: int) -> Iterator[str]:
-    """What the kernel tells of each io_uring of a process."""
+    """The kernel's description of each io_uring of a process."""
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         if fd.readlink().name == "anon_inode:[io_uring]":
             yield Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text().partition("PollList:")[2]
@@ -118,7 +118,7 @@ def ring_infos(pid: int) -> Iterator[str]:
 
 @pytest.mark.parametrize("driver", TURBOTAP)
 def test_a_burst_is_one_system_call_each_way_and_is_told_so(driver: str) -> None:
-    """p0 as the test says, p1 as the machine offers."""
+    """p0 as the test sets it, p1 with the machine's default."""
     there, back = flow_frames(1, BURST_FRAMES), flow_frames(2, BURST_FRAMES, forth=False)
     with lab(driver, "auto") as it_lab:
         config = it_lab.config("xconnect", queues=1, batch=BURST_FRAMES, heartbeat_timeout_ms=60_000)

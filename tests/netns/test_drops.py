@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What isn't forwarded has a name, and what the kernel dropped before us is known.
+"""Each packet that isn't forwarded has a drop reason, and the kernel's drops before us are counted.
 
 netns            instance            netns
 [p0]============( p0   p1 )============[p1]
@@ -48,7 +48,7 @@ def test_a_link_that_is_down_and_comes_back(driver: str) -> None:
         with left.capture() as at_left, right.capture() as at_right:
             left.send(frames)
             assert_same(at_right.take(COUNT), frames)
-            # Receiving from it too: a packet socket reports a device that goes down once.
+            # Receiving from it continues too: a packet socket reports once that its device went down.
             right.send(frames)
             assert_same(at_left.take(COUNT), frames)
         assert_dropped(it, "link_down", COUNT)
@@ -106,22 +106,22 @@ def test_what_the_kernel_drops_before_us_is_known(driver: str) -> None:
             received, dropped = reached(it.stats(), "p0")
             assert 0 < dropped < count
             assert received + dropped == count
-            # What was received went on: the sink's device has it, but for what it took no more.
+            # All received packets went on: the sink's device has them, except those that it refused.
             other = it.port("p1")
             wait_until(
-                lambda: right.counters("rx")["packets"] == other.counters.tx_packets, "the sink has them all"
+                lambda: right.counters("rx")["packets"] == other.counters.tx_packets, "the sink has all"
             )
             assert it.stats_json()["ports"][0]["kernel_dropped_before_packets"] == dropped
 
 
 def test_what_a_packet_port_holds_that_nobody_serves_is_named() -> None:
-    """More than its ring has slots comes while its only worker is away, and the instance ends so."""
+    """More packets than ring slots arrive while the only worker is away, and the instance ends like that."""
     count = int(lib.TTF_PACKET_SLOTS) + 500
     frames = flow_frames(1, 1) * count
     with lab("packet", "packet") as it_lab, instance(it_lab.config("xconnect", queues=1)) as it:
         while (worker := it.stats().workers[0]).state != "backoff":
             if worker.state == "ready":
-                with suppress(ProcessLookupError):  # the last kill isn't told yet
+                with suppress(ProcessLookupError):  # the last kill isn't reported yet
                     os.kill(worker.pid, signal.SIGKILL)
             time.sleep(0.01)
         left = it_lab.sides[0]

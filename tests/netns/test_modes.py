@@ -68,7 +68,7 @@ def test_xconnect_keeps_pairs_apart_and_flows_in_order(driver: str) -> None:
 
 @pytest.mark.parametrize("driver", PLAIN)
 def test_counts_agree_after_load(driver: str) -> None:
-    """As fast as the tester can, from both sides: some may be dropped before us, none unnoticed."""
+    """At full speed from both sides: some packets may be dropped before us, but none uncounted."""
     frames = [frame for flow in range(8) for frame in flow_frames(flow, 1)] * 2_500
     with lab(driver, driver) as it_lab, instance(it_lab.config("xconnect", queues=2)) as it:
         left, right = it_lab.sides
@@ -138,7 +138,7 @@ def test_txonly_makes_what_was_asked_for(driver: str, size: int) -> None:
                 "a second's worth of packets",
             )
             side.send(flow_frames(1, 5))
-            it.wait(lambda now: now.counters.drops["rx_only"] == 5, "what is received is dropped")
+            it.wait(lambda now: now.counters.drops["rx_only"] == 5, "received packets are dropped")
             final = it.stop()
             counters = final.counters
             arrived = arrived_at(side, final.ports[0])
@@ -146,7 +146,7 @@ def test_txonly_makes_what_was_asked_for(driver: str, size: int) -> None:
     assert arrived == counters.tx_packets
     elapsed_s = (after.taken_ns - before.taken_ns) / 1e9
     made = after.counters.generated_packets - before.counters.generated_packets
-    # One worker may have caught up with time that it didn't get; more than that is not the rate.
+    # A worker may catch up once after a pause. More than that exceeds the rate.
     assert rate / 10 < made / elapsed_s < rate * 2
     assert len(captured) == looked_at
     seen = set()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checksums and segments that a sender leaves to be done, over pairs of drivers with and without offload.
+"""GSO frames and missing checksums over pairs of drivers with and without offload.
 
     netns            instance            netns
     [p0]============( p0   p1 )============[p1]
 
-Where the way out takes them they cross as they are; where it doesn't, the frames that leave are complete: a
-capture without any offload finds what scapy makes of the same packets.
+If the output port supports the offload, frames cross unchanged. If not, the frames that leave are complete: a
+capture without offload equals scapy's packets.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.support.offloads import NEEDS_CSUM, VNET_HDR_BYTES, gso_frame, left_t
 
 PAIRS = [
     *product(WITH_AND_WITHOUT_OFFLOAD, repeat=2),
-    # Drivers for taps differ in how they move frames alone: each of them once to each kind of peer.
+    # Drivers for taps differ only in how they move frames: each is tested once with each kind of peer.
     ("uring", "uring-off"),
     ("uring-off", "uring"),
     ("uring", "packet"),
@@ -75,23 +75,23 @@ def addressed(*drivers: str) -> Iterator[tuple[Instance, Side, Side]]:
 
 @dataclass(frozen=True)
 class Sample:
-    """A packet, in the ways that it is sent and may arrive. scapy makes them once: it is slow at it."""
+    """A packet in the forms in which it is sent and may arrive. Made once, as scapy is slow."""
 
     packet: Packet
 
     @cached_property
     def gso_frame(self) -> tuple[bytes, bytes]:
-        """A frame that stands for several, and its offload header."""
+        """A GSO frame and its offload header."""
         return gso_frame(self.packet, GSO_SIZE)
 
     @cached_property
     def segmented(self) -> list[bytes]:
-        """What it stands for."""
+        """The packets that the GSO frame is segmented into."""
         return segmented(self.packet, GSO_SIZE)
 
     @cached_property
     def unsummed(self) -> tuple[bytes, bytes, bytes]:
-        """A short frame without its checksum, its offload header, and the frame when done."""
+        """A short frame without its checksum, its offload header, and the complete frame."""
         short = self.packet.copy()
         short[TCP if TCP in short else UDP].payload = Raw(b"a payload of odd length")
         return left_to_the_device(short)
@@ -119,10 +119,10 @@ def samples() -> tuple[Sample, ...]:
 
 @EACH_PAIR
 def test_frames_cross_as_they_are_or_arrive_as_scapy_makes_them(drivers: tuple[str, str]) -> None:
-    # A tap without offload has its kernel side cut segments; a packet socket shows them as they are.
+    # On a tap without offload the kernel segments GSO frames; a packet socket shows them unchanged.
     whole = not drivers[1].endswith(OFF) and drivers[0] not in CUT_BEFORE_US
     with running(*drivers) as (it, left, right), right.capture(offload_headers=True) as capture:
-        # Were there a frame too many, it would come first where the next is looked for.
+        # An extra frame would appear first in the next capture.
         for sample in samples():
             _segment_crosses(left, capture, sample, whole)
             _checksum_crosses(left, capture, sample, may_be_left=not drivers[1].endswith(OFF))
@@ -154,7 +154,7 @@ def _checksum_crosses(left: Side, capture: Capture, sample: Sample, may_be_left:
 
 
 def _meaning(frame: bytes) -> bytes:
-    """A virtio_net_hdr without hdr_len, which each kernel fills in as it likes."""
+    """A virtio_net_hdr without hdr_len, whose value differs between kernels."""
     return frame[:2] + frame[4:VNET_HDR_BYTES]
 
 
@@ -221,9 +221,9 @@ def _received(packets: int, now: Snapshot) -> bool:
 
 
 def test_small_packets_keep_few_pages_resident() -> None:
-    """Frames hold 64 KiB, and what isn't used of them costs nothing."""
+    """Frames hold 64 KiB, and their unused part costs no memory."""
     with running("tap", "tap") as (it, left, _):
-        for sent in range(500, 10_500, 500):  # what the queue of a tap holds, at a time
+        for sent in range(500, 10_500, 500):  # as many as a tap's queue holds, at a time
             left.send(flow_frames(1, 500))
             it.wait(partial(_received, sent), f"{sent} frames are received")
         it.settled(received=10_000)
@@ -231,7 +231,7 @@ def test_small_packets_keep_few_pages_resident() -> None:
         for path in Path("/dev/shm").glob(f"ttfwd.{it.name}.frames.*"):
             pool = path.stat()
             assert pool.st_size > 1024 * 65_536
-            # The head, and of each frame of a burst the page or two that a small frame and its header lie on.
+            # The segment's head, and the one or two pages of each small frame of a burst and its header.
             assert pool.st_blocks * 512 <= (1 + 2 * batch) * 4096
 
 
@@ -252,7 +252,7 @@ def test_what_was_granted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_device_is_not_asked_for_what_it_does_not_do() -> None:
-    """A segment that a packet port's device can't cut would be dropped by the kernel."""
+    """If a packet port's device can't segment a GSO frame, the kernel would drop it."""
     with lab("tap", "packet", ipv6=True) as it_lab:
         netns = str(it_lab.ports[1]["netns"])
         features = ("tx-tcp-segmentation", "off", "tx-udp-segmentation", "off")
@@ -270,7 +270,7 @@ def test_a_device_is_not_asked_for_what_it_does_not_do() -> None:
 
 @pytest.mark.parametrize("limit", ["gso_max_size 16384", "gso_max_segs 8"])
 def test_a_device_that_takes_short_segments_only_is_asked_for_none(limit: str) -> None:
-    """The kernel would drop a longer one, and with it what waits to be sent behind it."""
+    """The kernel would drop a longer frame, and with it the frames that wait behind it."""
     with lab("tap", "packet") as it_lab:
         ip("link", "set", "p1", *limit.split(), netns=str(it_lab.ports[1]["netns"]))
         with instance(it_lab.config("xconnect")) as it:
@@ -283,7 +283,7 @@ def test_a_device_that_takes_short_segments_only_is_asked_for_none(limit: str) -
 
 
 def test_a_tap_of_somebody_else_loses_the_offloads_that_it_had() -> None:
-    """Without offload its kernel side must cut segments again, whoever used it before."""
+    """Without offload the kernel must segment GSO frames, even if the tap's previous user had offloads on."""
     with lab("tap", "tap", ipv6=True) as it_lab:
         left, right = it_lab.sides
         for side in it_lab.sides:

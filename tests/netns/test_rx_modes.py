@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker does with empty queues: each rx_mode carries traffic, and an idle instance costs nothing.
+"""Workers with empty queues: each rx_mode forwards traffic, and an idle instance costs almost no CPU.
 
 netns            instance            netns
 [p0]============( p0   p1 )============[p1]
@@ -21,12 +21,12 @@ from tests.support.instance import Instance, instance
 
 IDLE_S = 2.0
 QUEUES = 4
-# Twice of what is promised. They are counts, so a busy machine makes them smaller, never larger.
+# Twice the documented rates. They are counts, so a busy machine makes them smaller, never larger.
 WAKE_UPS_PER_S = 8
 ROUNDS_PER_S = 16
 
 
-# One worker: where every worker polls, the applications need a CPU of their own.
+# One worker: when every worker polls, the applications need a CPU for themselves.
 @pytest.mark.parametrize("rx_mode", ["polling", "interrupt", "adaptive"])
 @pytest.mark.parametrize("driver", PLAIN)
 def test_traffic_in_every_rx_mode(driver: str, rx_mode: str) -> None:
@@ -45,7 +45,7 @@ def test_traffic_in_every_rx_mode(driver: str, rx_mode: str) -> None:
 
 @dataclass(frozen=True)
 class Awake:
-    """What an instance has done so far: wake-ups of its processes, rounds of its workers."""
+    """An instance's counts so far: wake-ups of its processes, rounds of its workers."""
 
     at_s: float
     wake_ups: int
@@ -56,19 +56,19 @@ class Awake:
         wake_ups = 0
         for process in it.processes():
             for path in Path(f"/proc/{process.pid}/task").glob("*/status"):
-                # proc(5): whoever sleeps gives its CPU away, and does so of its own will.
+                # proc(5): a sleep is a voluntary context switch.
                 wake_ups += int(re.findall(r"^voluntary_ctxt_switches:\s+(\d+)$", path.read_text(), re.M)[0])
         return cls(time.monotonic(), wake_ups, sum(worker.rounds for worker in it.stats().workers))
 
 
 @pytest.mark.parametrize("driver", PLAIN + BATCHED)
 def test_an_idle_instance_costs_next_to_nothing(driver: str) -> None:
-    """Nobody polls: a process wakes up four times a second, and a worker then looks at its queues twice."""
+    """No worker polls: a process wakes up four times a second, and a worker then checks its queues twice."""
     with lab(driver, driver) as it_lab, instance(it_lab.config("xconnect", queues=QUEUES)) as it:
         it.settled()
         processes = len(it.processes())
         seen = []
-        # Again, as somebody else's packet may have come.
+        # Again, as an unrelated packet may have arrived.
         for _ in range(10):
             before = Awake.so_far(it)
             time.sleep(IDLE_S)

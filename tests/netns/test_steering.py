@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steering flow: one worker forwards both directions of a flow, in order, wherever its packets came in.
+"""Steering flow: one worker forwards both directions of a flow, in order, from any input queue.
 
 netns            instance, 4 workers            netns
 [p0]============( p0, 4 queues = 4 queues, p1 )============[p1]
@@ -40,7 +40,7 @@ def sent_by_queue(snapshot: Snapshot, port: str) -> list[int]:
 
 
 def queues_that_send(it: Instance, source: Side, sink: Side, frames: list[bytes]) -> set[int]:
-    """Send frames, wait until they are all through, and name the sink's queues that sent them."""
+    """Send frames, wait until all have crossed, and return the sink's queues that sent them."""
     before = sent_by_queue(it.stats(), sink.device)
     source.send(frames)
     after = sent_by_queue(
@@ -66,9 +66,9 @@ def test_both_directions_leave_through_one_worker(
             assert there == back, f"flow {flow}"
             assert len(there) == 1, f"flow {flow}"
             owners += there
-        assert len(set(owners)) > 1  # not all of them by one worker
+        assert len(set(owners)) > 1  # by more than one worker
         settled = it.settled()
-        assert sum(ring.pushed_packets for ring in settled.rings) > 0  # or nothing was steered at all
+        assert sum(ring.pushed_packets for ring in settled.rings) > 0  # otherwise nothing was steered
         assert_devices_agree(it, left, right)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands around a forwarder in a test: namespaces, devices, and raw sockets to send and look.
+"""A forwarder's surroundings in a test: namespaces, devices, and raw sockets to send and capture.
 
     driver tap (and turbotap)                  driver packet
 
@@ -8,8 +8,8 @@
     [p1]===========( port p1 )                 [p1]---veth---[p1]===========( port p1 )
     netns s1                                   netns s1
 
-A Side is the left end: whatever the driver, a frame sent there is received by the forwarder, and what the
-forwarder sends is received there. Nobody speaks unasked: IPv6 is off unless it is asked for.
+A Side is the left end. With every driver, the forwarder receives the frames sent there, and its own frames
+arrive there. The kernel sends nothing on its own: IPv6 is off by default.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _QUIET_S = 0.05
 
 
 class Capture:
-    """Every frame that a device receives, whole: the VLAN tag that the kernel took out is put back.
+    """Captures whole every frame that a device receives. VLAN tags that the kernel removed are put back.
 
-    Asked for, each has its virtio_net_hdr in front; its offsets count that tag too.
+    On request, each begins with its virtio_net_hdr, whose offsets count that tag too.
     """
 
     def __init__(self, sock: socket.socket, header_bytes: int) -> None:
@@ -47,7 +47,7 @@ class Capture:
         self._header_bytes = header_bytes
 
     def take(self, count: int, timeout_s: float = TIMEOUT_S) -> list[bytes]:
-        """What has come, once there are `count` frames (or time is up) and none follows for a moment."""
+        """The frames, once there are `count` (or time is up) and none follows for a moment."""
         frames: list[bytes] = []
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -58,7 +58,7 @@ class Capture:
         return frames
 
     def first(self, count: int) -> list[bytes]:
-        """The first `count` frames, whatever follows them; fewer if time is up."""
+        """The first `count` frames, or fewer if time is up. More may follow."""
         frames: list[bytes] = []
         deadline = time.monotonic() + TIMEOUT_S
         while len(frames) < count and time.monotonic() < deadline:
@@ -93,7 +93,7 @@ class Side:
     device: str
 
     def send(self, frames: Sequence[bytes], *, offload_headers: bool = False) -> None:
-        """`offload_headers`: each frame has its virtio_net_hdr in front."""
+        """`offload_headers`: each frame begins with its virtio_net_hdr."""
         with inside(self.netns):
             sock = afpacket.sender(self.device, offload_headers=offload_headers)
         with sock:
@@ -125,7 +125,7 @@ class Side:
 
     @contextmanager
     def server(self, *command: str, ready: str) -> Iterator[None]:
-        """Run a server until the block ends; the block begins once it has printed `ready`."""
+        """Run a server until the block ends. The block begins once it has printed `ready`."""
         process = subprocess.Popen(
             in_namespace(self.netns, *command),
             stdin=subprocess.DEVNULL,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes from an application on one side to one on the other, cut and merged as the kernels like."""
+"""Bytes between applications on both sides. The kernels may segment and merge them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SOL_UDP = 17
 _UDP_SEGMENT = 103
 _BLOCK_BYTES = 1 << 20
 UDP_DATAGRAM_BYTES = 1200
-UDP_DATAGRAMS = 40  # of one send call: a segment of 48,000 bytes
+UDP_DATAGRAMS = 40  # of one send call: a GSO frame of 48,000 bytes
 
 
 def _family(address: str) -> socket.AddressFamily:
@@ -23,13 +23,13 @@ def _family(address: str) -> socket.AddressFamily:
 
 
 def tcp(source: Side, sink: Side, address: str, size_bytes: int) -> None:
-    """Send random bytes to `address`, which the sink has; what arrives has the same hash."""
+    """Send random bytes to `address` of the sink. The received bytes must have the same hash."""
     family = _family(address)
     with inside(sink.netns):
         server = socket.create_server((address, 0), family=family)
     with inside(source.netns):
         client = socket.socket(family)
-    # Blocks that begin at different places of one: no two alike, and no time spent on making them.
+    # Blocks that begin at different places of one buffer: all differ, and making them takes no time.
     random = memoryview(os.urandom(2 * _BLOCK_BYTES))
     sent, received, got_bytes = hashlib.sha256(), hashlib.sha256(), 0
 
@@ -58,7 +58,7 @@ def tcp(source: Side, sink: Side, address: str, size_bytes: int) -> None:
 
 
 def udp(source: Side, sink: Side, address: str, rounds: int) -> None:
-    """Send datagrams to `address`, a segment of them in a call; each arrives whole, and in order."""
+    """Send datagrams to `address`, a GSO frame per call. Each must arrive whole and in order."""
     family = _family(address)
     with inside(sink.netns):
         receiver = socket.socket(family, socket.SOCK_DGRAM)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of whole processes need: root, network namespaces, taps, and two quiet namespaces."""
+"""Requirements of the tests of whole processes: root, network namespaces, taps, and two quiet namespaces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Recorder = Callable[[str, object], None]
 def record(
     request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]
 ) -> Recorder:
-    """Put a figure of this test into the JUnit report: what was measured, and isn't asserted."""
+    """Record a measured figure of this test in the JUnit report. It isn't asserted."""
 
     def put(name: str, value: object) -> None:
         record_testsuite_property(f"{request.node.name}.{name}", value)
@@ -38,6 +38,6 @@ def _machine() -> None:
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     """Between taps, or ports of the driver that a test names: parametrize("pair", ..., indirect=["pair"])."""
     driver: str = getattr(request, "param", "tap")
-    port_keys(driver)  # or this machine has none such
+    port_keys(driver)  # the machine may lack the driver
     with namespace() as left, namespace() as right:
         yield Pair(left, right, driver)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A JSON-RPC 2.0 client of a test's own: it speaks the control socket's protocol, well or badly."""
+"""A JSON-RPC 2.0 client for tests: it can follow or violate the control socket's protocol."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Client:
         self._socket.sendall(data)
 
     def reply(self) -> dict[str, Any] | None:
-        """The next line; None at the end of the connection."""
+        """The next line, or None at the end of the connection."""
         try:
             line = self._lines.readline()
         except ConnectionResetError:
@@ -38,7 +38,7 @@ class Client:
         return found
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
-        """One request and its whole reply."""
+        """Send one request and return its whole reply."""
         self._identity += 1
         request = {"jsonrpc": "2.0", "id": self._identity, "method": method, "params": params}
         self.send(json.dumps(request).encode() + b"\n")
@@ -49,13 +49,13 @@ class Client:
         return reply
 
     def call(self, method: str, **params: Any) -> Any:
-        """The result; an error fails the test."""
+        """The result. An error fails the test."""
         reply = self.ask(method, **params)
         assert "error" not in reply, reply
         return reply["result"]
 
     def hang_up(self) -> None:
-        """No more from this side; replies can still be read."""
+        """End this side's stream. Replies can still be read."""
         self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ttfwd` as another user, run as a script: imports first, as that user may not be able to read them."""
+"""Script that runs `ttfwd` as another user. It imports first, as that user may not read the modules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from forwarder.cli.commands import main
 NOBODY = 65534
 
 if __name__ == "__main__":
-    del encodings, forwarder  # imported for what follows, not used here
+    del encodings, forwarder  # imported early, not used here
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)

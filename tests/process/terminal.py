@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A command on a terminal of its own (a pty), as a user has it: typing, resizing, looking, hanging up."""
+"""Runs a command on its own terminal (a pty): typing, resizing, reading the screen, hanging up."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CONTROL = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[@-Z\\^_=>78
 
 
 class Terminal:
-    """`shown` is everything that was printed so far, without colours and cursor movements."""
+    """`shown`: all output so far, without colours and cursor movements."""
 
     def __init__(self, command: Sequence[str | Path], environment: dict[str, str]) -> None:
         self._master, slave = pty.openpty()
@@ -68,40 +68,40 @@ class Terminal:
         return self._raw.decode(errors="replace")
 
     def _read(self, timeout_s: float) -> bool:
-        """Take what comes within the timeout. False at the end."""
+        """Read output for up to the timeout. False at the end."""
         if self._master < 0:
             return False
         if select.select([self._master], [], [], timeout_s)[0]:
             try:
                 data = os.read(self._master, 65536)
-            except OSError:  # EIO: nobody has the other side open
+            except OSError:  # EIO: no process has the other side open
                 return False
             self._raw += data
             return bool(data)
         return True
 
     def wait_for(self, text: str, after: int = 0) -> None:
-        """Until `text` is shown, beyond the first `after` characters."""
+        """Wait until `text` is shown after the first `after` characters."""
         deadline = time.monotonic() + TIMEOUT_S
         while text not in self.shown[after:]:
             assert self._read(0.1), f"ended before it showed {text!r}"
             assert time.monotonic() < deadline, f"{text!r} is not shown"
 
     def look(self) -> None:
-        """Take what is there, or comes at once."""
+        """Read all output that is there or comes at once."""
         self._read(0.02)
 
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
     def hang_up(self) -> None:
-        """The terminal's window is closed: the kernel sends SIGHUP, and writing to it fails."""
+        """Close the terminal's window: the kernel sends SIGHUP, and writes to it fail."""
         if self._master >= 0:
             os.close(self._master)
             self._master = -1
 
     def wait(self) -> int:
-        """Until the command ended, its output read. Returns its exit code."""
+        """Read output until the command ends. Returns its exit code."""
         deadline = time.monotonic() + TIMEOUT_S
         while self._read(0.1):
             assert time.monotonic() < deadline, "does not end"

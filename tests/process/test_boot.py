@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A start that can't succeed ends by itself, says in one line what is wrong and where, and leaves nothing:
+"""A start that can't succeed ends by itself, reports the error and its place in one line, and leaves nothing:
 no device, namespace, shared memory, socket or process."""
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.wait import wait_until
 
 
 def processes_with(variable: str) -> list[psutil.Process]:
-    """Processes whose environment has a variable."""
+    """The processes whose environment has this variable."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -38,7 +38,7 @@ def processes_with(variable: str) -> list[psutil.Process]:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A configuration, the line that it must end with, and the exit code."""
+    """A configuration, the required last line, and the exit code."""
 
     config: str
     says: str
@@ -46,7 +46,7 @@ class Refusal:
 
 
 def one_port(name: str, netns: str, *more: str, queues: int = 2) -> str:
-    """An instance whose first port is fine, and whose second has what a test put into it."""
+    """A configuration whose first port is valid. The test defines the second."""
     good = f'[[port]]\nname = "ok0"\nnetns = "{unique("tg")}"\n'
     bad = "\n".join(["[[port]]", f'name = "{name}"', f'netns = "{netns}"', *more])
     return f'mode = "rxonly"\nqueues = {queues}\n{good}{bad}\n'
@@ -114,7 +114,7 @@ def queues_held_by_another() -> Iterator[Refusal]:
     with namespace() as netns:
         config = f'mode = "rxonly"\n[[port]]\nname = "h0"\nnetns = "{netns}"\n'
         with instance(config):
-            # The kernel would let a second instance have queues, and a share of the first one's packets.
+            # The kernel would give a second instance queues, and a part of the first one's packets.
             yield Refusal(one_port("h0", netns), 'port "h0": the tap\'s queues are held by another process')
 
 
@@ -174,7 +174,7 @@ def test_shared_memory_that_cannot_be_made(tmp_path: Path, mount: str, says: str
     assert says in done.stderr
     assert "/dev/shm" in done.stderr or f"/ttfwd.{name}." in done.stderr
     assert done.stderr.count("\n") == 1
-    assert done.stdout == ""  # ls: nothing was left
+    assert done.stdout == ""  # ls prints nothing: no leftovers
     assert not namespace_exists(netns)
 
 
@@ -194,7 +194,7 @@ def test_room_for_packets_but_not_for_rings_of_segments_is_warned_of(tmp_path: P
 
 
 def test_a_worker_that_cannot_start_ends_the_boot(tmp_path: Path) -> None:
-    """In a user namespace that maps nobody but root a worker can't become `nobody`, and must not run on."""
+    """In a user namespace that maps only root, a worker can't become `nobody`, and must not continue."""
     config = tmp_path / "config.toml"
     name = unique("t")
     config.write_text('mode = "rxonly"\nqueues = 2\n[[port]]\nname = "x0"\n')
@@ -250,10 +250,10 @@ def test_a_boot_that_is_interrupted_leaves_nothing(tmp_path: Path, number: signa
         text=True,
         env=private_environment(tmp_path),
     )
-    wait_until(lambda: f"ttfwd.{name}.rings" in segments_of(name), "the boot has made its rings")
+    wait_until(lambda: f"ttfwd.{name}.rings" in segments_of(name), "the boot made its rings")
     process.send_signal(number)
     _, said = process.communicate(timeout=COMMAND_TIMEOUT_S)
-    assert process.returncode in (0, 1)  # 0: it ran before the signal came
+    assert process.returncode in (0, 1)  # 0: it ran before the signal arrived
     assert "Traceback" not in said
     assert process.returncode == 0 or "interrupted before the instance ran" in said
     assert segments_of(name) == []
@@ -278,6 +278,6 @@ def test_a_second_start_says_that_it_runs_already_and_disturbs_nothing(pair: Pai
         assert after.instance.epoch == before.instance.epoch
         assert it.worker_pids() == [worker.pid for worker in before.workers]
         assert [worker.restarts for worker in after.workers] == [0, 0]
-        it.cli("stats")  # its name, its socket and its memory are still its own
+        it.cli("stats")  # it still has its name, socket and memory
         run(TTFWD, "stop", "--name", it.name, env=it.environment)
         it.process.wait(STOP_TIMEOUT_S)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: exit codes, detached instances, completion, the schema. A user's mistake is one readable
+"""The command line: exit codes, detached instances, completion, the schema. A user's mistake gets one
+readable
 answer and a documented exit code, never a traceback."""
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def test_a_detached_instance_comes_up_and_goes(tmp_path: Path, environment: dict
     assert found is not None, began.stdout
     pid, log = int(found[1]), Path(found[2])
     try:
-        assert os.getsid(pid) == pid  # not this terminal's
+        assert os.getsid(pid) == pid  # not of this terminal
         shown = json.loads(run(TTFWD, "stats", "--json", "--name", name, env=environment).stdout)
         assert shown["instance"]["supervisor_pid"] == pid
     finally:
@@ -119,7 +120,7 @@ def test_a_detached_instance_comes_up_and_goes(tmp_path: Path, environment: dict
 def test_output_has_no_colour_where_it_is_no_terminal_or_unwanted() -> None:
     with instance('queues = 1\nmode = "rxonly"\n') as it:
         assert ESCAPE not in it.cli("stats", "--interval", "0.05").stdout
-        # A terminal that doesn't want colour: NO_COLOR (no-color.org).
+        # A terminal where the user turned colours off: NO_COLOR (no-color.org).
         script = f"stty cols 200; exec {TTFWD} stats --interval 0.05 --name {it.name}"
         plain = run(
             "script", "-qec", script, "/dev/null", env={**it.environment, "NO_COLOR": "1", "TERM": "xterm"}
@@ -190,7 +191,7 @@ def test_version_and_help(environment: dict[str, str]) -> None:
 
 @pytest.fixture
 def closed_pipe() -> Iterator[int]:
-    """The writing end of a pipe that nobody reads."""
+    """The write end of a pipe without a reader."""
     read_fd, write_fd = os.pipe()
     os.close(read_fd)
     yield write_fd
@@ -198,7 +199,7 @@ def closed_pipe() -> Iterator[int]:
 
 
 def test_a_reader_that_went_away_is_no_crash(environment: dict[str, str], closed_pipe: int) -> None:
-    """`ttfwd schema | head -0`, and the same where the disk is full."""
+    """`ttfwd schema | head -0`, and `ttfwd schema` to a full disk."""
     with Path("/dev/full").open("w") as full:
         for stdout in (closed_pipe, full.fileno()):
             done = subprocess.run(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control socket: whatever a client sends, it gets an answer in the protocol's terms, and the instance
-forwards on; whoever isn't root or the instance's owner gets nothing."""
+"""The control socket: a client may send anything. It gets an answer that follows the protocol, and the
+instance
+forwards on. Only root and the instance's owner are served."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ _NOBODY_SCRIPT = Path(__file__).with_name("nobody.py")
 
 @pytest.fixture(scope="module")
 def it() -> Iterator[Instance]:
-    """An instance without ports that all tests of this module talk to: none of them may harm it."""
+    """An instance without ports that all tests of this module share. No test may harm it."""
     with instance('queues = 1\nmode = "rxonly"\n') as running:
         yield running
         assert [worker.restarts for worker in running.stats().workers] == [0]
@@ -48,7 +49,7 @@ def request(**members: Any) -> bytes:
 def test_status(it: Instance, client: Client) -> None:
     expected = {"instance": it.name, "pid": it.process.pid, "ports": 0}
     assert client.call("status") == expected
-    client.send(request(id="seven", method="status"))  # without params, and with an identity of text
+    client.send(request(id="seven", method="status"))  # without params, and with a string as id
     assert client.reply() == {"jsonrpc": "2.0", "id": "seven", "result": expected}
 
 
@@ -82,7 +83,7 @@ def test_a_bad_request_gets_the_protocols_error(
     reply = client.reply()
     assert reply is not None
     assert (reply["jsonrpc"], reply["id"], reply["error"]["code"]) == ("2.0", identity, code)
-    assert client.call("status")["ports"] == 0  # the connection is as good as before
+    assert client.call("status")["ports"] == 0  # the connection still works
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_a_request_without_an_end_is_not_kept_for_ever(it: Instance, client: Cli
         for _ in range(8):
             client.send(b"x" * (32 << 10))
     except OSError:
-        pass  # hung up on already
+        pass  # already closed by the instance
     assert client.reply() is None
     assert other.call("status")["ports"] == 0
     other.close()
@@ -186,7 +187,7 @@ def replaced(dead: Sequence[int], snapshot: Snapshot) -> bool:
 
 
 def test_clients_that_come_while_workers_die() -> None:
-    """The numbers of the fds that a dead worker leaves go to whoever comes next."""
+    """The fd numbers of a dead worker are reused by the next connections."""
     with instance('queues = 2\nmode = "rxonly"\n') as it:
         clients: list[Client] = []
         for _ in range(4):
@@ -217,7 +218,7 @@ def as_nobody(it: Instance, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def open_directory(it: Instance) -> None:
-    """The runtime directory as it is in /run: anybody may look."""
+    """A runtime directory that all users may enter, as in /run."""
     it.directory.chmod(0o755)
 
 
@@ -248,7 +249,7 @@ def test_another_user_may_not_start(it: Instance) -> None:
 
 @pytest.mark.usefixtures("open_directory")
 def test_the_kernel_is_asked_who_connects(it: Instance) -> None:
-    """Also where the socket's mode was opened to everybody, only root and the owner are served."""
+    """Even if the socket's mode admits everybody, only root and the owner are served."""
     path = it.directory / f"{it.name}.sock"
     path.chmod(0o666)
     try:

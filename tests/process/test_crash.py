@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker dies or hangs under load. The user keeps the interface and the other queues, gets the dead
-worker's queue back at once, and is told of every packet: nothing is delivered twice, nothing lost without a
-name."""
+"""A worker dies or hangs under load. The user keeps the interface and the other queues, and gets the dead
+worker's queue back at once. No packet is delivered twice, and every lost one is counted by name."""
 
 from __future__ import annotations
 
@@ -32,11 +31,11 @@ from tests.support.netns import namespace
 
 BATCH = 64
 AGAIN_PACKETS = 200  # "it forwards again"
-BUCKET_KILLS = 5  # so many deaths in short order are each answered with a replacement at once
+BUCKET_KILLS = 5  # this many deaths in a row each get a replacement at once
 
 
 def kill_worker(it: Instance, worker: int, number: signal.Signals = signal.SIGKILL) -> int:
-    """Signal a worker that is READY. Returns its pid."""
+    """Signal a worker in state READY. Returns its pid."""
     ready = it.wait(
         lambda s: s.workers[worker].state == "ready" and s.workers[worker].pid > 1,
         f"worker {worker} is ready",
@@ -47,7 +46,7 @@ def kill_worker(it: Instance, worker: int, number: signal.Signals = signal.SIGKI
 
 
 def wait_forwarding(it: Instance, worker: int, port: str = "t0") -> None:
-    """A worker's queue receives again, and what the instance sends keeps growing."""
+    """Wait until a worker's queue receives again and the instance sends more packets."""
     start = queue_rx(it.stats(), port, worker)
     it.wait(
         lambda s: queue_rx(s, port, worker) >= start + AGAIN_PACKETS,
@@ -58,10 +57,10 @@ def wait_forwarding(it: Instance, worker: int, port: str = "t0") -> None:
 def assert_accounted(
     final: Snapshot, sent: Sent, received: Received, crashes: int, batch: int = BATCH
 ) -> None:
-    """Nothing unnamed: offered = received by us, received by us = delivered or named.
+    """Assert: all offered packets were received, and all received ones were delivered or counted by name.
 
-    A crash can hide two things, each of one burst at most: that the kernel had given it a burst (not counted
-    as received), and that the kernel had taken one from it (counted as lost, delivered all the same).
+    A crash can hide two bursts: one that it received but hadn't counted, and one that it sent but hadn't
+    counted (counted as lost, yet delivered).
     """
     closing = accounting(final)
     assert closing.closes, closing
@@ -112,7 +111,7 @@ def test_other_queues_never_stop_while_a_worker_is_away(pair: Pair) -> None:
         with Sink(pair.right, "t1") as sink, Source(pair.left, "t0", rate=4_000) as source:
             it.wait(lambda s: all(queue_rx(s, "t0", q) > AGAIN_PACKETS for q in (0, 1)), "both queues busy")
             pid = kill_worker(it, 0)
-            # However quickly it starts: the replacement is stopped, and the outage lasts until we say so.
+            # The test stops the replacement. So the outage lasts until the test continues it.
             replacement = it.wait(lambda s: s.workers[0].pid not in (0, pid), "a replacement").workers[0].pid
             os.kill(replacement, signal.SIGSTOP)
             try:
@@ -167,7 +166,7 @@ def test_kills_at_random_moments_lose_a_burst_each_and_never_deliver_twice(
         closing.sent_packets <= right.received.packets + left.received.packets <= closing.sent_packets + lost
     )
     if steering == "flow":
-        assert sum(ring.popped_packets for ring in settled.rings) > 1000  # or rings were not tested
+        assert sum(ring.popped_packets for ring in settled.rings) > 1000  # otherwise no ring was used
     for arrivals in (right.received.of(1), left.received.of(2)):
         assert_unique(arrivals)
         assert_in_order(arrivals)
@@ -207,9 +206,9 @@ def is_replaced_or_away(snapshot: Snapshot, kills: int) -> bool:
 
 
 def fill_bucket(it: Instance) -> int:
-    """Kill worker 0 until it isn't replaced at once any more. Returns how often it was killed."""
+    """Kill worker 0 until its replacement is delayed. Returns the number of kills."""
     for kills in range(1, 20):
-        # What the bucket holds. The later ones hang, so that a queue holds much when it is detached: that is
+        # The bucket's capacity. Later workers hang first, so the detached queue is full, and its packets are
         # lost by name. There may be several, as the bucket leaks while a busy machine starts replacements.
         hangs = kills > BUCKET_KILLS
         if hangs:
@@ -217,12 +216,12 @@ def fill_bucket(it: Instance) -> int:
         kill_worker(it, 0, signal.SIGSTOP if hangs else signal.SIGKILL)
         now = it.wait(partial(is_replaced_or_away, kills=kills), f"replacement {kills}, or none")
         if now.workers[0].state == "backoff":
-            assert hangs, "it was to be replaced at once"
+            assert hangs, "the worker is replaced at once"
             return kills
-    pytest.fail("the bucket is never full")
+    pytest.fail("the bucket never fills")
 
 
-# Not over turbotap: in the guest that has it, workers start so slowly that the bucket never fills.
+# Not over turbotap: in its guest, workers start so slowly that the bucket never fills.
 @pytest.mark.parametrize("pair", ["tap", *URING], indirect=True)
 def test_a_worker_that_dies_too_often_backs_off_and_others_take_its_packets(
     pair: Pair, record: Recorder
@@ -236,7 +235,7 @@ def test_a_worker_that_dies_too_often_backs_off_and_others_take_its_packets(
                 assert it.stats().workers[0].pid == 0
                 away = queue_rx(it.stats(), "t0", 0)
                 start = it.stats()
-                # Steered to the other queue: what it gets is what the source sends, and nothing is dropped.
+                # Steered to the other queue: it receives all that the source sends, and nothing is dropped.
                 it.wait(
                     lambda s: queue_rx(s, "t0", 1) > queue_rx(start, "t0", 1) + 1_000, "the other takes all"
                 )

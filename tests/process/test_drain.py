@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An instance is stopped while traffic runs. Everything that the kernel took for it is received, and what was
-received is delivered or dropped by name: offered = received + what the kernel says that it dropped."""
+"""An instance is stopped while traffic runs. It receives every packet that its devices accepted, and delivers
+or
+drops each by name: offered = received + dropped by the kernel."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def test_a_stop_under_load_accounts_for_every_packet(
     for port, sent in (("t0", rightward.result), ("t1", leftward.result)):
         received = port_of(final, port).counters.rx_packets
         assert received == sent.accepted_packets, (port, sent)
-        assert sum(sent.refused_packets.values()) > 0  # it did run until after the end
+        assert sum(sent.refused_packets.values()) > 0  # the source ran until after the end
     delivered = right.received.packets + left.received.packets
     assert right.received.missed_packets == left.received.missed_packets == 0
     assert delivered == closing.sent_packets
@@ -56,7 +57,7 @@ def test_a_stop_under_load_accounts_for_every_packet(
 
 
 def test_overload_is_named_by_the_kernel_and_by_us(pair: Pair) -> None:
-    """More than fits a tap's queue: the device's own drop counter and ours explain every packet together."""
+    """More than fits a tap's queue: the device's drop counter and ours together account for every packet."""
     with instance(pair.config(queues=1)) as it:
         run("ip", "-n", pair.left, "link", "set", "t0", "txqueuelen", "8")
         with Sink(pair.right, "t1") as sink:

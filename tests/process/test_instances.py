@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several instances on one machine don't know of one another: names, counters, devices and ends are apart."""
+"""Several instances on one machine are independent: names, counters, devices and ends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_two_instances_side_by_side(pair: Pair) -> None:
         assert one.stats().counters.rx_packets == PACKETS
         assert f'"received_packets": {2 * PACKETS}' in found
 
-        # Without a name a command can't know which is meant: it says so, and names both.
+        # Without --name a command can't choose: it says so, and names both.
         for words in (["stop"], ["connect", "x0"], ["delete", "t0"], ["stats"]):
             done = run(TTFWD, *words, code=1, env=one.environment)
             assert "choose one with --name" in done.stderr
@@ -57,7 +57,7 @@ def test_commands_for_nothing_say_that_nothing_runs(pair: Pair) -> None:
         for words in (["stop"], ["delete", "t0"], ["connect", "t9"], ["stats"], ["stats", "--json"]):
             done = run(TTFWD, *words, "--name", nobody, code=3, env=it.environment)
             assert nobody in done.stderr
-            assert it.name in done.stderr  # what there is instead
+            assert it.name in done.stderr  # the existing instances
             assert done.stderr.count("\n") == 1
             assert done.stdout == ""
         empty = it.directory / "empty"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ports of a running instance come and go. The other ports lose nothing meanwhile, nothing is left of a port
-that was deleted, and one that is refused leaves nothing and says why."""
+"""Ports of a running instance are added and deleted. Other ports lose no packet, a deleted port leaves
+nothing,
+and a refused one leaves nothing and reports why."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ ROUNDS = 200
 
 
 def descriptors(it: Instance) -> dict[int, int]:
-    """Of each process, once all of them sleep: the standby, for one, may still be reading its modules."""
+    """The open fds of each process, once all sleep. The standby, for example, may still load its modules."""
     found: dict[int, int] = {}
 
     def stay() -> bool:
@@ -51,7 +52,7 @@ def namespaces() -> set[str]:
 
 
 def assert_all_arrive(it: Instance, left: str, right: str, packets: int = 800) -> None:
-    """What is sent into t0 comes out of t1."""
+    """Packets cross from t0 to t1."""
     with Sink(right, "t1") as sink:
         with Source(left, "t0", rate=2_000, limit_packets=packets) as source:
             source.wait()
@@ -68,7 +69,7 @@ def test_two_hundred_rounds_of_connect_and_delete_under_load(pair: Pair, record:
     with instance(pair.config()) as it:
         pair.lengthen_queues()
         client = Client(it)
-        # The first round opens what is opened once (a netlink socket for the host's namespace).
+        # The first round opens fds that stay (a netlink socket for the host's namespace).
         client.call("connect", name="c0", netns=made[0])
         client.call("delete", name="c0")
         before = descriptors(it)
@@ -90,7 +91,7 @@ def test_two_hundred_rounds_of_connect_and_delete_under_load(pair: Pair, record:
             took_s = time.monotonic() - began
             it.settled()
         client.close()
-        # Nobody else was disturbed ...
+        # No other port was disturbed ...
         assert source.result.refused_packets == {}
         assert sink.received.packets == source.result.offered_packets
         assert_in_order(sink.received.of())
@@ -108,7 +109,7 @@ def test_two_hundred_rounds_of_connect_and_delete_under_load(pair: Pair, record:
 
 
 def test_traffic_of_a_port_that_is_deleted_is_accounted_for(pair: Pair) -> None:
-    """Sent into a port until it goes: what the kernel took is received, and forwarded or dropped by name."""
+    """Traffic into a port until it is deleted: accepted packets are received, and forwarded or counted."""
     with instance(pair.config()) as it, namespace() as netns:
         it.cli("connect", "c0", "--netns", netns)
         with Source(netns, "c0", rate=5_000, stream=3) as source:
@@ -223,7 +224,7 @@ def test_a_refused_connect_names_its_reason_and_leaves_nothing(pair: Pair) -> No
 
 @pytest.mark.parametrize("pair", ["tap", *BATCHED], indirect=True)
 def test_a_device_that_was_removed_under_a_port(pair: Pair) -> None:
-    """`ip link del` by somebody else: the port can be deleted, others forward, and the end is clean."""
+    """`ip link del` by another program: the port can be deleted, others forward, and the end is clean."""
     with instance(pair.config()) as it, namespace() as netns:
         client = Client(it)
         client.call("connect", name="c0", netns=netns)

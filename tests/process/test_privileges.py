@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker that is taken over can do little: it is nobody, has no capability and can't get one. Each stays on
-its CPU, and none outlives its supervisor (test_supervisor.py)."""
+"""A compromised worker can do little: it runs as nobody, has no capability and can't get one. Each worker
+stays
+on its CPU. None outlives its supervisor (test_supervisor.py)."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ def test_a_replacement_has_no_more_privileges_than_the_first(pair: Pair) -> None
 
 
 def test_a_worker_holds_nothing_but_its_own_queues(pair: Pair) -> None:
-    """Neither another worker's tap queue, nor a device or socket of the supervisor's."""
+    """A worker has no fd of another worker's tap queue, of a device or of the supervisor's sockets."""
     with instance(pair.config(queues=2)) as it:
         for worker in it.stats().workers:
             files = [path.readlink() for path in Path(f"/proc/{worker.pid}/fd").iterdir()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of a worker that can't be brought back: the pool is real, its processes are fakes."""
+"""Workers that can't be restarted. The worker pool is real, its processes are fakes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIGKILLED = -9
 
 
 class FakeProcess:
-    """A process that has ended with `code`, or that lives while it is None."""
+    """A process that ended with `code`, or still runs if that is None."""
 
     def __init__(self, code: int | None) -> None:
         self.code = code
@@ -110,7 +110,7 @@ def test_a_worker_that_never_gets_ready_is_given_up_and_its_queues_stay_detached
 def test_queues_are_steered_away_before_others_see_that_nobody_serves_them(
     pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who reads "backoff" in the statistics finds what the queue held already counted."""
+    """When the statistics show "backoff", the queue's discarded packets are already counted."""
     start_yields(monkeypatch, None)
     states = []
     for _ in range(8):
@@ -124,7 +124,7 @@ def test_queues_are_steered_away_before_others_see_that_nobody_serves_them(
 
 
 def standby_of(it: Instance) -> int | None:
-    """The process that is neither the supervisor nor a worker, if there is just one."""
+    """The process that is neither the supervisor nor a worker, if there is exactly one."""
     others = {process.pid for process in it.processes()} - {it.process.pid, *it.worker_pids()}
     return others.pop() if len(others) == 1 else None
 

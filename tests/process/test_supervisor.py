@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The supervisor dies or hangs. Its workers die with it, its devices go, the counters can still be read, and
-the next start cleans up what no dying process can; while it only hangs, packets keep flowing."""
+"""The supervisor dies or hangs. If it dies, its workers die and its devices go, the counters stay readable,
+and
+the next start removes the leftovers. If it only hangs, packets keep flowing."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def wait_until_gone(it: Instance, workers: Sequence[psutil.Process] = ()) -> Non
 
 
 def wait_until_no_device(netns: str, name: str) -> None:
-    """A process that exits shows no environment any more a moment before its files are closed."""
+    """An exiting process loses its environment a moment before its files are closed."""
     wait_until(lambda: not device_exists(netns, name), f"device {name} is gone")
 
 
@@ -43,7 +44,7 @@ def lives(process: psutil.Process) -> bool:
 
 
 def start_again(it: Instance, config: Path | None = None) -> str:
-    """The same instance once more, in the background. Returns its log."""
+    """Start the same instance again in the background. Returns its log."""
     config = config or it.directory / "config.toml"
     run(TTFWD, "start", "-c", config, "--name", it.name, "--detach", env=it.environment)
     return (it.directory / f"{it.name}.log").read_text()
@@ -55,7 +56,7 @@ def stop_again(it: Instance) -> str:
 
 
 def made_by_itself() -> tuple[str, str]:
-    """A configuration whose namespace the instance makes, and that namespace."""
+    """A configuration whose namespace the instance must make, and the namespace's name."""
     netns = unique("tm")
     return f'mode = "rxonly"\nqueues = 2\n[[port]]\nname = "m0"\nnetns = "{netns}"\n', netns
 
@@ -69,7 +70,7 @@ def test_a_killed_supervisor_takes_its_workers_and_taps_along_and_the_next_start
         it.process.kill()
         wait_until_gone(it, workers)
         wait_until_no_device(netns, "m0")
-        # What the kernel doesn't take back by itself is there still, and says what happened.
+        # The kernel doesn't remove the rest, and its content tells what happened.
         assert namespace_exists(netns)
         shown = it.cli("stats")
         assert "The supervisor is dead: nobody restarts workers." in shown.stdout
@@ -109,14 +110,14 @@ def test_everything_killed_at_once_and_a_clean_start(pair: Pair) -> None:
         assert f"shared memory /ttfwd.{it.name}.rings" in log
         with Sink(pair.right, "t1") as sink, Source(pair.left, "t0", rate=2_000, limit_packets=1_600) as more:
             more.wait()
-            wait_until(lambda: it.stats_json()["total"]["tx_packets"] == 1_600, "all were sent on")
+            wait_until(lambda: it.stats_json()["total"]["tx_packets"] == 1_600, "all packets were sent on")
         assert sink.received.packets == more.result.accepted_packets == 1_600
         assert "every packet is accounted for" in stop_again(it)
         assert segments_of(it.name) == []
 
 
 def test_a_link_that_a_dead_instance_raised_is_set_down_again(tmp_path: Path) -> None:
-    """A packet port's device isn't ours: after a crash it must not stay as we left it."""
+    """A packet port's device belongs to the user: after a crash it must be restored."""
     with namespace() as netns:
         ip("link", "add", "v0", "type", "veth", "peer", "name", "v1", netns=netns)
         config = f'mode = "rxonly"\n[[port]]\nname = "v0"\ndriver = "packet"\nnetns = "{netns}"\n'
@@ -141,7 +142,7 @@ def test_packets_flow_and_stats_answer_while_the_supervisor_hangs(pair: Pair) ->
             os.kill(it.process.pid, signal.SIGSTOP)
             try:
                 before = it.stats().counters.tx_packets
-                it.wait(lambda s: s.counters.tx_packets > before + 2_000, "workers go on alone")
+                it.wait(lambda s: s.counters.tx_packets > before + 2_000, "workers continue alone")
                 shown = it.cli("stats", "--interval", "0.1").stdout
                 assert it.name in shown
                 assert "every packet is accounted for" in shown or "in flight" in shown
@@ -157,7 +158,7 @@ def test_packets_flow_and_stats_answer_while_the_supervisor_hangs(pair: Pair) ->
 
 
 def assert_watch_follows(it: Instance) -> None:
-    """`stats --watch --json` prints a line each interval until Ctrl-C, and then ends well."""
+    """`stats --watch --json` prints a line per interval until Ctrl-C, then exits with 0."""
     watching = subprocess.Popen(
         [TTFWD, "stats", "--name", it.name, "--watch", "--json", "--interval", "0.1"],
         stdout=subprocess.PIPE,
@@ -185,16 +186,16 @@ def test_a_stop_with_a_hung_worker_ends_in_time_and_names_what_its_queue_held(
                 it.wait(lambda s: all(queue_rx(s, "t0", q) > 50 for q in (0, 1)), "traffic")
                 os.kill(it.worker_pids()[0], signal.SIGSTOP)
                 before = queue_rx(it.stats(), "t0", 1)
-                it.wait(lambda s: queue_rx(s, "t0", 1) > before + 1_000, "the other goes on")
+                it.wait(lambda s: queue_rx(s, "t0", 1) > before + 1_000, "the other worker continues")
             final = it.stop()
         assert it.process.returncode == 0
     closing = accounting(final)
     assert closing.closes
-    assert closing.waiting_packets == 0  # nobody will send what rings to the hung worker held
+    assert closing.waiting_packets == 0  # no worker sends the packets in rings to the hung worker
     assert closing.dropped_packets["shutdown"] > 0
     if steering == "flow":
         assert sum(worker.orphans.drops["shutdown"] for worker in final.workers) > 0
-    # A burst that the hung worker had taken and not yet counted is all that may be missing.
+    # At most one burst may be missing: one that the hung worker had received and not yet counted.
     assert 0 <= source.result.accepted_packets - closing.received_packets <= 64
     lost = sum(worker.lost_in_crash_packets for worker in final.workers)
     assert closing.sent_packets <= sink.received.packets <= closing.sent_packets + lost

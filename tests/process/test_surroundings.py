@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices, namespaces and files that others have made, changed or removed while an instance runs."""
+"""Devices, namespaces and files that others make, change or remove while an instance runs."""
 
 from __future__ import annotations
 

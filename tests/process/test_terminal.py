@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ttfwd start` on a terminal: the plan, the live view, and an end that is always clean: by Ctrl-C, by a
-signal, with the window closed, or with its output stopped."""
+"""`ttfwd start` on a terminal: the plan, the live view, and a clean end in all cases: by Ctrl-C, by a signal,
+with
+the window closed, or with its output stopped."""
 
 from __future__ import annotations
 
@@ -74,7 +75,7 @@ def test_it_shows_the_plan_and_a_live_view_and_ctrl_c_drains(setting: Setting) -
         assert "\x1b[" in terminal.raw  # it redraws
         with Source(setting.pair.left, "t0", rate=4_000, limit_packets=1_600) as source:
             source.wait()
-        terminal.wait_for("1,600")  # the picture follows
+        terminal.wait_for("1,600")  # the view follows
         before = len(terminal.shown)
         terminal.type(CTRL_C)
         assert terminal.wait() == 0
@@ -105,7 +106,7 @@ def test_more_than_one_ctrl_c_is_still_a_clean_end(setting: Setting) -> None:
                 terminal.type(CTRL_C)
                 terminal.look()
         assert terminal.wait() == 0
-        # Each Ctrl-C also has the terminal throw away what it had not shown yet (termios(3), NOFLSH).
+        # Each Ctrl-C also makes the terminal discard pending output (termios(3), NOFLSH).
         assert "Aborted" not in terminal.shown
         assert "Traceback" not in terminal.shown
     setting.assert_nothing_left()
@@ -134,15 +135,15 @@ def test_a_closed_terminal_drains_and_removes_everything(setting: Setting) -> No
 
 
 def test_a_terminal_that_takes_no_output_holds_nothing_up(setting: Setting) -> None:
-    """Ctrl-S, or a window nobody reads: forwarding, commands and the end don't wait for it."""
+    """Ctrl-S, or an unread window: forwarding, commands and the end don't wait for the terminal."""
     with setting.start() as terminal:
         terminal.wait_for("heartbeat")
-        time.sleep(3)  # a few pictures fill what the pty holds; nobody reads from here on
+        time.sleep(3)  # a few redraws fill the pty; the test stops reading here
         setting.connect("t7")
         terminal.process.send_signal(signal.SIGTERM)
         wait_until(lambda: not segments_of(setting.name), "its memory is gone")
         setting.assert_nothing_left()
-        assert terminal.wait() == 0  # reads on: the rest is printed
+        assert terminal.wait() == 0  # the test reads again: the rest is printed
         assert "every packet is accounted for" in terminal.shown
 
 

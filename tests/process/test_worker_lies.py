@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker that was broken into may send anything. The supervisor survives that, logs which worker it was,
-and replaces it. The other queues never stop.
+"""A compromised worker may send any message. The supervisor survives, names the worker and replaces it. The
+other queues never stop.
 
-The tests take the fd of a live worker's channel (pidfd_getfd(2)) and write into it: to the supervisor these
-are the worker's own messages.
+The tests take the fd of a live worker's channel (pidfd_getfd(2)) and write into it. The supervisor can't tell
+these messages from the worker's own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def copy_of(pid: int, number: int) -> int:
-    """An fd of ours for what the process has open under `number`."""
+    """Our own fd of the file that the process has open as `number`."""
     pidfd = os.pidfd_open(pid)
     try:
         fd: int = libc.syscall(_SYS_PIDFD_GETFD, pidfd, number, 0)
@@ -47,7 +47,7 @@ def copy_of(pid: int, number: int) -> int:
 
 @contextmanager
 def mouth_of(pid: int) -> Iterator[socket.socket]:
-    """The worker's end of its channel: what is sent there, that worker says."""
+    """The worker's end of its channel: a message sent there comes from that worker."""
     number = int(psutil.Process(pid).cmdline()[-1])
     with socket.socket(fileno=copy_of(pid, number)) as mouth:
         mouth.setblocking(False)
@@ -55,7 +55,7 @@ def mouth_of(pid: int) -> Iterator[socket.socket]:
 
 
 def says(it: Instance, worker: int, data: bytes, fds: int = 0) -> int:
-    """Have a worker say something. Returns its pid."""
+    """Send a message as a worker. Returns the worker's pid."""
     pid = it.stats().workers[worker].pid
     with mouth_of(pid) as mouth, open(os.devnull, "rb") as beside:
         socket.send_fds(mouth, [data], [beside.fileno()] * fds)
@@ -120,7 +120,7 @@ def test_a_worker_that_breaks_the_protocol_is_named_and_replaced_and_nobody_else
 
 
 def test_a_worker_that_closed_its_channel_is_replaced(pair: Pair) -> None:
-    """It forwards and its heart beats, but it can't be told of ports any more."""
+    """The worker forwards and its heart beats, but it can't be told of ports any more."""
     with instance(pair.config()) as it:
         pid = it.stats().workers[1].pid
         with mouth_of(pid) as mouth:
@@ -131,7 +131,7 @@ def test_a_worker_that_closed_its_channel_is_replaced(pair: Pair) -> None:
 
 
 def test_a_worker_that_never_stops_talking_keeps_the_supervisor_from_nothing(pair: Pair) -> None:
-    """Valid messages, as fast as the channel takes them: requests are still answered."""
+    """Valid messages at full speed: stop and connect are still answered, heartbeats still watched."""
     with instance(pair.config()) as it:
         said = encode(QueueError(0, "Network is down"))
         with mouth_of(it.stats().workers[0].pid) as mouth:
@@ -169,7 +169,7 @@ def test_a_worker_that_can_not_tell_goes_on_and_tells_later(pair: Pair) -> None:
 def test_doorbells_that_a_worker_rang_too_often_keep_the_supervisor_from_nothing(pair: Pair) -> None:
     with instance(pair.config()) as it:
         pid = it.stats().workers[0].pid
-        os.kill(pid, signal.SIGSTOP)  # it doesn't answer its own bell
+        os.kill(pid, signal.SIGSTOP)  # the worker doesn't read its own doorbell
         bells = [
             int(path.name)
             for path in Path(f"/proc/{pid}/fd").iterdir()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the tests of this folder run their traffic: two namespaces in which nothing else speaks.
+"""The network of the tests of this folder: two namespaces without any other traffic.
 
 source -> [ netns left | t0 ] ==== instance ==== [ t1 | netns right ] -> sink
 """
@@ -16,7 +16,7 @@ from tests.support.commands import ip
 from tests.support.drivers import port_keys
 from tests.support.instance import PATIENT, Instance, port_of
 
-LONG_QUEUE_PACKETS = 20_000  # what a tap queue is made to hold while nobody reads it
+LONG_QUEUE_PACKETS = 20_000  # length of a tap's queue that is not read
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,20 @@ class Pair:
         return "\n".join(lines) + "\n" + extra_ports
 
     def lengthen_queues(self) -> None:
-        """Let the kernel hold what arrives while a worker is away, so that an outage drops nothing."""
+        """Let the kernel queue the packets that arrive while a worker is away, so an outage drops nothing."""
         for netns, device in ((self.left, "t0"), (self.right, "t1")):
             ip("link", "set", device, "txqueuelen", str(LONG_QUEUE_PACKETS), netns=netns)
 
 
 def link(netns: str | None, device: str) -> dict[str, object]:
-    """What the kernel says of a device."""
+    """The kernel's counters of a device."""
     found: list[dict[str, object]] = json.loads(ip("-s", "-j", "link", "show", "dev", device, netns=netns))
     return found[0]
 
 
 @dataclass(frozen=True)
 class Times:
-    """Of one worker, CLOCK_MONOTONIC; 0 is never."""
+    """A worker's time in CLOCK_MONOTONIC; 0: never."""
 
     started_ns: int
     reaped_ns: int
@@ -68,7 +68,7 @@ def worker_times(instance: Instance, index: int) -> Times:
 
 
 def queue_rx(snapshot: Snapshot, port: str, queue: int) -> int:
-    """Packets that a port's queue received so far."""
+    """Packets that a port's queue has received so far."""
     queues = port_of(snapshot, port).queues
     return sum(q.counters.rx_packets for q in queues if q.index == queue)
 

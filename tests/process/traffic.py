@@ -33,7 +33,7 @@ _NUMBER_MASK = (1 << 48) - 1
 
 @dataclass(frozen=True)
 class Sent:
-    """What a source did. `accepted` went into the device's queue; `refused` says why the rest didn't."""
+    """A source's result. `accepted` went into the device's queue; `refused` counts the rest by error."""
 
     offered_packets: int
     accepted_packets: int
@@ -57,10 +57,10 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Received:
-    """What a sink saw, in the order in which it saw it. Times are CLOCK_MONOTONIC."""
+    """A sink's packets, in order of arrival. Times are CLOCK_MONOTONIC."""
 
     packets: int
-    missed_packets: int  # by the sink itself, for want of buffer
+    missed_packets: int  # by the sink itself, as its buffer was full
     streams: array[int]
     keys: array[int]
     sent_ns: array[int]
@@ -77,13 +77,13 @@ class Received:
 
 
 def assert_unique(arrivals: list[Arrival]) -> None:
-    """Nothing was delivered twice."""
+    """Assert that no packet was delivered twice."""
     twice = [key for key, seen in Counter((a.flow, a.number) for a in arrivals).items() if seen > 1]
     assert not twice, f"{len(twice)} packets were delivered more than once: {sorted(twice)[:5]}"
 
 
 def assert_in_order(arrivals: list[Arrival]) -> None:
-    """No flow was reordered (nor anything delivered twice)."""
+    """Assert that no flow was reordered and no packet delivered twice."""
     for flow, packets in by_flow(arrivals, lambda arrival: arrival.flow).items():
         numbers = [packet.number for packet in packets]
         for before, after in pairwise(numbers):
@@ -91,7 +91,7 @@ def assert_in_order(arrivals: list[Arrival]) -> None:
 
 
 def longest_gap_ms(arrivals: list[Arrival], since_ns: int = 0) -> float:
-    """The longest time for which any flow heard nothing, between its first and its last packet."""
+    """The longest gap between two packets of any flow."""
     longest = 0
     for packets in by_flow(arrivals, lambda arrival: arrival.flow).values():
         times = [packet.received_ns for packet in packets if packet.received_ns >= since_ns]
@@ -101,7 +101,7 @@ def longest_gap_ms(arrivals: list[Arrival], since_ns: int = 0) -> float:
 
 
 class _Process:
-    """One traffic process: ready when entered, ended when left."""
+    """One traffic process: ready at the start of the block, ended at its end."""
 
     def __init__(self, netns: str | None, **settings: Any) -> None:
         command = (sys.executable, "-m", "tests.process.traffic_process", json.dumps(settings))
@@ -136,7 +136,7 @@ class _Process:
 
 
 class Source(_Process):
-    """Sends frames of `flows` flows into a device at `rate` packets/s in all. Bounded in every way."""
+    """Sends frames of `flows` flows into a device at `rate` packets/s in all. Number and time are limited."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class Source(_Process):
         self.kill()
 
     def wait(self) -> Sent:
-        """Until it has sent its limit."""
+        """Wait until it has sent its limit."""
         if self._said is None:
             self._said = self._wait()
         return self.result
@@ -186,12 +186,12 @@ class Source(_Process):
 
     @property
     def result(self) -> Sent:
-        assert self._said is not None, "the source runs still"
+        assert self._said is not None, "the source still runs"
         return Sent(**{**self._said, "accepted_of": tuple(self._said["accepted_of"])})
 
 
 class Sink(_Process):
-    """Records the frames of sources that come out of a device."""
+    """Records the sources' frames that leave by a device."""
 
     def __init__(self, netns: str | None, device: str) -> None:
         with tempfile.NamedTemporaryFile(prefix="ttfwd-sink-", delete=False) as file:
@@ -213,7 +213,7 @@ class Sink(_Process):
             self._path.unlink(missing_ok=True)
 
     def stop(self) -> Received:
-        """After the forwarder is quiet: what reached this device meanwhile is read first."""
+        """Stop once the forwarder is quiet. All frames that reached this device are read first."""
         if self._received is None:
             said = self._end()
             columns = [array("H"), array("Q"), array("Q"), array("Q")]
@@ -225,5 +225,5 @@ class Sink(_Process):
 
     @property
     def received(self) -> Received:
-        assert self._received is not None, "the sink runs still"
+        assert self._received is not None, "the sink still runs"
         return self._received

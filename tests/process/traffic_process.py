@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m tests.process.traffic_process SETTINGS`: a paced source or a recording sink of UDP frames.
 
-SETTINGS are JSON. Only the standard library is imported, so that a start is quick. Frames are sent by
-sendmmsg() on a packet socket that bypasses the queueing discipline. A frame that the call accepted is in the
-device's queue. A frame that it refused was counted by the device (tx_dropped). Nothing else can happen.
+SETTINGS are JSON. Only the standard library is imported, for a quick start. Frames are sent by sendmmsg() on
+a packet socket that bypasses the queueing discipline. A frame that the call accepted is in the device's
+queue. A frame that it refused was counted by the device (tx_dropped). There is no third case.
 
 Each round sends one frame of every flow. Frame n of a flow carries the number n, so that a sink sees loss,
 duplication and reordering of each flow. Ends by SIGTERM, or by itself after `limit_packets` or `limit_s`.
@@ -158,7 +158,7 @@ def sink(settings: dict[str, Any], stop: _Stop) -> dict[str, Any]:
         except OSError as error:
             if error.errno != errno.ENETDOWN or stop.asked:
                 break
-            continue  # told once; the device may come up again
+            continue  # reported once; the device may come up again
         if got != FRAME_BYTES or not buffer.startswith(MAGIC, PAYLOAD_AT):
             others += 1
             continue

@@ -48,7 +48,7 @@ def left_to_the_device(packet: Packet) -> tuple[bytes, bytes, bytes]:
 
 
 def gso_frame(packet: Packet, gso_size: int) -> tuple[bytes, bytes]:
-    """A frame that stands for several, and its offload header."""
+    """A GSO frame and its offload header."""
     undone, _, _ = left_to_the_device(packet)
     layer, offset = _transport(packet)
     start = len(undone) - len(bytes(packet[layer]))
@@ -65,7 +65,7 @@ def payload_of(packet: Packet) -> bytes:
 
 
 def segmented(packet: Packet, gso_size: int) -> list[bytes]:
-    """The frames that a segment stands for: lengths and checksums are scapy's."""
+    """The packets that a GSO frame is segmented into, with scapy's lengths and checksums."""
     layer, _ = _transport(packet)
     payload = payload_of(packet)
     pieces = [payload[at : at + gso_size] for at in range(0, len(payload), gso_size)] or [b""]

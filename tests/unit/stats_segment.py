@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stats segment made by hand, for tests of what reads one: no worker, no device, no supervisor."""
+"""A stats segment made by hand, for tests of its readers. It needs no worker, device or supervisor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from forwarder.stats.reader import StatsReader
 
 
 class FakeSegment:
-    """`base` stands for the mapping; each method changes what a supervisor or a worker would."""
+    """`base`: the mapping. Each method writes fields as a supervisor or a worker would."""
 
     def __init__(self, workers: int = 2, ports: int = 2, epoch: int = 7) -> None:
         self.memory = bytearray(lib.ttf_stats_bytes(workers, ports))

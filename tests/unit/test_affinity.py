@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where workers are pinned: on CPUs of their own while there are any, and only on allowed ones."""
+"""Pinning of workers: each to its own CPU while there are enough, and only to allowed ones."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The comparison with other forwarders: what is shown is what was measured, and nobody is left out."""
+"""The comparison with other forwarders: it shows the measured figures, and every peer is listed."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_transfer_that_failed_is_an_error(told: object, message: str) -> None:
     ("delivered", "offered", "loss", "limited"),
     [
         (1000, 1000, 0.0, True),
-        (1001, 1000, 0.0, True),  # some were waiting when it began
+        (1001, 1000, 0.0, True),  # some were queued before the start
         (995, 1000, 0.005, True),
         (990, 1000, 0.01, False),
         (250, 1000, 0.75, False),

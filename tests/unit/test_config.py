@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration: what is right is taken as written; what is wrong is told at once, and where."""
+"""The configuration: valid values are taken as written; all errors are reported at once, with places."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def problems(text: str, cpus: frozenset[int] = CPUS) -> dict[str, str]:
     return found
 
 
-# -- what is right -----------------------------------------------------------------------------------------
+# -- valid values ------------------------------------------------------------------------------------------
 
 
 def test_an_empty_file_is_an_instance_with_the_documented_defaults() -> None:
@@ -185,7 +185,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_taken(tmp_path: Path) -> No
     assert load(path, CPUS).queues == 2
 
 
-# -- the files that come along -----------------------------------------------------------------------------
+# -- the files of configs/ ---------------------------------------------------------------------------------
 
 
 def test_there_are_configs() -> None:
@@ -255,7 +255,7 @@ def test_limits_are_those_of_the_datapath() -> None:
     assert limits["TTF_MAX_BATCH"] == model.MAX_BATCH
 
 
-# -- values that are wrong in themselves -------------------------------------------------------------------
+# -- single wrong values -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -460,7 +460,7 @@ def test_more_ports_than_there_are_slots_are_refused() -> None:
     assert len(read('mode = "bridge"\n' + ports.removesuffix('[[port]]\nname = "p64"\n')).ports) == 64
 
 
-# -- values that are wrong beside others -------------------------------------------------------------------
+# -- values that contradict others -------------------------------------------------------------------------
 
 
 def test_peers_must_exist_and_be_two() -> None:
@@ -570,15 +570,15 @@ def test_every_problem_of_a_file_is_told_at_once() -> None:
 
 
 def test_what_only_follows_from_another_problem_is_not_told() -> None:
-    # Without its mode, a file can't be told that peers are missing or tables misplaced.
+    # If the mode is wrong, missing peers and misplaced tables can't be reported.
     assert set(problems('mode = "brdige"\n[bridge]\n[[port]]\nname = "a"')) == {"mode"}
-    # Without the number of workers, a port can't have too many queues, nor more than its peer.
+    # If the number of workers is wrong, queues of ports can't be checked against it or against a peer's.
     assert set(problems('queues = "4"\n' + PAIR + "queues = 4")) == {"queues"}
-    # A port that can't be read may be the one that is looked for.
+    # An unreadable port may have the missing name.
     assert set(problems('[[port]]\nname = "a"\npeer = "b c"\n[[port]]\nname = "b"')) == {"port[0].peer"}
     assert set(problems('[[port]]\nname = 1\n[[port]]\nname = "b"\npeer = "a"')) == {"port[0].name"}
     assert set(problems('[[port]]\nname = 1\n[[port]]\nname = "b"')) == {"port[0].name"}
-    # With an address missing from the list, the others are checked all the same.
+    # If one address of a list is wrong, the others are still checked.
     assert set(problems('mode = "txonly"\n[txonly]\nsize = 1\n[[port]]\nname = "a"\nmtu = 70')) == {
         "txonly.size"
     }
@@ -602,10 +602,10 @@ def test_an_error_prints_one_line_a_problem_with_the_file_and_the_key() -> None:
 def test_long_and_unprintable_values_stay_on_a_line() -> None:
     assert problems('mode = "' + "x" * 1000 + '"')["mode"].startswith('"' + "x" * 37 + '..." is not one of')
     assert '"a\\nb"' in problems('mode = "a\\nb"')["mode"]
-    assert "\u202e" not in problems('mode = "\\u202e"')["mode"]  # would turn the rest of the line around
+    assert "\u202e" not in problems('mode = "\\u202e"')["mode"]  # would reverse the rest of the line
 
 
-# -- files that are no configuration -----------------------------------------------------------------------
+# -- files that aren't configurations ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -702,7 +702,7 @@ def test_connect_takes_the_place_of_a_deleted_port() -> None:
     assert peers_of([a, PortConfig(name="b")]) == {"a": "b", "b": "a"}
     c = connect(Config(), [a], name="c", peer="a")
     assert peers_of([a, c]) == {"a": "c", "c": "a"}
-    # Now b would be the second peer of a, because a still names it.
+    # Now b would be a second peer of a, because a still names it.
     assert "peer" in refused(Config(), [a, c], name="b", peer="c")
 
 

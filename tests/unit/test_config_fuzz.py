@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever a file holds, a user gets an instance or a list of problems, and never a traceback."""
+"""Any file gives an instance or a list of problems, never a traceback."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ values = st.recursive(
 
 
 def toml(value: Any) -> str:
-    """A value as TOML; tables inline. Only what tomllib reads back."""
+    """A value as TOML, with inline tables. Only for values that tomllib can return."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -142,7 +142,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def check(error: ConfigError) -> None:
-    """An error that can be shown: every problem on a line of its own, with where and what it is."""
+    """Assert that the error can be printed: one line per problem, with its place and its text."""
     assert error.problems
     for problem in error.problems:
         assert problem.key_path.strip()
@@ -178,7 +178,7 @@ def test_the_texts_that_are_mutated_are_valid() -> None:
 @given(mutated())
 def test_a_mutated_document_is_a_config_or_a_list_of_problems(tree: dict[str, Any]) -> None:
     text = document(tree)
-    assert tomllib.loads(text).keys() == tree.keys()  # it is TOML, so that the rules for values are reached
+    assert tomllib.loads(text).keys() == tree.keys()  # it is TOML, so the checks of values run
     outcome(text)
 
 
@@ -197,7 +197,7 @@ def test_a_file_with_a_piece_overwritten_is_a_config_or_a_list_of_problems(
 @example("a = " + "[" * 2000 + "]" * 2000)
 @example("[" + "a." * 3000 + "a]")
 @example("\x00")
-@example("queues = 0x" + "f" * 5000 + "\nzzz = 0x" + "f" * 5000)  # more digits than Python prints
+@example("queues = 0x" + "f" * 5000 + "\nzzz = 0x" + "f" * 5000)  # more digits than Python converts
 @example("\r")
 def test_any_text_is_a_config_or_a_list_of_problems(text: str) -> None:
     outcome(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A request to a supervisor that has a defect or isn't ready. All else: tests/process/test_control.py."""
+"""Requests to a supervisor that has a bug or isn't ready. Other requests: tests/process/test_control.py."""
 
 from __future__ import annotations
 

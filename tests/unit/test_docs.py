@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every relative link of a page, and every heading that a link names, is there."""
+"""Every relative link of a page leads to an existing file and heading."""
 
 from __future__ import annotations
 

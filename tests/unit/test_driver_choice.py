@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which driver, and which io, a port gets of what a machine has; and what is said where it has less."""
+"""The driver and io that a port gets on a given machine, and the reason shown if a faster one is missing."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_driver_of_a_port_without_io_uring(
     monkeypatch.setattr(uring, "missing", lambda: NO_RING)
     found = choose(PortConfig(name="p0", driver=driver))
     assert (str(found.driver), found.note) == (chosen, note)
-    assert len(found.note) < len(ffi.new("struct ttf_port_stats *").note)  # or `stats` would show it cut
+    assert len(found.note) < len(ffi.new("struct ttf_port_stats *").note)  # or `stats` would truncate it
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_cannot_be_had_is_refused_with_the_reason(
 
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A file in the place of /dev/net/turbotap."""
+    """A file in place of /dev/net/turbotap."""
     path = tmp_path / "turbotap"
     path.touch()
     monkeypatch.setattr(turbotap, "DEVICE", path)

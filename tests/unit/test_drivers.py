@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lists of drivers agree, and no other module knows a driver by name."""
+"""The lists of drivers agree, and no other module names a driver."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.drivers import PLAIN, TURBOTAP, URING
 FORWARDER = Path(drivers.__file__).parent
 NAMES = get_args(drivers.Name)
 IOS = get_args(drivers.Io)
-# A driver's module is named after it, or begins with its name.
+# The name of a driver's module is or begins with the driver's name.
 OWN_MODULES = {
     "drivers.py",
     "devices/choice.py",

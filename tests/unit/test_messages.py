@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages between a worker and its supervisor. Every message arrives as it was sent. Bytes that are no
-message are refused, and the error says why: a worker that was broken into may send anything."""
+"""Messages between a worker and its supervisor: each arrives whole, and malformed ones are refused with the
+reason. A compromised worker may send anything."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def test_descriptors_that_a_worker_sends_are_refused_and_closed(
             ours.receive()
         assert open_fds() == before
         theirs.send(encode(Ready()))
-        delivery = ours.receive()  # what is refused doesn't get in the way of what follows
+        delivery = ours.receive()  # a refused message doesn't affect the next one
         assert delivery is not None
         assert delivery.message == Ready()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seam between Python and C: what is declared, and the types that mypy is told."""
+"""The seam between Python and C: the declarations, and the types for mypy."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked of a kernel, and what of it is told to the user."""
+"""The offloads requested from a kernel, and those reported to the user."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVERYTHING = ("csum", "tso4", "tso6", "ecn", "uso4", "uso6")
 
 
 class Kernel:
-    """TUNSETOFFLOAD of a kernel that knows these features; `set` is what holds."""
+    """TUNSETOFFLOAD of a kernel with these features. `set`: the features in effect."""
 
     def __init__(self, known: int) -> None:
         self.known = known
@@ -57,7 +57,7 @@ def test_a_kernel_is_asked_feature_by_feature(
     monkeypatch.setattr(fcntl, "ioctl", kernel.ioctl)
     found = tap_queues.set_offloads("t0", 3, wanted=True)
     assert offloads.names(found) == granted
-    assert kernel.set == found, "what is told is what holds"
+    assert kernel.set == found, "the reported offloads are those in effect"
     assert kernel.header_bytes == lib.TTF_VNET_HDR_BYTES
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is shipped is complete: an sdist builds anywhere, and the wheel built from it runs."""
+"""The packages are complete: an sdist builds anywhere, and the wheel built from it runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def run(*command: str | Path, cwd: Path, **extra_env: str) -> str:
-    """Run a command with none of the switches that make other builds, and return what it printed."""
+    """Run a command without the variables that change a build, and return its output."""
     env = {key: value for key, value in os.environ.items() if key not in ("TTFWD_SANITIZE", "LD_PRELOAD")}
     done = subprocess.run(
         command, cwd=cwd, env=env | extra_env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -32,7 +32,7 @@ def run(*command: str | Path, cwd: Path, **extra_env: str) -> str:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the files that git knows or would add, so that nothing left over by a build takes part."""
+    """A copy of the files that git tracks or would add, so no leftover of a build takes part."""
     git = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -81,7 +81,7 @@ def test_sdist_holds_the_build(sdist: Path) -> None:
 
 
 def test_wheel_from_sdist_imports_its_extension(installed: Path) -> None:
-    # -P, and a search path that begins with the wheel: neither the tree nor what tox installed may answer.
+    # -P, and a search path that begins with the wheel: neither the tree nor tox's installation is used.
     program = "import forwarder._native as native; print(native.__file__); native.ffi, native.lib"
     where = run(sys.executable, "-P", "-c", program, cwd=installed.parent, PYTHONPATH=str(installed))
     assert Path(where.strip()).is_relative_to(installed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What workers are told of ports. A wrong id, peer or queue would send a user's packets to another port."""
+"""Messages to workers about ports. A wrong port id, peer or queue would misdirect a user's packets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from forwarder.worker.messages import Attach, Delivery, Detach, Pktgen, SetPeer
 
 
 def port(name: str, queues: int = 2, peer: str | None = None) -> Any:
-    """As forwarder.devices makes them; its fds are 10 for queue 0, 11 for queue 1, ..."""
+    """A port as forwarder.devices makes it. Its fds are 10 for queue 0, 11 for queue 1, ..."""
     return SimpleNamespace(
         name=name,
         config=PortConfig(name=name, peer=peer),

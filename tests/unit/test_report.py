@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables, JSON and the live view: what is shown is what was counted, and showing it never gets in the way."""
+"""Tables, JSON and the live view: they show the counted figures, and never hinder the instance."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def snapshot(segment: FakeSegment) -> Snapshot:
 
 @pytest.fixture
 def moved(segment: FakeSegment, snapshot: Snapshot) -> tuple[Snapshot, Rates]:
-    """One second later, with one million packets more at one queue."""
+    """The snapshot one second later, with one million more packets at one queue."""
     segment.queue(0, 0, rx_packets=1_235_567_890, rx_calls=10**8 + 20_000)
     after = dataclasses.replace(segment.reader().snapshot(), taken_ns=snapshot.taken_ns + 10**9)
     return after, rates(snapshot, after)
@@ -78,14 +78,14 @@ def test_tables_show_totals_queues_drops_and_the_kernel(moved: tuple[Snapshot, R
     for shown in ("1,235,567,890", "1.00 Mpps", "50.0", "tx_full", "4,567", "in flight"):
         assert shown in text, shown
     assert "Rings" not in text, "an empty section is not printed"
-    assert "64 93%, 1 7%" in rendered(moved[0]), "without an interval: of all bursts"
+    assert "64 93%, 1 7%" in rendered(moved[0]), "without an interval: over all bursts"
 
 
 def test_the_total_shows_what_deleted_ports_counted() -> None:
     segment = FakeSegment(ports=1)
     segment.port(0, b"turbotap0")
     segment.queue(0, 0, rx_packets=100)
-    assert "total" not in rendered(segment.reader().snapshot()), "it would repeat the only port"
+    assert "total" not in rendered(segment.reader().snapshot()), "a total would repeat the only port"
     segment.worker(1).retired.rx_packets = 1_000
     (line,) = (line for line in rendered(segment.reader().snapshot()).splitlines() if "total" in line)
     assert "1,100" in line
@@ -124,7 +124,7 @@ def test_filters_restrict_the_tables_and_name_what_is_known(snapshot: Snapshot) 
     traffic = text.split("Traffic")[1].split("Workers")[0]
     assert "turbotap1" in traffic
     assert "turbotap0" not in traffic
-    assert "Accounting" not in text, "the whole instance's"
+    assert "Accounting" not in text, "of the whole instance"
     with pytest.raises(UnknownName, match="turbotap0, turbotap1"):
         stats_tables(snapshot, ports=["eth9"])
 

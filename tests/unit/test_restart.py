@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The restart throttle: a worker that crashed once is back at once, one that always crashes isn't."""
+"""The restart throttle: a worker that crashed once restarts at once. One that always crashes must wait."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statistics: the figures that a user decides by are the ones that the workers counted, or there are none."""
+"""Statistics: the user gets exactly the figures that the workers counted, or an error."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_snapshot_tells_what_is_in_the_segment(segment: FakeSegment) -> None:
     assert first.device is not None
     assert (first.dropped_before_packets, first.dropped_after_packets) == (9 + 3, 2)
     assert second.device is None
-    assert second.dropped_before_packets is None, "never read is not zero"
+    assert second.dropped_before_packets is None, "an unread counter is not zero"
     assert snapshot.workers[1].restarts == 2
     assert snapshot.workers[1].lost_in_crash_packets == 8
     (ring,) = snapshot.rings
@@ -110,7 +110,7 @@ def test_a_port_that_changes_during_the_reading_is_read_again(
 
     def delete_meanwhile() -> Snapshot:
         found = read()
-        if not reads:  # the supervisor deletes the port just after it was looked at
+        if not reads:  # the supervisor deletes the port just after it was read
             segment.queue(0, 0, rx_packets=0)
             segment.worker(0).retired.rx_packets = 10
             segment.port(0, b"", state=lib.TTF_PORT_FREE, generation=4)
@@ -150,7 +150,7 @@ def test_rates_are_what_was_counted_over_the_interval(segment: FakeSegment) -> N
         assert rate.rx_packets_per_s == 1000
         assert rate.rx_bits_per_s == 480_000
         assert rate.tx_packets_per_s == 250
-        assert rate.counted.rx_packets_per_call == 40, "the interval's, not the instance's"
+        assert rate.counted.rx_packets_per_call == 40, "of the interval, not since the start"
         assert rate.counted.tx_packets_per_call == 50
     assert found.rings[1, 0] == 500
     worker = found.workers[0]

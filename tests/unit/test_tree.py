@@ -22,8 +22,8 @@ SPDX = re.compile(r"SPDX-License-Identifier: (.+?)(?: \*/| -->)?$", re.MULTILINE
 
 @cache
 def tracked() -> tuple[PurePath, ...]:
-    """Files that git tracks and that are there, relative to the root."""
-    # safe.directory: a checkout may belong to another user than the one who runs the tests.
+    """Existing files that git tracks, relative to the root."""
+    # safe.directory: the checkout may belong to another user than the tests' user.
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
     try:
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
