@@ -37,7 +37,7 @@ def test_a_device_of_another_kind_is_refused_and_the_instance_goes_on(it: Instan
     ip("tuntap", "add", "dev", "layer3", "mode", "tun", netns=netns)
     for words, says in (
         (["lo", "--driver", "tap"], "a device of that name exists and is not a tap"),
-        (["layer3", "--driver", "packet"], "no Ethernet device"),
+        (["layer3", "--driver", "packet"], "is not an Ethernet device"),
     ):
         refused = it.cli("connect", *words, "--netns", netns, code=1)
         assert says in refused.stderr
