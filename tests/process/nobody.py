@@ -4,19 +4,27 @@
 from __future__ import annotations
 
 import encodings.utf_8_sig
+import importlib
 import os
+import pkgutil
 import sys
 
-import forwarder.cli.start
-import forwarder.stats.live
-import forwarder.stats.tables
-import forwarder.stats.to_json
+import forwarder
 from forwarder.cli.commands import main
 
 NOBODY = 65534
 
+
+def import_everything() -> None:
+    """Commands import what they need when they run, which would be too late here."""
+    for module in pkgutil.walk_packages(forwarder.__path__, "forwarder."):
+        if module.name != "forwarder.__main__":
+            importlib.import_module(module.name)
+
+
 if __name__ == "__main__":
-    del encodings, forwarder  # imported early, not used here
+    import_everything()
+    del encodings  # imported early, not used here
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
