@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guests that tests run in, and how they run beside all other tests. test_guest.py reports.
+"""The guests in which the kernel module is tested, run in the background while other tests run.
 
-The guest that runs ttfwd's tests starts with the first test and gets only idle CPU time (SCHED_IDLE), so it
-doesn't slow down tests on the host. Its clock stops while it gets no CPU time, so it doesn't fail when it is
-starved. The guests of the module have two CPUs that race, and clocks that never stop. They start when all
-other tests are over. From then on every guest gets its share.
+They start with the first test, one after the other, and get only idle CPU time (SCHED_IDLE), so they don't
+slow down tests on the host. When a test waits for them, each gets its share. On a busy machine a guest may
+starve until then, and its tests may fail. A guest that fails in the background runs once more, with its
+share.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from tests.kmod import vm
-from tests.kmod.kernels import ROOT, SERIES, build, of_series
+from tests.kmod.kernels import ROOT, SERIES, Kernel, build, of_series
 
 # Counted from the moment when a test waits for the guests.
 _TIMEOUT_S = 2700
@@ -35,7 +38,6 @@ class Guest:
     series: str
     tests: str
     cpus: int = 2
-    clock: vm.Clock = vm.Clock.HOST
 
     @property
     def name(self) -> str:
@@ -45,7 +47,7 @@ class Guest:
 # ttfwd's own tests are mostly Python, faster on one emulated CPU than on two. They would take too long on
 # both kernels.
 OF_THE_MODULE = tuple(Guest(series, "module") for series in SERIES)
-OF_TTFWD = Guest(SERIES[-1], "ttfwd", cpus=1, clock=vm.Clock.BUSY)
+OF_TTFWD = Guest(SERIES[-1], "ttfwd", cpus=1)
 ALL = (OF_TTFWD, *OF_THE_MODULE)
 
 
@@ -56,27 +58,40 @@ class Ran:
     result: vm.Result
     results: Path
 
+    def passed(self, guest: Guest) -> bool:
+        """Did all its tests run and pass, on a kernel without faults?"""
+        report = self.results / f"{guest.tests}.xml"
+        return (
+            self.result.status == 0
+            and not self.result.faults
+            and report.is_file()
+            and not re.search("<(failure|error|skipped)\\b", report.read_text(encoding="utf-8"))
+        )
+
 
 class Guests:
-    """All guests. The guest of ttfwd's tests runs from the start. They can be ended at any time."""
+    """All guests, at work in the background from when this is made. They can be ended at any time."""
 
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="ttfwd-guests-")
         self._running: list[vm.Running] = []
-        self._waited_for = self._ended = False
+        self._waited_for, self._ended = Event(), Event()
         self._pool = ThreadPoolExecutor(len(ALL))
-        self._ran = {OF_TTFWD: self._pool.submit(self._run, OF_TTFWD)}
+        first = self._pool.submit(self._run, OF_TTFWD)
+        self._ran = {OF_TTFWD: first} | {
+            guest: self._pool.submit(self._run, guest, first) for guest in OF_THE_MODULE
+        }
 
     def wait(self, guest: Guest) -> Ran:
         """Raises the reason why it didn't run: a skip that names a missing capability, or AssertionError."""
-        if not self._waited_for:
-            self._waited_for = True
+        if not self._waited_for.is_set():
+            self._waited_for.set()
             for running in self._running:
                 running.hurry()
-            self._ran |= {other: self._pool.submit(self._run, other) for other in OF_THE_MODULE}
         try:
             return self._ran[guest].result(_TIMEOUT_S)
         except TimeoutError:
+            self._ended.set()  # or a killed guest would run once more
             self._end_running()
             result = self._ran[guest].result().result
             raise AssertionError(
@@ -85,7 +100,8 @@ class Guests:
 
     def end(self) -> None:
         """Kill the running guests, and remove their files."""
-        self._ended = True
+        self._ended.set()
+        self._waited_for.set()
         self._end_running()
         self._pool.shutdown(cancel_futures=True)
         self._temporary.cleanup()
@@ -96,33 +112,45 @@ class Guests:
 
     def _started(self, running: vm.Running) -> None:
         self._running.append(running)
-        if self._ended:
+        if self._ended.is_set():
             running.end()
 
-    def _run(self, guest: Guest) -> Ran:
-        assert not self._ended, "the tests are over"
+    def _run(self, guest: Guest, after: Future[Ran] | None = None) -> Ran:
+        if after:
+            wait([after])
+        assert not self._ended.is_set(), "the tests are over"
         folder = Path(self._temporary.name, guest.name)
-        results = folder / "results"
-        results.mkdir(parents=True)
+        folder.mkdir()
         kernel = of_series(guest.series)
         environment = {
             "MODULE": str(build(kernel, folder)),
             "PROGRAMS": str(_programs(folder)),
             "PYTHON": sys.executable,
-            "RESULTS": str(results),
             "TESTS": guest.tests,
             "FILES": " ".join(_files_with_turbotap()) if guest is OF_TTFWD else "tests/kmod/guest",
         }
-        settings = [f"{name}={value}" for name, value in environment.items()]
+        in_background = not self._waited_for.is_set()
+        ran = self._boot(guest, kernel, environment, folder / "results", in_background)
+        if in_background and not ran.passed(guest):
+            self._waited_for.wait()
+            if not self._ended.is_set():
+                print(f"{guest.name} failed in the background: it runs once more", file=sys.stderr)
+                ran = self._boot(guest, kernel, environment, folder / "results-again", False)
+        return ran
+
+    def _boot(
+        self, guest: Guest, kernel: Kernel, environment: Mapping[str, str], results: Path, background: bool
+    ) -> Ran:
+        results.mkdir()
+        settings = [f"{name}={value}" for name, value in {**environment, "RESULTS": results}.items()]
         result = vm.run(
             kernel,
             shlex.join(["env", *settings, "sh", "tests/kmod/in_guest.sh"]),
             cpus=guest.cpus,
-            clock=guest.clock,
             timeout=None,
             append=_FASTER,
             writable=results,
-            background=not self._waited_for,
+            background=background,
             on_start=self._started,
         )
         return Ran(result, results)

@@ -56,9 +56,6 @@ class Clock(enum.Enum):
 
     HOST = ""
     """The host's clock: a guest that gets no CPU time sees its own timeouts pass."""
-    BUSY = " -icount shift=0,sleep=on"
-    """A nanosecond an instruction, and the host's clock while the guest sleeps. Timeouts count CPU time, so
-    the guest may be starved."""
     INSTRUCTIONS = " -icount shift=0,sleep=off"
     """A nanosecond an instruction. Sleep takes no real time, waiting for the host's files any guest time."""
 
