@@ -24,7 +24,9 @@ def is_current(made: Path) -> bool:
     try:
         rule = made.with_suffix(".d").read_text().replace("\\\n", " ")
         made_from = rule.partition(":")[2].split()
-        return max(os.stat(path).st_mtime_ns for path in made_from) < made.stat().st_mtime_ns
+        # Without a list (a compiler that was killed left an empty file) nothing is known of the object.
+        newest = max((os.stat(path).st_mtime_ns for path in made_from), default=None)
+        return newest is not None and newest < made.stat().st_mtime_ns
     except FileNotFoundError:
         return False
 

@@ -30,7 +30,7 @@ from forwarder.control.server import ControlServer
 from forwarder.devices.devices import Devices
 from forwarder.devices.devices import sweep as sweep_devices
 from forwarder.devices.port import Port
-from forwarder.errors import BadRequest, BootFailed, ConfigError, Interrupted, TtfwdError
+from forwarder.errors import BadRequest, BootFailed, Interrupted, TtfwdError
 from forwarder.rundir import Journal
 from forwarder.supervisor.live_ports import LivePorts
 from forwarder.supervisor.port_table import PortTable, TablePort
@@ -274,10 +274,7 @@ class Supervisor:
 
     def _connect(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Make a port. If a worker refuses it, it is removed again."""
-        try:
-            config = port_from_params(params, self._config, self._table.configs())
-        except ConfigError as error:
-            raise BadRequest(str(error)) from None
+        config = port_from_params(params, self._config, self._table.configs())
         peer = self._table.named(config.peer) if config.peer is not None else None
         entry = self._ports.open(config, self._pool.away())
         self._ports.pair(entry, peer)
