@@ -226,7 +226,7 @@ def fill_bucket(it: Instance) -> int:
 def test_a_worker_that_dies_too_often_backs_off_and_others_take_its_packets(
     pair: Pair, record: Recorder
 ) -> None:
-    with instance(pair.config()) as it:
+    with instance(pair.config(heartbeat_timeout_ms=3000)) as it:
         pair.lengthen_queues()
         with Sink(pair.right, "t1") as sink:
             with Source(pair.left, "t0", rate=4_000) as source:
