@@ -5,9 +5,9 @@
  *   tap_rw.c          tap queue by read() and write(): a system call a packet, on every kernel
  *   uring.c           tap queue by io_uring: a system call a burst, where the kernel permits it
  *   turbotap_mmsg.c   socket by recvmmsg() and sendmmsg(): a system call a burst, a message a frame
- * (turbotap, and AF_UNIX datagram sockets in tests) turbotap_burst.c  socket of turbotap by burst messages: a
- * system call and a message a burst packet_rx.c       AF_PACKET by two packet rings: no system call to
- * receive, one a burst to send
+ *                     (turbotap, and AF_UNIX datagram sockets in tests)
+ *   turbotap_burst.c  socket of turbotap by burst messages: a system call and a message a burst
+ *   packet_rx.c       AF_PACKET by two packet rings: no system call to receive, one a burst to send
  */
 #ifndef TTF_DRIVER_H
 #define TTF_DRIVER_H
@@ -26,8 +26,7 @@
 struct ttf_frame {
 	uint8_t *eth;
 	uint32_t length;
-	uint32_t offload; /* not 0: the offload header in front requests something; 0: its bytes are undefined
-			   */
+	uint32_t offload; /* not 0: the offload header in front requests something; 0: it is undefined */
 };
 
 struct socket_batch;

@@ -247,8 +247,7 @@ static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uin
 
 	polls[count++] = (struct pollfd){ .fd = worker->doorbell, .events = POLLIN };
 	if (!worker->pool.free) {
-		/* Without a free frame no port can be received from. Consumers free frames, and ring no bell.
-		 */
+		/* Nothing can be received without a free frame. Consumers free frames, and ring no bell. */
 		if (until_ns > now + POOL_EMPTY_SLEEP_NS)
 			until_ns = now + POOL_EMPTY_SLEEP_NS;
 	} else if (!worker->drained) {
@@ -388,9 +387,9 @@ uint32_t ttf_worker_attention(const struct ttf_worker *worker)
  *   2. receives one burst from every port queue of this worker, forwards it, and sends it: through its own
  *      queues at once, through the handoff rings of other workers as descriptors. Frames that are sent or
  *      dropped return to the pool before the next burst; frames in rings return when their consumers give
- * them back (ttf_handoff_reclaim());
+ *      them back (ttf_handoff_reclaim());
  *   3. consumes one burst from every inward handoff ring: such frames leave straight from the producer's
- * pool.
+ *      pool.
  *
  * One burst each keeps every source of packets live: none waits for another to run dry.
  *
@@ -406,7 +405,7 @@ uint32_t ttf_worker_attention(const struct ttf_worker *worker)
  * Caveats
  *   - A queue's error (its device is down or gone) silences the queue for the rest of the slice only.
  *   - The worker may be killed at any instruction. The next incarnation finds in shared memory which frames
- * the rings hold (ttf_pool_rebuild()), and the supervisor what was lost (ttf_recover_worker()).
+ *     the rings hold (ttf_pool_rebuild()), and the supervisor what was lost (ttf_recover_worker()).
  */
 int ttf_worker_run(struct ttf_worker *worker, uint64_t slice_ns, uint32_t attention)
 {

@@ -9,6 +9,7 @@ Each test also gets the marker of its folder, so that `pytest -m "not netns"` wo
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,10 @@ class _NoSkips:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What tests start must not ignore these because we were started in the background, or by nohup.
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("TTFWD_CI"):
         config.pluginmanager.register(_NoSkips(), "ttfwd-no-skips")
     if config.pluginmanager.has_plugin("hypothesispytest"):  # a guest does without, as its import is slow

@@ -135,6 +135,7 @@ class Guests:
             self._waited_for.wait()
             if not self._ended.is_set():
                 print(f"{guest.name} failed in the background: it runs once more", file=sys.stderr)
+                print(ran.result.output[-4000:], *ran.result.faults, sep="\n", file=sys.stderr)
                 ran = self._boot(guest, kernel, environment, folder / "results-again", False)
         return ran
 

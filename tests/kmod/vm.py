@@ -168,10 +168,19 @@ def _below_cached_root(command: str, shared: Iterable[str]) -> str:
         "set -e",
         f"echo '{_UP}' >/dev/kmsg",
         _MOUNT_CACHED,
+        *_show_below_its_own(ROOT),
         *(f"mount --rbind {shlex.quote(folder)} {shlex.quote(f'/mnt{folder}')}" for folder in shared),
         f"exec chroot /mnt sh -c {shlex.quote(f'cd {shlex.quote(str(ROOT))}; {command}')}",
     ]
     return "\n".join(steps) + "\n"
+
+
+def _show_below_its_own(folder: Path) -> list[str]:
+    """Commands that show a folder of the host where the guest has a folder of its own above it."""
+    if not any(folder.is_relative_to(own) for own in _GUESTS_OWN):
+        return []
+    there = shlex.quote(str(folder))
+    return [f"mkdir -p {there}", f"mount --bind /mnt{there} {there}"]
 
 
 def run(

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 def run(*command: str | Path, cwd: Path, **extra_env: str) -> str:
     """Run a command without the variables that change a build, and return its output."""
     env = {key: value for key, value in os.environ.items() if key not in ("TTFWD_SANITIZE", "LD_PRELOAD")}
+    env |= {"PYTHONDONTWRITEBYTECODE": "1"}  # a build's own bytecode is no source
     done = subprocess.run(
         command, cwd=cwd, env=env | extra_env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
