@@ -6,7 +6,7 @@
 #   PYTHON    the interpreter that has pytest
 #   TESTS     "module": the module's own tests; "ttfwd": tests of ttfwd that use the module
 #   FILES     the files or folders of these tests
-#   RESULTS   a folder of the host, for the report $TESTS.xml; with "module" also for the file udev
+#   RESULTS   a folder of the host, for the report $TESTS.xml and the output $TESTS.log; with "module" also for the file udev
 # It succeeds even if tests fail: the report has the results.
 set -eu
 
@@ -34,6 +34,6 @@ only=
 # and its import would take longer than everything else.
 # shellcheck disable=SC2086 # several files
 "$PYTHON" -m pytest -p no:cacheprovider -p no:hypothesispytest -o timeout=1200 --durations=10 \
-	--junit-xml="$RESULTS/$TESTS.xml" -k "$only" $FILES || true
+	--junit-xml="$RESULTS/$TESTS.xml" -k "$only" $FILES 2>&1 | tee "$RESULTS/$TESTS.log" || true
 [ "$TESTS" != module ] || try_udev
 rmmod turbotap

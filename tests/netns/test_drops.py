@@ -21,7 +21,7 @@ from tests.netns.checks import offered, reached, stop_worker_and_flood
 from tests.netns.frames import assert_same, flow_frames, padded
 from tests.netns.topology import TIMEOUT_S, lab
 from tests.support.commands import ip
-from tests.support.drivers import BATCHED, PLAIN
+from tests.support.drivers import BATCHED, PLAIN, URING
 from tests.support.instance import Instance, instance
 from tests.support.wait import wait_until
 
@@ -86,7 +86,7 @@ def test_a_peer_that_was_deleted() -> None:
         assert_dropped(it, "no_port", COUNT)
 
 
-@pytest.mark.parametrize("driver", PLAIN + BATCHED)
+@pytest.mark.parametrize("driver", PLAIN + URING)
 def test_what_the_kernel_drops_before_us_is_known(driver: str) -> None:
     # More than a tap's queue (1,000 packets) or a packet socket's buffer (16 MiB, doubled) holds.
     count, size = (3_000, 60) if driver != "packet" else (6_000, 9_014)

@@ -25,7 +25,7 @@ from tests.process.topology import (
     worker_times,
 )
 from tests.process.traffic import Received, Sent, Sink, Source, assert_in_order, assert_unique, longest_gap_ms
-from tests.support.drivers import TURBOTAP, URING
+from tests.support.drivers import BATCHED, URING
 from tests.support.instance import Instance, instance
 from tests.support.netns import namespace
 
@@ -74,7 +74,7 @@ def assert_accounted(
 
 
 @pytest.mark.parametrize(
-    ("pair", "victim"), [("tap", 0), ("tap", 1), *product(TURBOTAP + URING, [0])], indirect=["pair"]
+    ("pair", "victim"), [("tap", 0), ("tap", 1), *product(BATCHED, [0])], indirect=["pair"]
 )
 def test_a_killed_worker_is_replaced_while_the_interface_stays_up(
     pair: Pair, victim: int, record: Recorder

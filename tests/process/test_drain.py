@@ -13,7 +13,7 @@ from forwarder.stats.accounting import accounting
 from tests.process.topology import Pair
 from tests.process.traffic import Sink, Source, assert_in_order, assert_unique
 from tests.support.commands import run
-from tests.support.drivers import TURBOTAP, URING
+from tests.support.drivers import BATCHED
 from tests.support.instance import instance, port_of
 
 
@@ -24,7 +24,7 @@ from tests.support.instance import instance, port_of
         ("tap", "flow", "adaptive", 64, 20_000),
         ("tap", "flow", "interrupt", 1, 10_000),
         ("tap", "queue", "polling", 256, 20_000),
-        *((driver, "flow", "adaptive", 64, 20_000) for driver in TURBOTAP + URING),
+        *((driver, "flow", "adaptive", 64, 20_000) for driver in BATCHED),
     ],
     indirect=["pair"],
 )
