@@ -48,7 +48,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start check test build lint bench bench-peers bench-kmod test-kmod-debug clean link
+.PHONY: help start check test soak build lint bench bench-peers bench-kmod test-kmod-debug clean link
 .PHONY: packages-build packages-run packages-check packages-test packages-peers packages-debug fetched
 
 help: ## show the targets
@@ -65,6 +65,9 @@ test: packages-test fetched $(VENV)/.tox ## install what is missing and run ever
 
 test-kmod-debug: packages-debug $(VENV)/.built $(VENV)/.with-test ## run the kernel module on a kernel with KASAN, lockdep, ...; builds it
 	@exec $(VENV)/bin/python -m tests.kmod.debug $(ARGS)
+
+soak: packages-run $(VENV)/.built $(VENV)/.with-test ## kill 1,000 workers under load, then look for growth for 10 minutes; ARGS is passed on
+	@exec $(VENV)/bin/python -m tests.soak $(ARGS)
 
 build: $(VENV)/.built link ## install into .venv and build the extension module
 

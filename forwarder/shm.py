@@ -1,21 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shared-memory segments of an instance (POSIX): create, attach, check, sweep, unlink.
+"""Shared-memory segments of an instance: create, attach, check, sweep, unlink.
 
-A segment's layout is that of native/abi.h; its header is checked before anything else in it is used.
+Two kinds. The stats segment is POSIX shared memory: readers find it by its name. Everything else is a memfd,
+which has no name, goes by itself with the last process that has it, and takes no room in /dev/shm. The
+supervisor passes descriptors of both to its workers.
+
+Guarantees that pages are allocated before anybody writes to them, or the segment isn't made; that the size
+of a memfd never changes (seals); and that no mapping keeps a descriptor. A segment's layout is that of
+native/abi.h; its header is checked before anything else in it is used.
 """
 
-import errno
 import fcntl
 import logging
-import mmap
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import posix_ipc
+import psutil
 
 from forwarder.errors import AlreadyRunning, NotPermitted, SegmentError, SegmentMissing
 from forwarder.native import ffi, lib
+
+if TYPE_CHECKING:
+    from forwarder.native import CData
 
 log = logging.getLogger("ttfwd")
 
@@ -26,34 +36,24 @@ def stats_name(instance: str) -> str:
     return f"/ttfwd.{instance}.stats"
 
 
-def rings_name(instance: str) -> str:
-    return f"/ttfwd.{instance}.rings"
-
-
-def frames_name(instance: str, worker: int) -> str:
-    return f"/ttfwd.{instance}.frames.{worker}"
-
-
 class Segment:
     """One mapped segment; `base` is its first byte as a C pointer, valid until close()."""
 
-    def __init__(self, name: str, memory: mmap.mmap | bytearray, lock_fd: int = -1) -> None:
-        """Takes over `memory` and `lock_fd`; close() lets go of both."""
+    def __init__(self, name: str, base: "CData", size_bytes: int, fd: int = -1) -> None:
+        """Takes over the mapping at `base` and `fd`; close() lets go of both."""
         self.name = name
-        self.size_bytes = len(memory)
-        self._memory = memory
-        self._lock_fd = lock_fd
-        self._buffer = ffi.from_buffer(memory)
-        self.base = ffi.cast("void *", self._buffer)
+        self.base = base
+        self.size_bytes = size_bytes
+        self.fd = fd
 
     @classmethod
     def create(cls, name: str, size_bytes: int) -> Self:
         """A new, zeroed segment of mode 0600, locked for as long as this process has it open.
 
-        Raises SegmentError when the name is taken.
+        Raises SegmentError when the name is taken, or when there is no room for all of it.
         """
         try:
-            shared = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600, size=size_bytes)
+            shared = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600)
         except posix_ipc.ExistentialError:
             raise SegmentError(f"shared memory {name} exists already and isn't ours to remove") from None
         except posix_ipc.PermissionsError:
@@ -62,20 +62,22 @@ class Segment:
             raise SegmentError(f"shared memory {name} can't be made: {error.strerror or error}") from None
         try:
             fcntl.flock(shared.fd, fcntl.LOCK_EX)
-            return cls(name, mmap.mmap(shared.fd, size_bytes), shared.fd)
+            with _making(f"shared memory {name}", size_bytes):
+                os.posix_fallocate(shared.fd, 0, size_bytes)
+                return cls(name, _map(shared.fd, size_bytes, True), size_bytes, shared.fd)
         except BaseException:
             shared.close_fd()
             unlink(name)
             raise
 
     @classmethod
-    def attach(cls, name: str, magic: int, *, readonly: bool = False) -> Self:
-        """An existing segment, its header checked.
+    def attach(cls, name: str, magic: int) -> Self:
+        """An existing segment, mapped read-only, its header checked.
 
         Raises SegmentMissing, NotPermitted, or SegmentError for one that can't be used, naming why.
         """
         try:
-            shared = posix_ipc.SharedMemory(name, read_only=readonly)
+            shared = posix_ipc.SharedMemory(name, read_only=True)
         except posix_ipc.ExistentialError:
             raise SegmentMissing(f"shared memory {name} doesn't exist") from None
         except posix_ipc.PermissionsError:
@@ -83,10 +85,10 @@ class Segment:
         except (OSError, ValueError) as error:  # ValueError: a name that can't be one
             raise SegmentError(f"shared memory {name}: {error}") from None
         try:
-            access = mmap.ACCESS_READ if readonly else mmap.ACCESS_WRITE
-            segment = cls(name, mmap.mmap(shared.fd, 0, access=access))
-        except ValueError:  # created, but not yet given its size
-            raise SegmentError(f"shared memory {name}: too small: its instance is still starting") from None
+            size_bytes = os.fstat(shared.fd).st_size
+            if not size_bytes:  # created, but not yet given its size
+                raise SegmentError(f"shared memory {name}: too small: its instance is still starting")
+            segment = cls(name, _map(shared.fd, size_bytes, False), size_bytes)
         except OSError as error:
             raise SegmentError(f"shared memory {name}: {error.strerror or error}") from None
         finally:
@@ -122,13 +124,66 @@ class Segment:
 
     def close(self) -> None:
         """Unmap. May be called twice."""
-        self.base = ffi.NULL
-        ffi.release(self._buffer)
-        if isinstance(self._memory, mmap.mmap):
-            self._memory.close()
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+        if self.base != ffi.NULL:
+            lib.ttf_unmap(self.base, self.size_bytes)
+            self.base = ffi.NULL
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def _map(fd: int, size_bytes: int, writable: bool) -> "CData":
+    base = lib.ttf_map(fd, size_bytes, writable)
+    if base == ffi.NULL:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    return base
+
+
+@contextmanager
+def _making(what: str, size_bytes: int) -> Iterator[None]:
+    """Raises SegmentError for an OSError."""
+    try:
+        yield
+    except OSError as error:
+        why = f"{error.strerror or error}; it needs {-(-size_bytes >> 10)} KiB"
+        raise SegmentError(f"{what} can't be made: {why}") from None
+
+
+def sealed_memory(what: str, size_bytes: int) -> int:
+    """A memfd whose size can't change any more. Returns its descriptor.
+
+    Raises SegmentError, which calls it by `what`.
+    """
+    with _making(what, size_bytes):
+        fd = os.memfd_create(f"ttfwd {what}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            os.fchmod(fd, 0o600)  # or others could open it anew through /proc
+            os.ftruncate(fd, size_bytes)
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        except BaseException:
+            os.close(fd)
+            raise
+    return fd
+
+
+def allocate(what: str, fd: int, offset: int, size_bytes: int) -> None:
+    """Allocate pages of a memfd. Raises SegmentError."""
+    with _making(what, size_bytes):
+        os.posix_fallocate(fd, offset, size_bytes)
+
+
+def map_memory(what: str, fd: int, size_bytes: int) -> Segment:
+    """Map a memfd, and take over its descriptor. Raises SegmentError."""
+    with _making(what, size_bytes):
+        return Segment(what, _map(fd, size_bytes, True), size_bytes, fd)
+
+
+def read_only(what: str, fd: int) -> int:
+    """Another descriptor of a segment, which can't be written through. Raises SegmentError."""
+    try:
+        return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SegmentError(f"{what} can't be opened through /proc: {error.strerror}") from None
 
 
 def unlink(name: str) -> bool:
@@ -142,23 +197,18 @@ def unlink(name: str) -> bool:
     return True
 
 
-def names_of(instance: str) -> tuple[str, ...]:
-    """The instance's segments that exist."""
-    found = (*SHM_DIRECTORY.glob(f"ttfwd.{instance}.*"),)
-    return tuple(sorted(f"/{path.name}" for path in found))
-
-
 def sweep(instance: str) -> tuple[str, ...]:
-    """Remove the segments that a crash left behind. Returns their names.
+    """Remove the segment that a crash left behind. Returns the names of what was removed.
 
     Raises AlreadyRunning when a living process owns it: an instance of the same name whose runtime
     directory is another one.
     """
-    names = names_of(instance)
-    for name in names:
-        if _owned(name):
-            raise AlreadyRunning(f"shared memory {name} belongs to an instance that runs elsewhere")
-    return tuple(name for name in names if unlink(name))
+    name = stats_name(instance)
+    if not os.path.lexists(SHM_DIRECTORY / name[1:]):
+        return ()
+    if _owned(name):
+        raise AlreadyRunning(f"shared memory {name} belongs to an instance that runs elsewhere")
+    return (name,) if unlink(name) else ()
 
 
 def _owned(name: str) -> bool:
@@ -175,29 +225,16 @@ def _owned(name: str) -> bool:
     return False
 
 
-def require_room(least_bytes: int, most_bytes: int) -> None:
-    """Check the room for segments. Their pages are allocated when they are first touched, and a process that
-    finds no room then is killed (SIGBUS).
+def warn_of_little_memory(most_bytes: int) -> None:
+    """Warn when fewer than `most_bytes` are available, which full handoff rings of GSO frames need.
 
-    Raises SegmentError below `least_bytes`, which small packets need; warns below `most_bytes`, which full
-    handoff rings of GSO frames need.
+    Frames are allocated when they are first used: a process that finds no memory then is ended by the kernel.
     """
-    try:
-        room = os.statvfs(SHM_DIRECTORY)
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            return
-        raise
-    free_bytes = room.f_bavail * room.f_frsize
-    has = f"{SHM_DIRECTORY} has {free_bytes >> 20} MiB free"
-    remedy = f"mount -o remount,size=... {SHM_DIRECTORY}"
-    if free_bytes < least_bytes:
-        raise SegmentError(f"{has} and the instance needs {least_bytes >> 20} MiB; {remedy}")
-    if free_bytes < most_bytes:
+    available_bytes = psutil.virtual_memory().available
+    if available_bytes < most_bytes:
         log.warning(
-            "%s; the instance needs %d MiB when its rings are full of 64 KiB GSO frames, and a worker that "
-            "finds no room is killed: %s, use fewer ring_slots, or set offload = false",
-            has,
+            "%d MiB of memory are available; the instance needs %d MiB when its rings are full of 64 KiB GSO "
+            "frames, and the kernel ends processes that find none: use fewer ring_slots, or offload = false",
+            available_bytes >> 20,
             most_bytes >> 20,
-            remedy,
         )

@@ -2,10 +2,15 @@
 /*
  * Every struct that two processes share, and the limits of an instance.
  *
- * Three kinds of segment, each beginning with struct ttf_header:
- *   /ttfwd.<instance>.stats       counters and states; `ttfwd stats` maps it read-only
- *   /ttfwd.<instance>.rings       run words, the N x N handoff rings, the forwarding table
- *   /ttfwd.<instance>.frames.<w>  worker w's frame pool
+ * Three kinds of segment:
+ *   stats   counters and states: /ttfwd.<instance>.stats, which `ttfwd stats` maps by its name
+ *   rings   run words, the N x N handoff rings, the forwarding table: a memfd
+ *   frames  one worker's frame pool: a memfd for each worker
+ *
+ * stats and rings begin with a struct ttf_header and the supervisor's area. One area for each worker follows.
+ * Areas are whole pages: a worker maps its own area writable, and everything else read-only but for the
+ * forwarding table. So each word has one writer, and a process that goes astray spoils nothing but its own
+ * words. The supervisor writes a worker's words when that worker is dead.
  *
  * Any change of a struct here changes TTF_ABI_VERSION. Field names follow the kernel's counters: rx counts
  * packets that enter the forwarder, tx packets that leave it.
@@ -17,10 +22,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TTF_ABI_VERSION 3u
-#define TTF_MAGIC_STATS 0x5453444657465454ull  /* "TTFWFDST" */
-#define TTF_MAGIC_RINGS 0x4e52444657465454ull  /* "TTFWFDRN" */
-#define TTF_MAGIC_FRAMES 0x5246444657465454ull /* "TTFWFDFR" */
+#define TTF_ABI_VERSION 4u
+#define TTF_MAGIC_STATS 0x5453444657465454ull /* "TTFWFDST" */
+#define TTF_MAGIC_RINGS 0x4e52444657465454ull /* "TTFWFDRN" */
 
 #define TTF_MAX_WORKERS 128
 #define TTF_MAX_PORTS 64
@@ -28,7 +32,8 @@
 #define TTF_NAME_LEN 64
 
 #define TTF_CACHE_LINE 64
-#define TTF_LINE_PAIR 128 /* the adjacent-line prefetcher fetches two */
+#define TTF_LINE_PAIR 128    /* the adjacent-line prefetcher fetches two */
+#define TTF_AREA_ALIGN 4096u /* a page: what one process may write begins and ends with one */
 
 /* -------------------------------------------------------------------------------------- header */
 
@@ -63,7 +68,8 @@ static_assert(sizeof(struct ttf_header) == 64, "header is one line");
 	X(RX_ONLY, "rx_only", "received in mode rxonly or txonly")                                \
 	X(OFFLOAD, "offload", "its offload header is malformed or unsupported")                   \
 	X(SHUTDOWN, "shutdown", "no worker was left to forward it")                               \
-	X(BAD_DESC, "bad_desc", "a descriptor in a handoff ring was out of bounds")
+	X(BAD_DESC, "bad_desc", "a descriptor in a handoff ring was out of bounds")               \
+	X(NO_WORKER, "no_worker", "no living worker has a queue of the output port")
 
 enum ttf_drop {
 #define TTF_DROP_NUMBER(suffix, name, meaning) TTF_DROP_##suffix,
@@ -108,7 +114,7 @@ static_assert(offsetof(struct ttf_counters, drops) == 128, "drops begin a line")
 	X(DRAINING, "draining", "it forwards what it still holds before the instance stops") \
 	X(EXITED, "exited", "it ended after the drain")                                      \
 	X(BACKOFF, "backoff", "it died too often: its next start is delayed")                \
-	X(FAILED, "failed", "too many starts in a row failed: it is not started again")
+	X(FAILED, "failed", "too many starts in a row failed: the next one is delayed")
 
 enum ttf_worker_state {
 #define TTF_WORKER_STATE_NUMBER(suffix, name, meaning) TTF_WORKER_##suffix,
@@ -117,9 +123,8 @@ enum ttf_worker_state {
 	TTF_WORKER_STATE_COUNT
 };
 
-/* One worker: the worker writes the first half, the supervisor the second. */
+/* One worker, as the worker says. */
 struct ttf_worker_stats {
-	/* written by the worker */
 	uint64_t heartbeat_ns; /* CLOCK_MONOTONIC_COARSE, written by the loop itself */
 	uint64_t cpu_ns;       /* CPU time of all incarnations, published every slice */
 	uint64_t busy_ns;      /* time in rounds that moved something */
@@ -132,8 +137,12 @@ struct ttf_worker_stats {
 	uint32_t pool_frames;
 	uint64_t reserved[7];
 	struct ttf_counters orphans; /* drops of no live port */
+};
+static_assert(sizeof(struct ttf_worker_stats) == 512, "whole line pairs");
+static_assert(offsetof(struct ttf_worker_stats, orphans) == 128, "orphans begin a line");
 
-	/* written by the supervisor */
+/* One worker, as the supervisor says. */
+struct ttf_worker_status {
 	uint32_t state; /* enum ttf_worker_state */
 	uint32_t pid;
 	uint32_t cpu;
@@ -142,12 +151,10 @@ struct ttf_worker_stats {
 	uint64_t started_ns;
 	uint64_t reaped_ns; /* CLOCK_MONOTONIC of the last death seen, 0 if none */
 	uint64_t ready_ns;  /* CLOCK_MONOTONIC when it was last READY */
-	uint64_t reserved2[2];
+	uint64_t reserved[2];
 	struct ttf_counters retired; /* sums of the queues of deleted ports */
 };
-static_assert(sizeof(struct ttf_worker_stats) == 960, "whole lines");
-static_assert(offsetof(struct ttf_worker_stats, orphans) == 128, "orphans begin a line");
-static_assert(offsetof(struct ttf_worker_stats, state) == 512, "the supervisor's half begins a line");
+static_assert(sizeof(struct ttf_worker_status) == 448, "whole lines");
 
 enum ttf_port_state {
 	TTF_PORT_FREE,
@@ -199,16 +206,17 @@ struct ttf_port_stats {
 };
 static_assert(sizeof(struct ttf_port_stats) == 512, "whole lines");
 
-/* The handoff ring from one worker to another. */
-struct ttf_ring_stats {
-	uint64_t pushed;  /* written by the producer; low 32 bits follow the ring's tail */
+/* The handoff ring from one worker to another: the producer's half, in the producer's area. */
+struct ttf_ring_out_stats {
+	uint64_t pushed;  /* low 32 bits follow the ring's tail */
 	uint64_t dropped; /* because the ring was full */
-	uint64_t reserved[6];
-	uint64_t popped; /* written by the consumer; low 32 bits follow the ring's head */
-	uint64_t bad;	 /* popped, and dropped for wrong bounds: `bad_desc` in the consumer's orphans */
-	uint64_t reserved2[6];
 };
-static_assert(sizeof(struct ttf_ring_stats) == 128, "producer and consumer on lines of their own");
+
+/* The consumer's half, in the consumer's area. */
+struct ttf_ring_in_stats {
+	uint64_t popped; /* low 32 bits follow the ring's head */
+	uint64_t bad;	 /* popped, and dropped for wrong bounds: `bad_desc` in the consumer's orphans */
+};
 
 enum ttf_instance_state {
 	TTF_INSTANCE_BOOT = 1,
@@ -230,13 +238,16 @@ struct ttf_instance_stats {
 	uint32_t batch;
 	uint32_t ring_slots;
 	uint64_t boot_ns; /* from exec until every worker was READY */
-	uint64_t reserved[12];
+	uint64_t damaged; /* how often counters were found damaged: if ever, the accounting is not exact */
+	uint64_t reserved[11];
 };
 static_assert(sizeof(struct ttf_instance_stats) == 256, "whole lines");
 
 /*
- * The stats segment: header, instance, workers[W], ports[P], queues[P][W], rings[W][W] (producer,
- * consumer), with W and P from the header. Offsets come from the functions in layout.h.
+ * The stats segment, with W and P from its header; offsets come from the functions in layout.h:
+ *
+ *   the supervisor's area: header, instance, status[W], ports[P]
+ *   each worker's area:    ttf_worker_stats, queues[P], its half of the rings to [W] and of those from [W]
  */
 
 /* --------------------------------------------------------------------------------------- rings */
@@ -247,16 +258,34 @@ enum ttf_run_state {
 	TTF_RUN_STATE_STOP   /* drop by name what the kernel's queues still hold, and return */
 };
 
-/* One for each worker. The supervisor writes the first line, the worker the second. */
+/* The head of the rings segment. */
+struct ttf_rings {
+	struct ttf_header header;
+	uint32_t start;	 /* constant: every index of every ring at creation */
+	uint32_t frames; /* constant: of each worker's pool */
+	uint64_t reserved[7];
+	uint64_t live[TTF_MAX_WORKERS / 64]; /* bit w: worker w lives. Flows follow the living */
+	uint64_t reserved2[14];
+};
+static_assert(sizeof(struct ttf_rings) == 256, "two line pairs");
+static_assert(offsetof(struct ttf_rings, live) == 128, "the mask has a line pair of its own");
+
+/* What the supervisor tells a worker. */
 struct ttf_run_words {
 	uint32_t run_state; /* enum ttf_run_state */
 	uint32_t attention; /* changes when a message waits in the worker channel */
-	uint32_t reserved[30];
+	uint32_t living;    /* changes when the mask of living workers has changed */
+	uint32_t reserved[29];
+};
+static_assert(sizeof(struct ttf_run_words) == TTF_LINE_PAIR, "a line pair");
+
+/* What a worker tells the others. */
+struct ttf_worker_words {
 	uint32_t sleeping;	 /* the worker sleeps or is about to: ring its doorbell */
 	uint32_t run_state_seen; /* enum ttf_run_state: the last one that the loop has finished with */
-	uint32_t reserved2[30];
+	uint32_t reserved[30];
 };
-static_assert(sizeof(struct ttf_run_words) == 256, "two line pairs");
+static_assert(sizeof(struct ttf_worker_words) == TTF_LINE_PAIR, "a line pair");
 
 #define TTF_DESC_FLOOD 0x1u   /* to every port that the consumer owns for flood_key */
 #define TTF_DESC_OFFLOAD 0x2u /* the offload header requests something; without this flag it is undefined */
@@ -277,21 +306,21 @@ struct ttf_desc {
 };
 static_assert(sizeof(struct ttf_desc) == 16, "a descriptor is 16 bytes");
 
-/* Indices run freely through 2^32; slots is a power of two. The slots follow the struct. */
-struct ttf_ring {
-	uint32_t tail;	    /* producer: published up to here */
-	uint32_t reclaimed; /* producer: its frames are free again up to here */
+/* A handoff ring's indices run freely through 2^32. The producer's, in its area, as are the descriptors. */
+struct ttf_ring_producer {
+	uint32_t tail;	    /* published up to here */
+	uint32_t reclaimed; /* its frames are free again up to here */
 	uint32_t reserved[30];
-	uint32_t head;	  /* consumer: completed up to here */
-	uint32_t claimed; /* consumer: taken, not yet completed; a crash loses head..claimed */
-	uint32_t reserved2[30];
-	uint32_t slots; /* constant */
-	uint32_t start; /* constant: every index at creation */
-	uint32_t reserved3[30];
 };
-static_assert(sizeof(struct ttf_ring) == 384, "three line pairs");
-static_assert(offsetof(struct ttf_ring, head) == 128, "producer and consumer 128 bytes apart");
-static_assert(offsetof(struct ttf_ring, slots) == 256, "constants apart from both");
+static_assert(sizeof(struct ttf_ring_producer) == TTF_LINE_PAIR, "a line pair");
+
+/* The consumer's, in its area. */
+struct ttf_ring_consumer {
+	uint32_t head;	  /* completed up to here */
+	uint32_t claimed; /* taken, not yet completed; a crash loses head..claimed */
+	uint32_t reserved[30];
+};
+static_assert(sizeof(struct ttf_ring_consumer) == TTF_LINE_PAIR, "a line pair");
 
 /* Forwarding table: buckets of four, one line each. */
 struct ttf_fdb_entry {
@@ -308,8 +337,12 @@ struct ttf_fdb {
 static_assert(sizeof(struct ttf_fdb_entry) * TTF_FDB_WAYS == TTF_CACHE_LINE, "a bucket is a line");
 
 /*
- * The rings segment: header, run words[W], then rings[W][W] (producer, consumer), each a struct ttf_ring
- * and its slots, then the forwarding table.
+ * The rings segment, with W and the slots of a ring from its header:
+ *
+ *   the supervisor's area:  ttf_rings, ttf_run_words[W]
+ *   everybody's:            the forwarding table
+ *   each worker's area:     ttf_worker_words, producers[W] of its rings to others, consumers[W] of those to
+ *                           it, the descriptors of its rings to others [W][slots]
  */
 
 /* -------------------------------------------------------------------------------------- frames */
@@ -328,14 +361,6 @@ static_assert(sizeof(struct ttf_fdb_entry) * TTF_FDB_WAYS == TTF_CACHE_LINE, "a 
 #define TTF_FRAME_MAX_BYTES (TTF_FRAME_STRIDE - TTF_FRAME_HEADROOM - TTF_CACHE_LINE)
 static_assert(TTF_FRAME_MAX_BYTES >= 65535u + 14u + 8u, "the largest GSO frame with two VLAN tags fits");
 
-struct ttf_frames {
-	struct ttf_header header;
-	uint32_t frames;
-	uint32_t stride;
-	uint32_t reserved[30];
-	/* the frames begin at TTF_FRAMES_OFFSET */
-};
-#define TTF_FRAMES_OFFSET 4096u
-static_assert(sizeof(struct ttf_frames) <= TTF_FRAMES_OFFSET, "the head fits its page");
+/* The frames segment holds frames and nothing else: all of it is its worker's to write. */
 
 #endif

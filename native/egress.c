@@ -2,6 +2,7 @@
 #include "egress.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "ethernet.h"
 #include "gso.h"
@@ -84,7 +85,8 @@ static void egress_append(const struct ttf_worker *worker, struct worker_port *p
 
 /* ----------------------------------------------------------------------------------------- GSO */
 
-/* A frame for one packet of a GSO frame, until ttf_egress_flush(). FRAME_ID_NONE if none is free. */
+/* A frame for a copy, or for one packet of a GSO frame, until ttf_egress_flush(). FRAME_ID_NONE if none is
+ * free. */
 static uint32_t egress_packet_frame(struct ttf_worker *worker, const struct worker_port *port)
 {
 	struct pool *pool = &worker->pool;
@@ -123,6 +125,23 @@ static void egress_segment(struct ttf_worker *worker, struct worker_port *port, 
 	}
 }
 
+/* Complete the checksum. A frame of another worker's pool is copied first: that can only be read. */
+static void egress_complete(struct ttf_worker *worker, struct worker_port *port, struct ttf_frame frame,
+			    const struct offload_request *request)
+{
+	if (!pool_holds(&worker->pool, frame.eth)) {
+		uint32_t frame_id = egress_packet_frame(worker, port);
+
+		if (frame_id == FRAME_ID_NONE) {
+			count_drop(port->stats, TTF_DROP_NO_FRAME, 1);
+			return;
+		}
+		frame.eth = memcpy(pool_eth(&worker->pool, frame_id), frame.eth, frame.length);
+	}
+	ttf_vnet_hdr_complete(request, frame.eth, frame.length);
+	egress_append(worker, port, frame);
+}
+
 static void egress_offload(struct ttf_worker *worker, struct worker_port *port, struct ttf_frame frame)
 {
 	struct offload_request request;
@@ -140,8 +159,10 @@ static void egress_offload(struct ttf_worker *worker, struct worker_port *port, 
 		egress_segment(worker, port, frame, &request);
 		return;
 	}
-	if (request.wants & ~port->offloads || request.crc32c)
-		ttf_vnet_hdr_complete(&request, frame.eth, frame.length);
+	if (request.wants & ~port->offloads || request.crc32c) {
+		egress_complete(worker, port, frame, &request);
+		return;
+	}
 	egress_append(worker, port, frame);
 }
 
@@ -155,7 +176,5 @@ void ttf_egress_frame(struct ttf_worker *worker, struct worker_port *port, struc
 		count_drop(port->stats, TTF_DROP_OVERSIZE, 1);
 		return;
 	}
-	if (port->queue.header_bytes)
-		vnet_hdr_clear(frame.eth);
 	egress_append(worker, port, frame);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Frames leave by the ports that this worker serves. If a port doesn't take an offload, it is done here
- * first: checksums are completed, GSO frames are segmented into packets.
+ * first: checksums are completed, GSO frames are segmented into packets. Frames of other workers' pools are
+ * never written to. The offload header in front of a frame without a request is clear already (steer.c).
  */
 #ifndef TTF_EGRESS_H
 #define TTF_EGRESS_H

@@ -8,8 +8,8 @@ void ttf_handoff_reclaim(struct handoff *handoff)
 	struct pool *pool = handoff->pool;
 
 	for (uint32_t w = 0; w < handoff->workers; w++) {
-		struct ttf_ring *ring = handoff->out[w].ring;
-		uint32_t count = ring ? ring_completed(ring) : 0;
+		const struct ttf_ring *ring = &handoff->out[w].ring;
+		uint32_t count = handoff->out[w].stats ? ring_completed(ring) : 0;
 
 		for (uint32_t i = 0; i < count; i++) {
 			uint32_t frame_id = ring_reclaimed_frame(ring, i);
@@ -23,6 +23,18 @@ void ttf_handoff_reclaim(struct handoff *handoff)
 			rx_burst_invalidate(handoff->rx);
 		}
 	}
+}
+
+bool ttf_handoff_make_room(struct handoff *handoff, uint32_t to)
+{
+	struct handoff_out *out = &handoff->out[to];
+
+	out->room = ring_free(&out->ring, 0);
+	if (out->pending < out->room)
+		return true;
+	ttf_handoff_reclaim(handoff);
+	out->room = ring_free(&out->ring, 0);
+	return out->pending < out->room;
 }
 
 static void handoff_wake(struct handoff *handoff, const struct handoff_out *out)
@@ -41,8 +53,9 @@ void ttf_handoff_publish(struct handoff *handoff)
 
 		if (!out->pending)
 			continue;
-		ring_publish(out->ring, out->pending);
+		ring_publish(&out->ring, out->pending);
 		count_add(&out->stats->pushed, out->pending);
+		out->room -= out->pending;
 		out->pending = 0;
 		/*
 		 * The producer stores tail, fences, and loads `sleeping`. The consumer stores `sleeping`,

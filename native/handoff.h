@@ -23,18 +23,19 @@
 
 /* The ring to one other worker. */
 struct handoff_out {
-	struct ttf_ring *ring;
-	struct ttf_ring_stats *stats;
-	struct ttf_run_words *consumer;
+	struct ttf_ring ring;
+	struct ttf_ring_out_stats *stats;
+	const struct ttf_worker_words *consumer;
 	int doorbell;	  /* the consumer's eventfd */
 	uint32_t pending; /* written, not yet published */
+	uint32_t room;	  /* at least so many can be pending */
 };
 
 /* The ring from one other worker. */
 struct handoff_in {
-	struct ttf_ring *ring;
-	struct ttf_ring_stats *stats;
-	struct pool pool; /* the producer's */
+	struct ttf_ring ring;
+	struct ttf_ring_in_stats *stats;
+	struct pool pool; /* the producer's, which this worker can only read */
 };
 
 struct handoff {
@@ -52,14 +53,14 @@ void ttf_handoff_reclaim(struct handoff *handoff);
 /* Publish what was transmitted, and ring the doorbells of sleeping consumers. */
 void ttf_handoff_publish(struct handoff *handoff);
 
+/* Whether the ring to worker `to` has room for one more, perhaps after frames were taken back. */
+bool ttf_handoff_make_room(struct handoff *handoff, uint32_t to);
+
 static inline bool handoff_full(struct handoff *handoff, uint32_t to)
 {
 	const struct handoff_out *out = &handoff->out[to];
 
-	if (ring_free(out->ring, out->pending) > 0)
-		return false;
-	ttf_handoff_reclaim(handoff);
-	return ring_free(out->ring, out->pending) == 0;
+	return out->pending >= out->room && !ttf_handoff_make_room(handoff, to);
 }
 
 /* Not if handoff_full(). */
@@ -67,26 +68,26 @@ static inline void handoff_transmit(struct handoff *handoff, uint32_t to, struct
 {
 	struct handoff_out *out = &handoff->out[to];
 
-	*ring_slot(out->ring, out->pending) = desc;
+	*ring_slot(&out->ring, out->pending) = desc;
 	out->pending++;
 }
 
-/* How many descriptors, at most max, ring_at(in->ring, 0), ... give until handoff_complete(). */
+/* How many descriptors, at most max, ring_at(&in->ring, 0), ... give until handoff_complete(). */
 static inline uint32_t handoff_receive(struct handoff_in *in, uint32_t max)
 {
-	return ring_peek(in->ring, max);
+	return ring_peek(&in->ring, max);
 }
 
 static inline void handoff_complete(struct handoff_in *in, uint32_t count)
 {
-	ring_complete(in->ring);
+	ring_complete(&in->ring);
 	count_add(&in->stats->popped, count);
 }
 
 static inline bool handoff_waiting(const struct handoff *handoff)
 {
 	for (uint32_t w = 0; w < handoff->workers; w++)
-		if (handoff->in[w].ring && ring_waiting(handoff->in[w].ring))
+		if (handoff->in[w].stats && ring_waiting(&handoff->in[w].ring))
 			return true;
 	return false;
 }

@@ -6,12 +6,10 @@
 
 #include "ring.h"
 
-int ttf_pool_init(struct pool *pool, void *segment, bool owner)
+int ttf_pool_init(struct pool *pool, void *segment, uint32_t frames, bool owner)
 {
-	const struct ttf_frames *head = segment;
-
-	pool->base = (uint8_t *)segment + TTF_FRAMES_OFFSET;
-	pool->frames = head->frames;
+	pool->base = segment;
+	pool->frames = frames;
 	pool->free = 0;
 	pool->stack = NULL;
 	if (!owner)
@@ -27,19 +25,20 @@ void ttf_pool_exit(struct pool *pool)
 	pool->free = 0;
 }
 
-int ttf_pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count)
+int ttf_pool_rebuild(struct pool *pool, const struct ttf_ring *const *rings, uint32_t count)
 {
 	bool *held = calloc(pool->frames, sizeof(*held));
 
 	if (!held)
 		return -ENOMEM;
 	for (uint32_t r = 0; r < count; r++) {
-		struct ttf_ring *ring = rings[r];
+		const struct ttf_ring *ring = rings[r];
 
 		if (!ring)
 			continue;
 		ring_reclaim(ring, ring_completed(ring));
-		for (uint32_t i = 0; i < ring->tail - ring->reclaimed && i < ring->slots; i++) {
+		for (uint32_t i = 0; i < ring->producer->tail - ring->producer->reclaimed && i < ring->slots;
+		     i++) {
 			uint32_t frame_id = ring_reclaimed_frame(ring, i);
 
 			if (frame_id < pool->frames)

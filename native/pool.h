@@ -22,8 +22,8 @@ struct pool {
 	uint32_t *stack;
 };
 
-/* Use a checked frames segment. Only its owner gets a stack, empty at first. 0 or -ENOMEM. */
-int ttf_pool_init(struct pool *pool, void *segment, bool owner);
+/* Use a segment of `frames` frames. Only its owner gets a stack, empty at first. 0 or -ENOMEM. */
+int ttf_pool_init(struct pool *pool, void *segment, uint32_t frames, bool owner);
 void ttf_pool_exit(struct pool *pool);
 
 struct ttf_ring;
@@ -33,11 +33,17 @@ struct ttf_ring;
  * passed over. Frames that consumers gave back are reclaimed; consumers may give back more meanwhile. Frame
  * ids out of range are ignored. 0 or -ENOMEM.
  */
-int ttf_pool_rebuild(struct pool *pool, struct ttf_ring *const *rings, uint32_t count);
+int ttf_pool_rebuild(struct pool *pool, const struct ttf_ring *const *rings, uint32_t count);
 
 static inline uint8_t *pool_eth(const struct pool *pool, uint32_t frame_id)
 {
 	return pool->base + (uint64_t)frame_id * TTF_FRAME_STRIDE + TTF_FRAME_HEADROOM;
+}
+
+/* Whether a frame lies in this pool: its owner alone may write to it. */
+static inline bool pool_holds(const struct pool *pool, const uint8_t *eth)
+{
+	return (uintptr_t)eth - (uintptr_t)pool->base < (uint64_t)pool->frames * TTF_FRAME_STRIDE;
 }
 
 /* The i-th frame from the top, which stays on the stack. i < pool->free. */

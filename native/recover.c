@@ -1,78 +1,147 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recover.h"
 
-#include <string.h>
-
 #include "atomic.h"
 #include "layout.h"
-#include "ring.h"
 
-/* The index is right; a total that a crash left behind is moved up to it. */
-static void recover_total(uint64_t *total, uint32_t index)
+/*
+ * The index is right; a total that a crash left behind is moved up to it. One that is further behind than a
+ * ring has slots was spoilt, and stays: the packets do not add up then, and the guard says so.
+ */
+static void recover_total(struct ttf_guard *guard, uint64_t *total, uint64_t copied, uint32_t index,
+			  uint32_t slots)
 {
-	store_release(total, *total + (uint32_t)(index - (uint32_t)*total));
+	uint32_t behind = index - (uint32_t)copied;
+
+	if (behind <= slots)
+		ttf_guard_add(guard, total, behind);
 }
 
-static uint64_t packets_in(const struct ttf_counters *c)
+static void recover_pushed(struct ttf_guard *guard, void *rings, uint32_t from, uint32_t to)
 {
-	return c->rx_packets + c->generated_packets + c->copied_packets;
+	const struct ttf_ring ring = ttf_rings_ring(rings, from, to);
+	uint32_t index = load_acquire(&ring.producer->tail) - ((const struct ttf_rings *)rings)->start;
+
+	recover_total(guard, &ttf_stats_ring_out(ttf_guard_stats(guard), from, to)->pushed,
+		      ttf_stats_ring_out(ttf_guard_copy(guard), from, to)->pushed, index, ring.slots);
 }
 
-static uint64_t packets_out(const struct ttf_counters *c)
+static void recover_popped(struct ttf_guard *guard, void *rings, uint32_t from, uint32_t to)
 {
-	uint64_t out = c->tx_packets;
+	const struct ttf_ring ring = ttf_rings_ring(rings, from, to);
+	uint32_t index = load_acquire(&ring.consumer->head) - ((const struct ttf_rings *)rings)->start;
 
-	for (int reason = 0; reason < TTF_DROP_COUNT; reason++)
-		out += c->drops[reason];
-	return out;
+	recover_total(guard, &ttf_stats_ring_in(ttf_guard_stats(guard), from, to)->popped,
+		      ttf_stats_ring_in(ttf_guard_copy(guard), from, to)->popped, index, ring.slots);
 }
 
-uint64_t ttf_recover_worker(void *stats, void *rings, uint32_t worker)
+uint64_t ttf_recover_worker(struct ttf_guard *guard, void *rings, uint32_t worker)
 {
-	const struct ttf_header *header = stats;
-	struct ttf_worker_stats *mine = ttf_stats_worker(stats, worker);
-	uint64_t in = packets_in(&mine->orphans) + packets_in(&mine->retired);
-	uint64_t out = packets_out(&mine->orphans) + packets_out(&mine->retired);
-	uint64_t before = mine->lost_in_crash;
+	const struct ttf_header *header = rings;
+	struct ttf_worker_status *status = ttf_stats_status(ttf_guard_stats(guard), worker);
+	uint64_t lost;
 
+	ttf_guard_take(guard, worker);
 	for (uint32_t w = 0; w < header->workers; w++) {
-		struct ttf_ring *to_it = ttf_rings_ring(rings, w, worker);
-		struct ttf_ring *from_it = ttf_rings_ring(rings, worker, w);
-		struct ttf_ring_stats *popped = ttf_stats_ring(stats, w, worker);
-		struct ttf_ring_stats *pushed = ttf_stats_ring(stats, worker, w);
+		struct ttf_ring to_it = ttf_rings_ring(rings, w, worker);
+		struct ttf_ring from_it = ttf_rings_ring(rings, worker, w);
+		struct ttf_ring_indices seen;
 
 		if (w == worker)
 			continue;
-		ring_abandon(to_it);
-		recover_total(&popped->popped, to_it->head - to_it->start);
-		recover_total(&pushed->pushed, from_it->tail - from_it->start);
-		in += popped->popped;
-		out += pushed->pushed;
+		if (ring_is_possible(&to_it, &seen)) {
+			ring_abandon(&to_it);
+			recover_popped(guard, rings, w, worker);
+		}
+		if (ring_is_possible(&from_it, &seen))
+			recover_pushed(guard, rings, worker, w);
 	}
-	for (uint32_t p = 0; p < header->ports; p++) {
-		const struct ttf_counters *queue = ttf_stats_queue(stats, p, worker);
-
-		in += packets_in(queue);
-		out += packets_out(queue);
-	}
-	store_release(&mine->lost_in_crash, in - out);
-	store_relaxed(&ttf_rings_run_words(rings, worker)->sleeping, 0);
-	return mine->lost_in_crash - before;
+	lost = ttf_guard_settle(guard, worker);
+	store_release(&status->lost_in_crash, status->lost_in_crash + lost);
+	store_relaxed(&ttf_rings_worker_words(rings, worker)->sleeping, 0);
+	return lost;
 }
 
-void ttf_retire_port(void *stats, uint32_t port)
+void ttf_recover_ring(struct ttf_guard *guard, void *rings, uint32_t from, uint32_t to)
 {
-	const struct ttf_header *header = stats;
+	const struct ttf_ring ring = ttf_rings_ring(rings, from, to);
+	uint64_t pushed, popped;
+
+	ttf_guard_take(guard, from);
+	ttf_guard_take(guard, to);
+	pushed = ttf_stats_ring_out(ttf_guard_copy(guard), from, to)->pushed;
+	popped = ttf_stats_ring_in(ttf_guard_copy(guard), from, to)->popped;
+	ring_reset(&ring, ((const struct ttf_rings *)rings)->start + (uint32_t)pushed);
+	/* Nothing waits in it any more. The consumer took what did, and its recovery counts that as lost. */
+	ttf_guard_add(guard, &ttf_stats_ring_in(ttf_guard_stats(guard), from, to)->popped, pushed - popped);
+}
+
+uint64_t ttf_recover_waiting(struct ttf_guard *guard, void *rings, uint32_t worker, uint32_t reason)
+{
+	const struct ttf_header *header = rings;
+	struct ttf_counters *orphans = &ttf_stats_worker(ttf_guard_stats(guard), worker)->orphans;
+	uint64_t dropped = 0;
+
+	ttf_guard_take(guard, worker);
+	for (uint32_t from = 0; from < header->workers; from++) {
+		const struct ttf_ring ring = ttf_rings_ring(rings, from, worker);
+		struct ttf_ring_indices seen;
+		uint32_t waiting;
+
+		if (from == worker || !ring_is_possible(&ring, &seen))
+			continue;
+		waiting = seen.tail - seen.head;
+		if (!waiting || waiting > ring.slots)
+			continue;
+		store_release(&ring.consumer->claimed, seen.head + waiting);
+		ring_complete(&ring);
+		recover_popped(guard, rings, from, worker);
+		ttf_guard_add(guard, &orphans->drops[reason], waiting);
+		dropped += waiting;
+	}
+	return dropped;
+}
+
+void ttf_recover_discarded(struct ttf_guard *guard, uint32_t port, uint32_t worker, uint64_t packets,
+			   uint64_t bytes, uint64_t kernel_drops)
+{
+	struct ttf_counters *queue = ttf_stats_queue(ttf_guard_stats(guard), port, worker);
+
+	ttf_guard_take(guard, worker);
+	ttf_guard_add(guard, &queue->rx_packets, packets);
+	ttf_guard_add(guard, &queue->rx_bytes, bytes);
+	ttf_guard_add(guard, &queue->kernel_drops, kernel_drops);
+	ttf_guard_add(guard, &queue->drops[TTF_DROP_SHUTDOWN], packets);
+}
+
+void ttf_retire_port(struct ttf_guard *guard, uint32_t port)
+{
+	const struct ttf_header *header = ttf_guard_copy(guard);
 
 	for (uint32_t w = 0; w < header->workers; w++) {
-		struct ttf_counters *queue = ttf_stats_queue(stats, port, w);
-		struct ttf_counters *retired = &ttf_stats_worker(stats, w)->retired;
-		const uint64_t *from = (const uint64_t *)queue;
-		uint64_t *to = (uint64_t *)retired;
+		uint64_t *queue = (uint64_t *)(void *)ttf_stats_queue(ttf_guard_stats(guard), port, w);
+		uint64_t *retired = (uint64_t *)(void *)&ttf_stats_status(ttf_guard_stats(guard), w)->retired;
+		const uint64_t *copied;
 
+		ttf_guard_take(guard, w);
+		copied = (const uint64_t *)(void *)ttf_stats_queue(ttf_guard_copy(guard), port, w);
 		/* struct ttf_counters is nothing but 64-bit counters. */
-		for (size_t i = 0; i < sizeof(*queue) / sizeof(*from); i++)
-			count_add(&to[i], from[i]);
-		memset(queue, 0, sizeof(*queue));
+		for (size_t i = 0; i < sizeof(struct ttf_counters) / sizeof(*queue); i++) {
+			count_add(&retired[i], copied[i]);
+			ttf_guard_clear(guard, &queue[i]);
+		}
 	}
+}
+
+int64_t ttf_rings_contradiction(void *rings, uint32_t first, struct ttf_ring_indices *seen)
+{
+	const uint32_t workers = ((const struct ttf_header *)rings)->workers;
+
+	for (uint32_t number = first; number < workers * workers; number++) {
+		const struct ttf_ring ring = ttf_rings_ring(rings, number / workers, number % workers);
+
+		if (!ring_is_possible(&ring, seen))
+			return number;
+	}
+	return -1;
 }

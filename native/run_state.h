@@ -3,6 +3,8 @@
 #ifndef TTF_RUN_STATE_H
 #define TTF_RUN_STATE_H
 
+#include <stdbool.h>
+
 #include "abi.h"
 
 /* `run_state` is enum ttf_run_state. ttf_run_state_attention() and the doorbell wake a sleeping worker. */
@@ -16,6 +18,9 @@ void ttf_run_state_attention(void *rings, uint32_t worker);
 
 /* Before a new incarnation starts: run state RUN. */
 void ttf_run_state_reset(void *rings, uint32_t worker);
+
+/* Whether flows are given to a worker. Every worker looks once a round whether that has changed. */
+void ttf_run_state_live(void *rings, uint32_t worker, bool lives);
 
 /* Descriptors that are published and not yet completed, in all handoff rings. */
 uint64_t ttf_rings_waiting(void *rings);

@@ -5,6 +5,9 @@
 
 #include "egress.h"
 #include "flow_hash.h"
+#include "vnet_hdr.h"
+
+#define OWNER_NONE UINT8_MAX /* no living worker has a queue of the port */
 
 static uint16_t steer_desc_flags(struct ttf_frame frame)
 {
@@ -16,7 +19,41 @@ static uint32_t steer_key(const struct ttf_worker *worker, const uint8_t *eth, u
 	return worker->steering == TTF_STEERING_FLOW ? ttf_flow_hash(eth, length) >> 16 : worker->id;
 }
 
-/* The worker that sends frames with this key from port `in` out of port `out`. */
+static_assert(OWNER_NONE >= TTF_MAX_WORKERS, "it is no worker");
+
+/*
+ * The owner of queue `key mod queues`, if it lives. If not, the key chooses among the living owners of a
+ * queue, so that the keys of one that is away are spread over all of them.
+ */
+static uint8_t steer_choose(uint32_t key, uint32_t queues, const bool *lives, const uint8_t *living,
+			    uint32_t count)
+{
+	const uint32_t owner = key % queues;
+
+	if (lives[owner])
+		return (uint8_t)owner;
+	return count ? living[(key / queues + owner) % count] : OWNER_NONE;
+}
+
+void ttf_steer_to_living(struct ttf_worker *worker, uint32_t living_seen)
+{
+	bool lives[TTF_MAX_WORKERS];
+	uint8_t living[TTF_MAX_WORKERS];
+	uint32_t count = 0;
+
+	worker->living_seen = living_seen;
+	/* The first workers have a queue each, whatever the number of queues. */
+	for (uint32_t w = 0; w < worker->workers; w++) {
+		/* This one lives, even if the supervisor doesn't know yet. */
+		lives[w] = w == worker->id || (load_relaxed(&worker->live_words[w / 64]) >> w % 64 & 1);
+		if (lives[w])
+			living[count++] = (uint8_t)w;
+		for (uint32_t key = 0; key < STEER_KEYS; key++)
+			worker->owners[w + 1][key] = steer_choose(key, w + 1, lives, living, count);
+	}
+}
+
+/* The worker that sends frames with this key from port `in` out of port `out`, or OWNER_NONE. */
 static uint32_t steer_owner(const struct ttf_worker *worker, uint32_t key, const struct worker_port *in,
 			    const struct worker_port *out)
 {
@@ -25,7 +62,7 @@ static uint32_t steer_owner(const struct ttf_worker *worker, uint32_t key, const
 	/* Both directions of a flow divide by the same number, whichever port has fewer queues. */
 	if (worker->steering == TTF_STEERING_FLOW && in->queues < queues)
 		queues = in->queues;
-	return key % queues;
+	return worker->owners[queues][key % STEER_KEYS];
 }
 
 /* True if the ring holds the frame now. Otherwise it is full, and the frame is dropped in its port's name. */
@@ -40,6 +77,16 @@ static bool steer_hand_over(struct ttf_worker *worker, uint32_t to, struct ttf_d
 	return true;
 }
 
+/*
+ * A frame that requests no offload leaves by a queue with offload headers as well. Its header is cleared by
+ * the worker that owns the frame: others can only read it.
+ */
+static void steer_clear_header(const struct ttf_worker *worker, struct ttf_frame frame)
+{
+	if (worker->headers && !frame.offload)
+		vnet_hdr_clear(frame.eth);
+}
+
 bool ttf_steer_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, uint32_t frame_id,
 		     struct ttf_frame frame)
 {
@@ -51,8 +98,13 @@ bool ttf_steer_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_p
 		return false;
 	}
 	owner = steer_owner(worker, steer_key(worker, frame.eth, frame.length), in, out);
+	steer_clear_header(worker, frame);
 	if (owner == worker->id) {
 		ttf_egress_frame(worker, out, frame);
+		return false;
+	}
+	if (owner == OWNER_NONE) {
+		count_drop(in->stats, TTF_DROP_NO_WORKER, 1);
 		return false;
 	}
 	return steer_hand_over(worker, owner,
@@ -74,7 +126,7 @@ void ttf_steer_flush(struct ttf_worker *worker)
 
 /* --------------------------------------------------------------------------------------- flood */
 
-/* The number of ports that worker `who` sends a flooded frame to. */
+/* The number of ports that worker `who` (or OWNER_NONE: nobody) sends a flooded frame to. */
 static uint32_t flood_outputs(const struct ttf_worker *worker, uint32_t key, uint32_t in_port, uint32_t who)
 {
 	const struct worker_port *in = &worker->ports[in_port];
@@ -140,13 +192,17 @@ bool ttf_steer_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t frame
 	const struct worker_port *in = &worker->ports[in_port];
 	uint32_t key = steer_key(worker, frame.eth, frame.length);
 	uint32_t here = flood_outputs(worker, key, in_port, worker->id);
-	uint32_t outputs = here;
+	uint32_t nowhere = flood_outputs(worker, key, in_port, OWNER_NONE);
+	uint32_t outputs = here + nowhere;
 	bool handed = false;
 
 	for (uint32_t to = 0; to < worker->workers; to++)
 		outputs += to != worker->id && flood_outputs(worker, key, in_port, to);
 	flood_count(worker, outputs, in->stats);
-	for (uint32_t to = 0; to < worker->workers && outputs > (here > 0); to++) {
+	if (nowhere)
+		count_drop(in->stats, TTF_DROP_NO_WORKER, nowhere);
+	steer_clear_header(worker, frame);
+	for (uint32_t to = 0; to < worker->workers && outputs > here + nowhere; to++) {
 		uint32_t copy = frame_id;
 
 		if (to == worker->id || !flood_outputs(worker, key, in_port, to))

@@ -2,12 +2,16 @@
 /*
  * Which worker sends a frame: this one (egress.h), another one through a handoff ring (handoff.h), or several
  * for a flood. Steering by queue keeps a frame on the worker that received it; steering by flow gives both
- * directions of a flow to one worker. Nothing leaves before ttf_steer_flush().
+ * directions of a flow to one worker. A worker that is away has no flows. Nothing leaves before
+ * ttf_steer_flush().
  */
 #ifndef TTF_STEER_H
 #define TTF_STEER_H
 
 #include "worker_internal.h"
+
+/* Choose owners by the mask of the living. `living`: what the run word said before. */
+void ttf_steer_to_living(struct ttf_worker *worker, uint32_t living);
 
 /*
  * Send a frame of this worker's pool out of one port, or drop it by name. True if a handoff ring holds it
@@ -21,6 +25,15 @@ bool ttf_steer_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t frame
 
 /* Another worker flooded this frame with this steering key: send it from the ports that this worker owns. */
 void ttf_steer_flooded(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct ttf_frame frame);
+
+/* Make flows follow the living, if a worker went away or came back. */
+static inline void steer_living(struct ttf_worker *worker)
+{
+	uint32_t living = load_acquire(&worker->run_words->living); /* pairs with ttf_run_state_live() */
+
+	if (living != worker->living_seen)
+		ttf_steer_to_living(worker, living);
+}
 
 /* Send what waits at this worker's ports, and publish what waits for other workers. */
 void ttf_steer_flush(struct ttf_worker *worker);

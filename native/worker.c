@@ -172,9 +172,9 @@ static uint32_t consume_burst(struct ttf_worker *worker, struct handoff_in *in)
 	if (!count)
 		return 0;
 	for (uint32_t i = 0; i < count; i++)
-		prefetch_read(pool_eth(&in->pool, ring_at(in->ring, i)->frame_id));
+		prefetch_read(pool_eth(&in->pool, ring_at(&in->ring, i)->frame_id));
 	for (uint32_t i = 0; i < count; i++)
-		consume_desc(worker, in, ring_at(in->ring, i));
+		consume_desc(worker, in, ring_at(&in->ring, i));
 	ttf_steer_flush(worker);
 	handoff_complete(in, count);
 	return count;
@@ -185,7 +185,7 @@ static uint32_t consume_rings(struct ttf_worker *worker)
 	uint32_t moved = 0;
 
 	for (uint32_t w = 0; w < worker->workers; w++)
-		if (worker->handoff.in[w].ring)
+		if (worker->handoff.in[w].stats)
 			moved += consume_burst(worker, &worker->handoff.in[w]);
 	return moved;
 }
@@ -239,7 +239,6 @@ static void note_errors(struct ttf_worker *worker, nfds_t count)
 /* Sleep until a packet, a doorbell, a message, or until_ns (CLOCK_MONOTONIC). */
 static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uint64_t until_ns)
 {
-	struct ttf_run_words *run_words = worker->run_words;
 	struct pollfd *polls = worker->polls;
 	uint64_t now = clock_precise_ns();
 	nfds_t count = 0;
@@ -261,9 +260,9 @@ static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uin
 	}
 	wait_ns = until_ns > now ? until_ns - now : 0;
 
-	store_relaxed(&run_words->sleeping, 1);
+	store_relaxed(&worker->words->sleeping, 1);
 	fence_seq_cst(); /* see ttf_handoff_publish() */
-	if (!handoff_waiting(&worker->handoff) && load_relaxed(&run_words->attention) == attention) {
+	if (!handoff_waiting(&worker->handoff) && load_relaxed(&worker->run_words->attention) == attention) {
 		struct timespec timeout = { (time_t)(wait_ns / 1000000000ull),
 					    (long)(wait_ns % 1000000000ull) };
 
@@ -277,7 +276,7 @@ static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uin
 		}
 		count_add(&worker->stats->sleeps, 1);
 	}
-	store_relaxed(&run_words->sleeping, 0);
+	store_relaxed(&worker->words->sleeping, 0);
 }
 
 /* ------------------------------------------------------------------------------------- the loop */
@@ -329,7 +328,7 @@ static uint32_t run_round(struct ttf_worker *worker, uint32_t run_state)
 	if (worker->workers > 1)
 		moved += consume_rings(worker);
 	if (run_state != TTF_RUN_STATE_RUN && worker->drained)
-		store_release(&worker->run_words->run_state_seen, run_state);
+		store_release(&worker->words->run_state_seen, run_state);
 	return moved;
 }
 
@@ -382,8 +381,8 @@ uint32_t ttf_worker_attention(const struct ttf_worker *worker)
  *
  * A slice is a sequence of rounds. Each round
  *
- *   1. reads the run state, and the coarse clock, and stores the heartbeat: a supervisor that sees no new
- *      heartbeat kills the worker;
+ *   1. reads the run state, the mask of living workers, and the coarse clock, and stores the heartbeat: a
+ *      supervisor that sees no new heartbeat kills the worker;
  *   2. receives one burst from every port queue of this worker, forwards it, and sends it: through its own
  *      queues at once, through the handoff rings of other workers as descriptors. Frames that are sent or
  *      dropped return to the pool before the next burst; frames in rings return when their consumers give
@@ -420,6 +419,7 @@ int ttf_worker_run(struct ttf_worker *worker, uint64_t slice_ns, uint32_t attent
 
 		worker->now_ns = clock_coarse_ns();
 		store_relaxed(&worker->stats->heartbeat_ns, worker->now_ns);
+		steer_living(worker);
 		moved = run_round(worker, run_state);
 		count_add(&worker->stats->rounds, 1);
 		if (moved && !worker->busy_since_ns)

@@ -28,6 +28,8 @@
  */
 #define LAST_PACKETS 65536u
 
+#define STEER_KEYS 256u /* the low bits of a steering key choose the owner */
+
 struct worker_port {
 	bool used;
 	bool serves; /* this worker has a queue of the port */
@@ -47,14 +49,22 @@ struct ttf_worker {
 	uint32_t id, workers, batch, steering, rx_mode;
 	uint64_t spin_ns;
 	struct forward_table table;
-	struct ttf_run_words *run_words;
+	const struct ttf_run_words *run_words;
+	struct ttf_worker_words *words;
 	struct ttf_worker_stats *stats;
 	struct pool pool;
 	uint32_t reclaim_below; /* reclaim when fewer frames are free */
 	struct rx_burst rx;
 	struct handoff handoff;
 
-	/* Frames of the pool that hold packets of GSO frames, in the order in which they were taken. */
+	/* Who owns a steering key at ports of so many queues, by the mask of the living when it last changed.
+	 */
+	const uint64_t *live_words;
+	uint32_t living_seen;
+	uint8_t owners[TTF_MAX_WORKERS + 1][STEER_KEYS];
+
+	/* Frames of the pool that are copies for this worker's ports, in the order in which they were taken.
+	 */
 	uint32_t segmented;
 	uint32_t segmented_ids[TTF_MAX_BATCH];
 
@@ -65,6 +75,7 @@ struct ttf_worker {
 	bool drained;		/* DRAIN is over: nothing more is received */
 	uint64_t drain_since_ns;
 
+	bool headers;	     /* a port was attached whose queues have offload headers */
 	uint32_t ports_high; /* the highest port id in use + 1 */
 	struct worker_port ports[TTF_MAX_PORTS];
 	int doorbell;

@@ -5,15 +5,16 @@
 
 #include "clock.h"
 #include "layout.h"
+#include "steer.h"
 #include "worker_internal.h"
 
 /* -------------------------------------------------------------------------------------- worker */
 
-static int map_rings(struct ttf_worker *worker, const struct ttf_worker_config *config)
+static int open_rings(struct ttf_worker *worker, const struct ttf_worker_config *config)
 {
-	const uint32_t slots = ((const struct ttf_header *)config->rings)->ring_slots;
-	struct ttf_ring **outward = calloc(worker->workers, sizeof(struct ttf_ring *));
-	int error = 0;
+	const uint32_t frames = ((const struct ttf_rings *)config->rings)->frames;
+	const struct ttf_ring **outward = calloc(worker->workers, sizeof(*outward));
+	int error;
 
 	if (!outward)
 		return -ENOMEM;
@@ -23,18 +24,16 @@ static int map_rings(struct ttf_worker *worker, const struct ttf_worker_config *
 
 		if (w == worker->id)
 			continue;
-		out->ring = outward[w] = ttf_rings_ring(config->rings, worker->id, w);
-		out->stats = ttf_stats_ring(config->stats, worker->id, w);
-		out->consumer = ttf_rings_run_words(config->rings, w);
+		out->ring = ttf_rings_ring(config->rings, worker->id, w);
+		out->stats = ttf_stats_ring_out(config->stats, worker->id, w);
+		out->consumer = ttf_rings_worker_words(config->rings, w);
 		out->doorbell = config->doorbells[w];
+		outward[w] = &out->ring;
 		in->ring = ttf_rings_ring(config->rings, w, worker->id);
-		in->stats = ttf_stats_ring(config->stats, w, worker->id);
-		ttf_pool_init(&in->pool, config->frames[w], false);
-		if (out->ring->slots != slots || in->ring->slots != slots)
-			error = -EINVAL;
+		in->stats = ttf_stats_ring_in(config->stats, w, worker->id);
+		ttf_pool_init(&in->pool, config->frames[w], frames, false);
 	}
-	if (!error)
-		error = ttf_pool_rebuild(&worker->pool, outward, worker->workers);
+	error = ttf_pool_rebuild(&worker->pool, outward, worker->workers);
 	free(outward);
 	return error;
 }
@@ -43,13 +42,9 @@ static bool worker_config_valid(const struct ttf_worker_config *config)
 {
 	const struct ttf_header *stats = config->stats, *rings = config->rings;
 
-	if (stats->workers != rings->workers)
-		return false;
-	for (uint32_t w = 0; w < stats->workers; w++)
-		if (((const struct ttf_header *)config->frames[w])->epoch != stats->epoch)
-			return false;
-	return stats->epoch == rings->epoch && config->id < stats->workers && stats->ports == TTF_MAX_PORTS &&
-	       config->batch >= 1 && config->batch <= TTF_MAX_BATCH && config->mode <= TTF_MODE_TXONLY &&
+	return stats->workers == rings->workers && stats->epoch == rings->epoch &&
+	       config->id < stats->workers && stats->ports == TTF_MAX_PORTS && config->batch >= 1 &&
+	       config->batch <= TTF_MAX_BATCH && config->mode <= TTF_MODE_TXONLY &&
 	       config->steering <= TTF_STEERING_FLOW && config->rx_mode <= TTF_RX_ADAPTIVE;
 }
 
@@ -88,7 +83,9 @@ struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 		worker->table.peer[p] = -1;
 		worker->ports[p].stats = ttf_stats_queue(config->stats, p, worker->id);
 	}
+	worker->live_words = ((const struct ttf_rings *)config->rings)->live;
 	worker->run_words = ttf_rings_run_words(config->rings, worker->id);
+	worker->words = ttf_rings_worker_words(config->rings, worker->id);
 	worker->stats = ttf_stats_worker(config->stats, worker->id);
 	worker->doorbell = config->doorbells[worker->id];
 	worker->polls = calloc(1 + TTF_MAX_PORTS, sizeof(*worker->polls));
@@ -103,20 +100,22 @@ struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 	handoff->rx = &worker->rx;
 	handoff->stats = worker->stats;
 	if (handoff->out && handoff->in && worker->polls)
-		error = ttf_pool_init(&worker->pool, config->frames[worker->id], true);
+		error = ttf_pool_init(&worker->pool, config->frames[worker->id],
+				      ((const struct ttf_rings *)config->rings)->frames, true);
 	if (!error)
-		error = map_rings(worker, config);
+		error = open_rings(worker, config);
 	if (error) {
 		ttf_worker_free(worker);
 		errno = -error;
 		return NULL;
 	}
 	worker->reclaim_below = reclaim_below(worker);
+	ttf_steer_to_living(worker, load_acquire(&worker->run_words->living));
 	worker->cpu_base_ns = worker->stats->cpu_ns;
 	worker->last_work_ns = clock_precise_ns();
 	store_relaxed(&worker->stats->pool_frames, worker->pool.frames);
 	store_relaxed(&worker->stats->pool_free_frames, worker->pool.free);
-	store_relaxed(&worker->run_words->sleeping, 0);
+	store_relaxed(&worker->words->sleeping, 0);
 	store_relaxed(&worker->stats->heartbeat_ns, clock_coarse_ns());
 	return worker;
 }
@@ -208,6 +207,7 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 			return error;
 		}
 	}
+	worker->headers |= config->header_bytes > 0;
 	worker->table.peer[config->port_id] = (int16_t)config->peer;
 	set_ports_high(worker);
 	return 0;

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +60,27 @@ def allowed_cpus() -> frozenset[int]:
     import psutil  # here, because it takes long and most commands don't need it
 
     return frozenset(psutil.Process().cpu_affinity())
+
+
+def usable_cpus() -> frozenset[int]:
+    """The CPUs that a process here could be pinned to now, as the kernel tells one that asks for all.
+
+    allowed_cpus() may show fewer: somebody may have narrowed this process' own mask. A thread asks, which has
+    a mask of its own: the kernel remembers what was asked for, and would never again give this process more.
+    """
+    found = allowed_cpus()
+
+    def ask() -> None:
+        nonlocal found
+        with suppress(OSError):
+            os.sched_setaffinity(0, range(CPU_LIMIT))
+            found = frozenset(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=ask)
+    with suppress(RuntimeError):  # out of threads
+        thread.start()
+        thread.join()
+    return found
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from forwarder.stats.counters import SUMMED
 from forwarder.stats.snapshot import Snapshot
+
+_IMPOSSIBLE = 2**62  # bytes at 1 Tbit/s for a year
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class Accounting:
     dropped_packets: Mapping[str, int]  # by reason
     waiting_packets: int  # in handoff rings
     lost_in_crash_packets: int
+    exact: bool  # False: counters were damaged and restored, or are impossible now
 
     @property
     def taken_in_packets(self) -> int:
@@ -41,7 +45,8 @@ class Accounting:
 
     @property
     def closes(self) -> bool:
-        return self.difference_packets == 0
+        """Every packet is accounted for. That can't be said of damaged counters, whatever their sums are."""
+        return self.exact and self.difference_packets == 0
 
 
 def accounting(snapshot: Snapshot) -> Accounting:
@@ -54,4 +59,18 @@ def accounting(snapshot: Snapshot) -> Accounting:
         dropped_packets=counters.drops,
         waiting_packets=sum(ring.depth_packets for ring in snapshot.rings),
         lost_in_crash_packets=sum(worker.lost_in_crash_packets for worker in snapshot.workers),
+        exact=not snapshot.instance.damaged and _possible(snapshot),
+    )
+
+
+def _possible(snapshot: Snapshot) -> bool:
+    """Whether no number shows that a worker wrote what it never counted."""
+    counters = snapshot.counters
+    numbers = (
+        *(getattr(counters, name) for name in SUMMED),
+        *counters.drops.values(),
+        *(ring.depth_packets for ring in snapshot.rings),
+    )
+    return all(0 <= number < _IMPOSSIBLE for number in numbers) and all(
+        worker.pool_free_frames <= worker.pool_frames for worker in snapshot.workers
     )

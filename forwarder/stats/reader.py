@@ -64,7 +64,7 @@ class StatsReader:
         if not instance or "/" in instance or "\0" in instance:
             raise NotRunning(instance, running_instances())
         try:
-            return cls(Segment.attach(stats_name(instance), lib.TTF_MAGIC_STATS, readonly=True))
+            return cls(Segment.attach(stats_name(instance), lib.TTF_MAGIC_STATS))
         except SegmentMissing:
             raise NotRunning(instance, running_instances()) from None
 
@@ -136,18 +136,20 @@ class StatsReader:
             boot_ms=found.boot_ns / 1e6 if found.boot_ns else None,
             batch=found.batch,
             ring_slots=found.ring_slots,
+            damaged=found.damaged,
             epoch=self.epoch,
         )
 
     def _worker(self, index: int, now_ns: int) -> Worker:
         found = lib.ttf_stats_worker(self._base, index)
+        status = lib.ttf_stats_status(self._base, index)
         return Worker(
             index=index,
-            state=ffi.string(lib.ttf_worker_state_name(found.state)).decode() or "unknown",
-            pid=found.pid,
-            cpu=found.cpu,
-            restarts=found.restarts,
-            lost_in_crash_packets=found.lost_in_crash,
+            state=ffi.string(lib.ttf_worker_state_name(status.state)).decode() or "unknown",
+            pid=status.pid,
+            cpu=status.cpu,
+            restarts=status.restarts,
+            lost_in_crash_packets=status.lost_in_crash,
             heartbeat_age_ns=_age_ns(found.heartbeat_ns, now_ns),
             cpu_ns=found.cpu_ns,
             busy_ns=found.busy_ns,
@@ -159,7 +161,7 @@ class StatsReader:
             pool_frames=found.pool_frames,
             pool_free_frames=found.pool_free_frames,
             orphans=self._counters(found.orphans),
-            retired=self._counters(found.retired),
+            retired=self._counters(status.retired),
         )
 
     def _port(self, port_id: int, now_ns: int) -> Port:
@@ -216,10 +218,12 @@ class StatsReader:
         used = []
         for producer in range(self._workers):
             for consumer in range(self._workers):
-                found = lib.ttf_stats_ring(self._base, producer, consumer)
+                to_consumer = lib.ttf_stats_ring_out(self._base, producer, consumer)
+                from_producer = lib.ttf_stats_ring_in(self._base, producer, consumer)
                 # Popped first: a ring that moves meanwhile never looks as if it held less than nothing.
-                popped, bad, pushed, dropped = found.popped, found.bad, found.pushed, found.dropped
-                if pushed or dropped:
+                popped, bad = from_producer.popped, from_producer.bad
+                pushed, dropped = to_consumer.pushed, to_consumer.dropped
+                if pushed or dropped or popped:
                     used.append(Ring(producer, consumer, pushed, popped, dropped, bad))
         return used
 

@@ -28,6 +28,7 @@ class Instance:
     boot_ms: float | None
     batch: int
     ring_slots: int
+    damaged: int  # how often counters were found damaged, and restored
     epoch: int
 
     @property

@@ -310,6 +310,8 @@ def accounting_table(snapshot: Snapshot) -> RenderableType:
         rows.append(("+ in flight", count(it.difference_packets)))
     else:
         rows.append((Text("+ unaccounted for", style="red"), _alarming(it.difference_packets)))
+    if not it.exact:
+        rows.append((Text("not exact: counters were damaged", style="red"), ""))
     return Section("Accounting", (Column("", left=True), Column("packets")), tuple(rows))
 
 

@@ -51,6 +51,7 @@ def stats_json(
             "queues": len(snapshot.workers),
             "batch_packets": it.batch,
             "ring_slots": it.ring_slots,
+            "damaged": it.damaged,
             "uptime_s": it.uptime_s,
             "boot_ms": it.boot_ms,
             "supervisor_pid": it.supervisor_pid,
@@ -196,6 +197,7 @@ def _accounting(snapshot: Snapshot) -> JsonObject:
         "waiting_packets": it.waiting_packets,
         "lost_in_crash_packets": it.lost_in_crash_packets,
         "difference_packets": it.difference_packets,
+        "exact": it.exact,
         "closes": it.closes,
         "settling": snapshot.settling,
     }

@@ -9,7 +9,7 @@ with starting it.
 from __future__ import annotations
 
 DEFAULT_CAPACITY = 5
-DEFAULT_LEAK_NS = 10_000_000_000
+DEFAULT_LEAK_NS = 2_000_000_000
 
 
 class LeakyBucket:

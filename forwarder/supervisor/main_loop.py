@@ -33,23 +33,18 @@ from forwarder.devices.port import Port
 from forwarder.errors import BadRequest, BootFailed, Interrupted, TtfwdError
 from forwarder.rundir import Journal
 from forwarder.supervisor.live_ports import LivePorts
+from forwarder.supervisor.memory_watch import MemoryWatch
 from forwarder.supervisor.port_table import PortTable, TablePort
+from forwarder.supervisor.queue_reports import QueueReports
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.signals import Signals
-from forwarder.supervisor.worker_pool import (
-    ANSWER_TIMEOUT_NS,
-    START_TIMEOUT_NS,
-    CameBack,
-    Event,
-    QueueReported,
-    Restarted,
-    WentAway,
-    WorkerPool,
-)
+from forwarder.supervisor.watch_clock import STEP_NS, WatchClock
+from forwarder.supervisor.worker_events import CameBack, Event, QueueReported, Restarted, WentAway
+from forwarder.supervisor.worker_pool import ANSWER_TIMEOUT_NS, START_TIMEOUT_NS, WorkerPool
 from forwarder.supervisor.worker_process import wait_for
 from forwarder.worker.messages import Delivery, Request
 
-TICK_S = 0.25
+TICK_S = STEP_NS / 1e9
 COUNTERS_EVERY_NS = 1_000_000_000
 STOP_GRACE_NS = 3_000_000_000
 
@@ -81,6 +76,8 @@ class Supervisor:
         self._began_ns = began_ns
         self._signals = Signals()
         self._selector = selectors.DefaultSelector()
+        self._clock = WatchClock()
+        self._reports = QueueReports()
         self._stopping = False
         self._drain_timeout_ms = config.drain_timeout_ms
         self._counters_at_ns = 0
@@ -128,8 +125,9 @@ class Supervisor:
         self._table = PortTable(config)
         self._ports = LivePorts(config, self._table, self._state, devices)
         stack.callback(self._ports.close_all)
-        self._pool = WorkerPool(config, cpus, self._state)
+        self._pool = WorkerPool(config, cpus, self._state, self._clock)
         stack.callback(self._pool.close)
+        self._memory = MemoryWatch(self._state, self._pool)
         # Workers start while the devices are made: an interpreter's start is most of the boot.
         self._pool.start_all()
         self._open_ports()
@@ -152,9 +150,9 @@ class Supervisor:
 
     def _wait_until_ready(self) -> None:
         """Raises BootFailed with the first reason why a worker is not ready, and Interrupted."""
-        deadline_ns = time.monotonic_ns() + START_TIMEOUT_NS
+        deadline_ns = self._clock.now_ns() + START_TIMEOUT_NS
         while late := self._pool.not_ready():
-            if time.monotonic_ns() > deadline_ns:
+            if self._clock.now_ns() > deadline_ns:
                 names = ", ".join(map(str, late))
                 raise BootFailed(f"worker {names}: not ready after {START_TIMEOUT_NS // 10**9} s")
             if self._signals.end_arrived():
@@ -177,13 +175,16 @@ class Supervisor:
         events = self._selector.select(TICK_S)
         if self._signals.end_arrived():
             self._stopping = True
+        now_ns = time.monotonic_ns()
+        self._memory.look_when_due(now_ns)
         self._act_on(self._pool.hear())
         self._act_on(self._pool.reap())
-        now_ns = time.monotonic_ns()
         self._state.heartbeat(now_ns)
-        self._pool.watch(now_ns)
+        self._act_on(self._pool.watch())
         self._act_on(self._pool.restart_due(now_ns))
-        self._pool.keep_standby(now_ns)
+        self._pool.keep_standbys(now_ns)
+        self._pool.place(now_ns)
+        self._reports.tell(now_ns)
         self._watch_processes()  # before a new client gets the number of a dead process' fd
         for key, _ in events:
             if key.data is not None:
@@ -212,8 +213,10 @@ class Supervisor:
                 case Restarted(worker):
                     self._send_ports_and_go(worker)
                 case CameBack(worker):
+                    self._state.worker_lives(worker, True)
                     self._ports.steer_to(worker)
                 case WentAway(worker):
+                    self._state.worker_lives(worker, False)
                     self._ports.steer_away_from(worker)
                 case QueueReported():
                     self._tell_of_queue(event)
@@ -229,10 +232,8 @@ class Supervisor:
         if entry is None or report.worker >= entry.port.queues:
             what = f"queue_error of port {report.port_id}, of which it has no queue"
             self._pool.condemn(report.worker, f"killed for a protocol violation: {what}")
-        elif report.error is not None:
-            log.warning("port %s queue %d: %s", entry.port.name, report.worker, report.error)
-        elif entry.port.driver.reports_recovery:
-            log.info("port %s queue %d works again", entry.port.name, report.worker)
+        elif report.error is not None or entry.port.driver.reports_recovery:
+            self._reports.add(entry.port.name, report.worker, report.error, time.monotonic_ns())
 
     def _ask_all(self, request_for: Callable[[int], Delivery[Request]]) -> list[str]:
         """Send every worker a request and wait for the answers. Returns why workers refuse.
@@ -241,8 +242,8 @@ class Supervisor:
         Its replacement gets every port that there is by then.
         """
         questions = self._pool.ask_all(request_for)
-        deadline_ns = time.monotonic_ns() + ANSWER_TIMEOUT_NS
-        while time.monotonic_ns() < deadline_ns and (waiting := [q for q in questions if q.is_open]):
+        deadline_ns = self._clock.now_ns() + ANSWER_TIMEOUT_NS
+        while self._clock.now_ns() < deadline_ns and (waiting := [q for q in questions if q.is_open]):
             wait_for([question.process for question in waiting], 50)
             self._act_on(self._pool.hear())
         self._pool.give_up_on(questions)
@@ -314,6 +315,7 @@ class Supervisor:
         self._ports.link_down(entry)
         self._ask_all(lambda _: self._table.detach(entry.port_id))
         self._ports.close(entry)
+        self._reports.forget(entry.port.name)
 
     # ------------------------------------------------------------------------------------- drain
 
@@ -321,28 +323,38 @@ class Supervisor:
         """Forward the packets under way, count and drop later ones, end every worker."""
         self._state.instance_drains()
         log.info("draining")
-        self._wait_until_drained(time.monotonic_ns() + self._drain_timeout_ms * 1_000_000)
+        self._wait_until_drained(self._clock.now_ns() + self._drain_timeout_ms * 1_000_000)
         # From here on our devices bring nothing new; what their queues hold is counted and dropped.
         self._ports.all_links_down()
-        self._wait_until_stopped(time.monotonic_ns() + STOP_GRACE_NS)
+        self._wait_until_stopped()
         self._ports.discard_all()
+        self._memory.mend()
         self._state.count_abandoned()
         self._ports.update_all_counters()
         self._state.instance_stopped()
 
     def _wait_until_drained(self, deadline_ns: int) -> None:
+        """`deadline_ns` is of the WatchClock."""
         self._pool.drain()
-        while time.monotonic_ns() < deadline_ns:
+        while self._clock.now_ns() < deadline_ns:
+            self._memory.look_when_due(time.monotonic_ns())
             self._act_on(self._pool.hear())
             self._act_on(self._pool.reap())
+            self._act_on(self._pool.watch())
             if self._pool.is_drained():
                 return
             self._pool.wait(2)
 
-    def _wait_until_stopped(self, deadline_ns: int) -> None:
+    def _wait_until_stopped(self) -> None:
         self._pool.stop()
+        began_ns = self._clock.now_ns()
         while not self._pool.is_stopped():
-            if time.monotonic_ns() > deadline_ns:
+            waited_ns = self._clock.now_ns() - began_ns
+            if waited_ns > 2 * STOP_GRACE_NS:
+                left = ", ".join(map(str, self._pool.living()))
+                log.error("worker %s was killed and doesn't end: what it held is not counted", left)
+                return
+            if waited_ns > STOP_GRACE_NS:
                 self._pool.kill()
             self._pool.wait(20)
             self._act_on(self._pool.hear())

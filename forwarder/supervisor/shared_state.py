@@ -1,29 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shared memory of one instance, as its supervisor makes, writes and removes it.
+"""The shared memory of one instance, as its supervisor makes, writes, checks and removes it.
 
 The supervisor writes shared memory here and nowhere else; no C struct leaves this module. Guarantees that
-closing removes every name that was made, that a port's block is never seen half written (its generation is
-odd meanwhile), and that no number found in a counter makes an addition fail: counters wrap as C's do.
+closing removes everything that was made, that a port's block is never seen half written (its generation is
+odd meanwhile), and that no number that a worker wrote is used before it was checked (native/guard.h).
 """
 
 import os
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from forwarder import shm
 from forwarder.config.model import Config
 from forwarder.devices.port import Discarded, Port
-from forwarder.native import ffi, lib
+from forwarder.native import ffi, lib, string
 from forwarder.supervisor.worker_state import WorkerState
+from forwarder.worker.messages import Delivery, Memory, Pools
 
 if TYPE_CHECKING:
-    from forwarder.native import ttf_instance_stats, ttf_port_stats, ttf_worker_stats
+    from forwarder.native import ttf_instance_stats, ttf_port_stats, ttf_worker_status
 
-_PAGE_BYTES = 4096
 _U32_MASK = 2**32 - 1
-_U64_MASK = 2**64 - 1
 _NO_PEER = -1
+_TOUCHED_BYTES = 2048  # of a frame, by a packet of MTU 1500
 
 
 def pool_frames(workers: int, ring_slots: int, batch: int) -> int:
@@ -31,36 +33,58 @@ def pool_frames(workers: int, ring_slots: int, batch: int) -> int:
     return max(1024, (workers - 1) * ring_slots + 4 * batch)
 
 
+@dataclass(frozen=True)
+class RingFault:
+    """A handoff ring whose indices contradict each other."""
+
+    producer: int
+    consumer: int
+    indices: str
+
+
+@dataclass(frozen=True)
+class _Descriptors:
+    """Of one segment."""
+
+    writable: int
+    readonly: int
+
+
 class SharedState:
     """The segments of the statistics, of the rings and of every worker's frames. Use as a context manager."""
 
     def __init__(self, config: Config, cpus: tuple[int, ...]) -> None:
+        """Raises SegmentError when there is no room for them, and leaves nothing."""
         workers = config.queues
         self._workers = workers
         self._undo = ExitStack()
-        frames = pool_frames(workers, config.ring_slots, config.batch)
-        stats_bytes = lib.ttf_stats_bytes(workers, lib.TTF_MAX_PORTS)
+        self._memory = Memory(config.ring_slots, pool_frames(workers, config.ring_slots, config.batch))
+        frames = self._memory.frames
         rings_bytes = lib.ttf_rings_bytes(workers, config.ring_slots)
-        # Frames are 64 KiB of address space each; small packets touch one page of them.
-        base_bytes = stats_bytes + rings_bytes
         in_use = (workers - 1) * config.ring_slots + 2 * config.batch  # a burst, and its GSO frames' packets
         gso_bytes = lib.ttf_frames_bytes(in_use) if any(port.offload for port in config.ports) else 0
-        shm.require_room(base_bytes + workers * frames * _PAGE_BYTES, base_bytes + workers * gso_bytes)
+        shm.warn_of_little_memory(rings_bytes + workers * gso_bytes)
         epoch = time.time_ns()
         with ExitStack() as undo:
             self._undo = undo
-            self._stats = self._create(shm.stats_name(config.name), stats_bytes)
-            self._rings = self._create(shm.rings_name(config.name), rings_bytes)
-            for worker in range(workers):
-                segment = self._create(shm.frames_name(config.name, worker), lib.ttf_frames_bytes(frames))
-                lib.ttf_frames_init(segment.base, frames, epoch)
-            lib.ttf_rings_init(
-                self._rings.base, workers, config.ring_slots, 0, config.bridge.ageing_s * 10**9, epoch
-            )
+            # /dev/shm may be full: this comes before everything else.
+            name = shm.stats_name(config.name)
+            self._stats = shm.Segment.create(name, lib.ttf_stats_bytes(workers, lib.TTF_MAX_PORTS))
+            undo.callback(shm.unlink, name)
+            undo.callback(self._stats.close)
+            self._stats_fds = self._with_readonly(name, self._stats.fd)
+            self._rings, self._rings_fds = self._make_rings(rings_bytes)
+            self._pool_fds = tuple(self._make_pool(worker, frames, config.batch) for worker in range(workers))
+            ageing_ns = config.bridge.ageing_s * 10**9
+            lib.ttf_rings_init(self._rings.base, workers, config.ring_slots, frames, 0, ageing_ns, epoch)
             # Others look for the stats segment: describe the instance before it is published.
             lib.ttf_stats_prepare(self._stats.base, workers, lib.TTF_MAX_PORTS, epoch)
             self._describe(config, cpus)
             lib.ttf_stats_publish(self._stats.base)
+            self._guard = lib.ttf_guard_new(self._stats.base)
+            if self._guard == ffi.NULL:
+                raise MemoryError
+            undo.callback(lib.ttf_guard_free, self._guard)
             self._undo = undo.pop_all()
 
     def __enter__(self) -> "SharedState":
@@ -69,11 +93,35 @@ class SharedState:
     def __exit__(self, *_: object) -> None:
         self._undo.close()
 
-    def _create(self, name: str, size_bytes: int) -> shm.Segment:
-        segment = shm.Segment.create(name, size_bytes)
-        self._undo.callback(shm.unlink, name)
-        self._undo.callback(segment.close)
-        return segment
+    def _make_rings(self, size_bytes: int) -> tuple[shm.Segment, _Descriptors]:
+        what = "the memory of the handoff rings"
+        fd = shm.sealed_memory(what, size_bytes)
+        segment = self._undo.enter_context(closing(shm.map_memory(what, fd, size_bytes)))
+        shm.allocate(what, fd, 0, size_bytes)
+        return segment, self._with_readonly(what, fd)
+
+    def _make_pool(self, worker: int, frames: int, batch: int) -> _Descriptors:
+        what = f"the frame pool of worker {worker}"
+        fd = shm.sealed_memory(what, lib.ttf_frames_bytes(frames))
+        self._undo.callback(os.close, fd)
+        # The frames that small packets use, unless handoff rings fill up.
+        for frame in range(min(frames, 4 * batch)):
+            shm.allocate(what, fd, lib.ttf_frames_bytes(frame), _TOUCHED_BYTES)
+        return self._with_readonly(what, fd)
+
+    def _with_readonly(self, what: str, fd: int) -> _Descriptors:
+        readonly = shm.read_only(what, fd)
+        self._undo.callback(os.close, readonly)
+        return _Descriptors(fd, readonly)
+
+    def memory_for(self, worker: int) -> tuple[Delivery[Memory], Delivery[Pools]]:
+        """The messages that give a worker the shared memory. The fds beside them stay this object's."""
+        stats, rings = self._stats_fds, self._rings_fds
+        segments = (stats.readonly, stats.writable, rings.readonly, rings.writable)
+        pools = (
+            pool.writable if owner == worker else pool.readonly for owner, pool in enumerate(self._pool_fds)
+        )
+        return Delivery(self._memory, segments), Delivery(Pools(), tuple(pools))
 
     def _describe(self, config: Config, cpus: tuple[int, ...]) -> None:
         instance = self._instance
@@ -88,14 +136,14 @@ class SharedState:
         instance.batch = config.batch
         instance.ring_slots = config.ring_slots
         for index, cpu in enumerate(cpus):
-            self._worker(index).cpu = cpu
+            self._status(index).cpu = cpu
 
     @property
     def _instance(self) -> "ttf_instance_stats":
         return lib.ttf_stats_instance(self._stats.base)
 
-    def _worker(self, index: int) -> "ttf_worker_stats":
-        return lib.ttf_stats_worker(self._stats.base, index)
+    def _status(self, worker: int) -> "ttf_worker_status":
+        return lib.ttf_stats_status(self._stats.base, worker)
 
     def _port(self, port_id: int) -> "ttf_port_stats":
         return lib.ttf_stats_port(self._stats.base, port_id)
@@ -145,7 +193,7 @@ class SharedState:
         """After every worker has detached it: keep its totals, free its id, forget its addresses."""
         block = self._port(port_id)
         _begin(block)
-        lib.ttf_retire_port(self._stats.base, port_id)
+        lib.ttf_retire_port(self._guard, port_id)
         lib.ttf_fdb_flush(lib.ttf_rings_fdb(self._rings.base), port_id)
         block.state = lib.TTF_PORT_FREE
         block.peer = _NO_PEER
@@ -161,42 +209,54 @@ class SharedState:
 
     def count_discarded(self, port_id: int, worker: int, discarded: Discarded) -> None:
         """On behalf of a dead worker, the only writer while it lived: taken from its queue, and dropped."""
-        counters = lib.ttf_stats_queue(self._stats.base, port_id, worker)
-        counters.rx_packets = _sum(counters.rx_packets, discarded.packets)
-        counters.rx_bytes = _sum(counters.rx_bytes, discarded.size_bytes)
-        counters.kernel_drops = _sum(counters.kernel_drops, discarded.kernel_drops)
-        dropped = counters.drops
-        dropped[lib.TTF_DROP_SHUTDOWN] = _sum(dropped[lib.TTF_DROP_SHUTDOWN], discarded.packets)
+        packets, size_bytes, kernel_drops = discarded.packets, discarded.size_bytes, discarded.kernel_drops
+        lib.ttf_recover_discarded(self._guard, port_id, worker, packets, size_bytes, kernel_drops)
 
     # ----------------------------------------------------------------------------------- workers
 
     def worker_entered(self, worker: int, state: WorkerState) -> None:
-        self._worker(worker).state = int(state)
+        self._status(worker).state = int(state)
+
+    def worker_placed(self, worker: int, cpu: int) -> None:
+        """The CPU that it is pinned to."""
+        self._status(worker).cpu = cpu
 
     def worker_started(self, worker: int, pid: int, now_ns: int) -> None:
-        stats = self._worker(worker)
-        stats.pid = pid
-        stats.started_ns = stats.heartbeat_ns = now_ns
+        status = self._status(worker)
+        status.pid = pid
+        status.started_ns = now_ns
+        lib.ttf_stats_worker(self._stats.base, worker).heartbeat_ns = now_ns
 
     def worker_ready(self, worker: int, now_ns: int) -> None:
-        self._worker(worker).ready_ns = now_ns
+        self._status(worker).ready_ns = now_ns
 
     def worker_reaped(self, worker: int, now_ns: int) -> None:
-        stats = self._worker(worker)
+        stats = self._status(worker)
         stats.pid = 0
         stats.reaped_ns = now_ns
 
     def worker_restarted(self, worker: int) -> None:
-        stats = self._worker(worker)
+        stats = self._status(worker)
         stats.restarts = (stats.restarts + 1) & _U32_MASK
 
     def worker_heartbeat_ns(self, worker: int) -> int:
-        """CLOCK_MONOTONIC when its loop last turned."""
-        return self._worker(worker).heartbeat_ns
+        """CLOCK_MONOTONIC when its loop last turned, as the worker says."""
+        return lib.ttf_stats_worker(self._stats.base, worker).heartbeat_ns
+
+    def worker_lives(self, worker: int, lives: bool) -> None:
+        """Whether other workers give it flows."""
+        lib.ttf_run_state_live(self._rings.base, worker, lives)
 
     def recover(self, worker: int) -> int:
         """After a worker's death. Returns the packets that it lost."""
-        return lib.ttf_recover_worker(self._stats.base, self._rings.base, worker)
+        return lib.ttf_recover_worker(self._guard, self._rings.base, worker)
+
+    def damage(self, worker: int) -> str | None:
+        """What was wrong with a worker's counters since the last look, if anything. They were restored."""
+        found = ffi.new("struct ttf_damage *")
+        if not lib.ttf_guard_check(self._guard, worker, found):
+            return None
+        return f"{string(found.what)} was {found.found:#x}"
 
     # ------------------------------------------------------------------------------------- rings
 
@@ -212,7 +272,11 @@ class SharedState:
 
     def drains(self, worker: int) -> bool:
         """Whether a worker has stopped receiving, as ordered."""
-        return lib.ttf_run_state_seen(self._rings.base, worker) == lib.TTF_RUN_STATE_DRAIN
+        return self.run_state_seen(worker) == lib.TTF_RUN_STATE_DRAIN
+
+    def run_state_seen(self, worker: int) -> int:
+        """The last run state that a worker says it has finished with: any number, as a worker may lie."""
+        return lib.ttf_run_state_seen(self._rings.base, worker)
 
     def attention(self, worker: int) -> None:
         """Have a worker's loop look for messages. One that sleeps needs its doorbell as well."""
@@ -222,22 +286,31 @@ class SharedState:
         """Packets that are under way from one worker to another."""
         return lib.ttf_rings_waiting(self._rings.base)
 
+    def ring_faults(self) -> Iterator[RingFault]:
+        """The rings whose indices contradict each other, while their ends are at work or not."""
+        seen = ffi.new("struct ttf_ring_indices *")
+        number = -1
+        while (number := lib.ttf_rings_contradiction(self._rings.base, number + 1, seen)) >= 0:
+            indices = (
+                f"reclaimed {seen.reclaimed}, head {seen.head}, claimed {seen.claimed}, tail {seen.tail}"
+            )
+            yield RingFault(number // self._workers, number % self._workers, indices)
+
+    def empty_ring(self, fault: RingFault) -> None:
+        """Both ends are dead. Recover them afterwards: that counts what is lost."""
+        lib.ttf_recover_ring(self._guard, self._rings.base, fault.producer, fault.consumer)
+
+    def drop_waiting(self, worker: int) -> int:
+        """Drop by name what waits in the rings to a dead worker. Returns how many packets."""
+        return lib.ttf_recover_waiting(self._guard, self._rings.base, worker, lib.TTF_DROP_NO_WORKER)
+
     def count_abandoned(self) -> None:
         """After the last worker's end: drop by name the packets that rings still hold.
 
         A drain leaves none there; without time for one, a worker may end before another's last burst.
         """
-        for producer in range(self._workers):
-            for consumer in range(self._workers):
-                ring = lib.ttf_stats_ring(self._stats.base, producer, consumer)
-                waiting = (ring.pushed - ring.popped) & _U64_MASK
-                ring.popped = ring.pushed
-                dropped = self._worker(consumer).orphans.drops
-                dropped[lib.TTF_DROP_SHUTDOWN] = _sum(dropped[lib.TTF_DROP_SHUTDOWN], waiting)
-
-
-def _sum(counter: int, more: int) -> int:
-    return (counter + more) & _U64_MASK
+        for worker in range(self._workers):
+            lib.ttf_recover_waiting(self._guard, self._rings.base, worker, lib.TTF_DROP_SHUTDOWN)
 
 
 def _begin(block: "ttf_port_stats") -> None:

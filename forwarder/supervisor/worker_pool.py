@@ -2,9 +2,10 @@
 """The worker pool: start, hear, reap, watch, restart and drain the workers.
 
 The states of a worker are in forwarder.supervisor.worker_state. The pool knows nothing of ports and devices:
-its methods yield events, and the supervisor acts on each before the pool goes on. Guarantees that a dead
+its methods yield events (forwarder.supervisor.worker_events). Guarantees that a dead
 worker is reaped, that its losses are named, and that a worker which hangs, doesn't answer or breaks the
-protocol is killed and replaced like any other that died.
+protocol is killed and replaced like any other that died. No deadline passes while the supervisor itself is
+away (forwarder.supervisor.watch_clock).
 """
 
 import logging
@@ -18,7 +19,13 @@ from dataclasses import dataclass, field, replace
 from forwarder.config.model import Config
 from forwarder.errors import BootFailed
 from forwarder.supervisor.leaky_bucket import LeakyBucket
+from forwarder.supervisor.placement import Placement
+from forwarder.supervisor.restart_policy import NextStart, RestartPolicy
 from forwarder.supervisor.shared_state import SharedState
+from forwarder.supervisor.standbys import Standbys
+from forwarder.supervisor.watch_clock import WatchClock
+from forwarder.supervisor.watcher import MESSAGES_PER_S, Watched, lie
+from forwarder.supervisor.worker_events import CameBack, Event, QueueReported, Restarted, WentAway
 from forwarder.supervisor.worker_process import WorkerProcess, wait_for
 from forwarder.supervisor.worker_state import WorkerState
 from forwarder.worker.channel import ChannelClosed
@@ -39,48 +46,15 @@ from forwarder.worker.messages import (
 ANSWER_TIMEOUT_NS = 2_000_000_000
 ABORT_GRACE_NS = 500_000_000
 START_TIMEOUT_NS = 20_000_000_000
-START_RETRY_NS = 1_000_000_000
-MAX_FAILED_STARTS = 5
+AWAY_AFTER_NS = 500_000_000  # of a start, or of a death: as long as the kernel's queues hold what arrives
+PLACE_EVERY_NS = 1_000_000_000
+FAILING_LINE_EVERY_NS = 60_000_000_000
 
 log = logging.getLogger("ttfwd")
 
-# ------------------------------------------------------------------------------------ events
 
-
-@dataclass(frozen=True, slots=True)
-class Restarted:
-    """A new process stands in for a dead one. It waits for its ports, and for go."""
-
-    worker: int
-
-
-@dataclass(frozen=True, slots=True)
-class CameBack:
-    """It serves its queues again."""
-
-    worker: int
-
-
-@dataclass(frozen=True, slots=True)
-class WentAway:
-    """Nobody serves its queues until it comes back. Yielded before the worker's state says so."""
-
-    worker: int
-
-
-@dataclass(frozen=True, slots=True)
-class QueueReported:
-    """A queue stopped, or works again (no error). The port id comes from the worker: it may be wrong."""
-
-    worker: int
-    port_id: int
-    error: str | None
-
-
-Event = Restarted | CameBack | WentAway | QueueReported
-
-
-# ------------------------------------------------------------------------------------ the pool
+def _failing_lines() -> LeakyBucket:
+    return LeakyBucket(1, FAILING_LINE_EVERY_NS)
 
 
 @dataclass
@@ -88,12 +62,15 @@ class PoolWorker:
     """One worker over all its processes."""
 
     index: int
-    cpu: int
-    bucket: LeakyBucket = field(default_factory=LeakyBucket)
+    cpu: int  # where it is pinned
+    watched: Watched
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
     state: WorkerState = WorkerState.NONE
     process: WorkerProcess | None = None  # None: dead, and not yet replaced
-    restart_at_ns: int = 0  # in BACKOFF
-    starts_failed: int = 0  # in a row
+    away: bool = False  # WentAway was yielded, CameBack not yet
+    restart_at_ns: int = 0  # in BACKOFF and FAILED; CLOCK_MONOTONIC
+    lines: LeakyBucket = field(default_factory=_failing_lines)  # of the log, while it is failing
+    is_blameless: bool = False  # it was ended for what another did: that counts for nothing
 
 
 @dataclass(frozen=True)
@@ -115,18 +92,21 @@ class Question:
 
 
 class WorkerPool:
-    """One PoolWorker for each queue, the doorbells that they share, and a standby process."""
+    """One PoolWorker for each queue, the doorbells that they share, and standby processes."""
 
-    def __init__(self, config: Config, cpus: tuple[int, ...], state: SharedState) -> None:
+    def __init__(self, config: Config, cpus: tuple[int, ...], state: SharedState, clock: WatchClock) -> None:
         self._config = config
         self._state = state
+        self._clock = clock
         self._doorbells = tuple(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in cpus)
         self._seq = 0
         self._booting = True
         self._draining = False
-        self._standby: WorkerProcess | None = None
-        self._standby_at_ns = 0
-        self.workers = tuple(PoolWorker(index, cpu) for index, cpu in enumerate(cpus))
+        self._placement = Placement(cpus)
+        self._place_at_ns = 0
+        self._standbys = Standbys(len(cpus), lambda: WorkerProcess.start())
+        watched = Watched(clock.now_ns())
+        self.workers = tuple(PoolWorker(index, cpu, watched) for index, cpu in enumerate(cpus))
 
     # ------------------------------------------------------------------------------------- start
 
@@ -138,11 +118,12 @@ class WorkerPool:
     def _start(self, worker: PoolWorker) -> None:
         self._state.reset_run_state(worker.index)
         self._enter(worker, WorkerState.STARTING)  # before the pid: nobody sees a new process as READY
-        process = worker.process = self._take_process()
+        process = worker.process = self._standbys.take()
+        worker.watched = Watched(self._clock.now_ns())
+        self._pin(worker, self._placement.for_start(worker.index))
         self._state.worker_started(worker.index, process.pid, time.monotonic_ns())
         config = self._config
         hello = Hello(
-            instance=config.name,
             worker=worker.index,
             cpu=worker.cpu,
             batch=config.batch,
@@ -152,38 +133,33 @@ class WorkerPool:
             spin_us=config.spin_us,
         )
         self._send(worker, hello, self._doorbells)
+        for delivery in self._state.memory_for(worker.index):
+            self._send(worker, delivery.message, delivery.fds)
 
-    def _take_process(self) -> WorkerProcess:
-        """The standby, whose interpreter runs already, or else a new process."""
-        standby, self._standby = self._standby, None
-        if standby is None:
-            return WorkerProcess.start()
-        if standby.exit_code() is None:
-            return standby
-        standby.close()
-        return WorkerProcess.start()
+    def keep_standbys(self, now_ns: int) -> None:
+        """Have processes ready for the next deaths. Their start must not slow down that of a worker."""
+        if not any(worker.state is WorkerState.STARTING and not worker.away for worker in self.workers):
+            self._standbys.keep(now_ns)
 
-    def keep_standby(self, now_ns: int) -> None:
-        """Have one process ready for the next death, once no worker is starting any more."""
-        if self._standby is not None and self._standby.exit_code() is not None:
-            self._standby.close()
-            self._standby = None
-            self._standby_at_ns = now_ns + START_RETRY_NS
-        starting = any(worker.state is WorkerState.STARTING for worker in self.workers)
-        if self._standby is not None or starting or now_ns < self._standby_at_ns:
+    def place(self, now_ns: int) -> None:
+        """Follow the CPUs that are allowed, every PLACE_EVERY_NS."""
+        if now_ns < self._place_at_ns:
             return
-        try:
-            self._standby = WorkerProcess.start()
-        except OSError as error:
-            log.debug("no standby: %s", error.strerror)
-            self._standby_at_ns = now_ns + START_RETRY_NS
+        self._place_at_ns = now_ns + PLACE_EVERY_NS
+        for worker in self.workers:
+            if worker.process is not None and worker.state is WorkerState.READY:
+                self._pin(worker, self._placement.look(worker.index, worker.process.pid, now_ns))
+
+    def _pin(self, worker: PoolWorker, cpu: int) -> None:
+        worker.cpu = cpu
+        self._state.worker_placed(worker.index, cpu)
 
     def not_ready(self) -> list[int]:
         return [worker.index for worker in self.workers if worker.state is not WorkerState.READY]
 
     def away(self) -> list[int]:
         """The workers that went away and didn't come back: no queue should be steered to them."""
-        return [w.index for w in self.workers if w.state in (WorkerState.BACKOFF, WorkerState.FAILED)]
+        return [worker.index for worker in self.workers if worker.away]
 
     def end_of_boot(self) -> None:
         """From now on a worker that dies is replaced. Until now its death ended the boot."""
@@ -249,8 +225,13 @@ class WorkerPool:
         if process is None:
             return
         try:
-            for message in process.messages(time.monotonic_ns()):
-                yield from self._heard(worker, process, message)
+            for message in process.messages(self._clock.now_ns()):
+                if worker.watched.messages.admit(time.monotonic_ns()):
+                    yield from self._heard(worker, process, message)
+                else:
+                    self.condemn(
+                        worker.index, f"killed because it sends more than {MESSAGES_PER_S} messages a second"
+                    )
         except ProtocolError as error:
             self.condemn(worker.index, f"killed for a protocol violation: {error}")
 
@@ -272,10 +253,12 @@ class WorkerPool:
     def _heard_ready(self, worker: PoolWorker, process: WorkerProcess) -> Iterator[Event]:
         if worker.state is not WorkerState.STARTING:
             raise ProtocolError(f"ready, in state {worker.state.name}")
-        worker.starts_failed = 0
+        worker.policy.got_ready()
+        worker.watched.beat_seen_ns = self._clock.now_ns()  # its loop begins now
         self._state.worker_ready(worker.index, time.monotonic_ns())
         self._enter(worker, WorkerState.DRAINING if self._draining else WorkerState.READY)
         if not self._booting and not self._draining:
+            worker.away = False
             yield CameBack(worker.index)
             log.info("worker %d runs again (process %d)", worker.index, process.pid)
 
@@ -285,7 +268,19 @@ class WorkerPool:
         if process is not None and process.condemned is None and process.exit_code() is None:
             log.error("worker %d (process %d) %s", index, process.pid, why)
             process.condemned = why
-            process.signal(signal.SIGKILL)
+            self._kill(self.workers[index], process)
+
+    def _kill(self, worker: PoolWorker, process: WorkerProcess) -> None:
+        worker.watched.killed_ns = worker.watched.killed_ns or self._clock.now_ns()
+        process.signal(signal.SIGKILL)
+
+    def end(self, index: int, why: str, *, is_blameless: bool) -> None:
+        """The same, and wait until it is dead. One that is blameless is replaced at once, however often."""
+        self.condemn(index, why)
+        process = self.workers[index].process
+        if process is not None:
+            self.workers[index].is_blameless = is_blameless
+            process.kill()
 
     # ---------------------------------------------------------------------------- death and life
 
@@ -310,82 +305,113 @@ class WorkerPool:
         why = process.why_it_ended(code)
         if self._booting:
             raise BootFailed(f"worker {worker.index} could not start: {why}")
-        log.error("worker %d died: %s; %d packets lost in the crash", worker.index, why, lost)
+        level = _level(worker, now_ns)
+        log.log(level, "worker %d died: %s; %d packets lost in the crash", worker.index, why, lost)
         if self._draining:
+            worker.away = True
             yield WentAway(worker.index)  # no replacement will count what its queues hold
             self._enter(worker, WorkerState.EXITED)
         else:
-            yield from self._replace(worker, now_ns)
+            self._standbys.worker_died(now_ns)
+            yield from self._replace(worker, now_ns, level)
 
-    def _replace(self, worker: PoolWorker, now_ns: int) -> Iterator[Event]:
+    def _replace(self, worker: PoolWorker, now_ns: int, level: int) -> Iterator[Event]:
         self._state.worker_restarted(worker.index)
-        if worker.state is WorkerState.STARTING:
-            worker.starts_failed += 1
-        if worker.starts_failed >= MAX_FAILED_STARTS:
-            yield WentAway(worker.index)
-            self._enter(worker, WorkerState.FAILED)
-            log.error(
-                "worker %d is given up: it died before it was ready, %d times in a row. Its queues stay "
-                "detached; once the cause above is gone, restart the instance",
-                worker.index,
-                worker.starts_failed,
-            )
-        elif worker.bucket.admit(now_ns):
+        if worker.is_blameless:
+            worker.is_blameless = False
             yield from self._restart(worker, now_ns)
+            return
+        then = worker.policy.after_death(now_ns, was_ready=worker.state is not WorkerState.STARTING)
+        if then.state is WorkerState.STARTING:
+            yield from self._restart(worker, now_ns)
+        elif then.state is WorkerState.BACKOFF:
+            why = "dies too often (does the same packet kill it again and again? see its deaths above)"
+            yield from self._postpone(worker, then, now_ns, why, level)
         else:
-            hint = "dies too often (does the same packet kill it again and again? see its deaths above)"
-            yield from self._back_off(worker, hint, now_ns, worker.bucket.next_admission_ns(now_ns))
+            why = f"died before it was ready, {worker.policy.failed_starts} times in a row"
+            yield from self._postpone(worker, then, now_ns, why, level)
 
     def _restart(self, worker: PoolWorker, now_ns: int) -> Iterator[Event]:
         try:
             self._start(worker)
         except OSError as error:  # out of processes, descriptors or memory: others may give some back
-            why = f"can't be started: {error.strerror}"
-            yield from self._back_off(worker, why, now_ns, now_ns + START_RETRY_NS)
+            level = _level(worker, now_ns)
+            then = worker.policy.without_process(now_ns)
+            yield from self._postpone(worker, then, now_ns, f"can't be started: {error.strerror}", level)
         else:
             yield Restarted(worker.index)
 
-    def _back_off(self, worker: PoolWorker, why: str, now_ns: int, until_ns: int) -> Iterator[Event]:
-        worker.restart_at_ns = until_ns
-        yield WentAway(worker.index)
-        self._enter(worker, WorkerState.BACKOFF)
-        log.error(
-            "worker %d %s: next start in %.1f s; meanwhile its queues are detached",
-            worker.index,
-            why,
-            (until_ns - now_ns) / 1e9,
-        )
+    def _postpone(
+        self, worker: PoolWorker, then: NextStart, now_ns: int, why: str, level: int
+    ) -> Iterator[Event]:
+        worker.restart_at_ns = then.at_ns
+        yield from self._goes_away(worker)
+        self._enter(worker, then.state)
+        seconds = (then.at_ns - now_ns) / 1e9
+        text = "worker %d %s: next start in %.1f s; meanwhile its queues are detached"
+        log.log(level, text, worker.index, why, seconds)
+
+    def _goes_away(self, worker: PoolWorker) -> Iterator[Event]:
+        if not worker.away:
+            worker.away = True
+            yield WentAway(worker.index)
 
     def restart_due(self, now_ns: int) -> Iterator[Event]:
-        """Start again the workers that have backed off for long enough."""
+        """Start again the workers that have waited for long enough."""
         for worker in self.workers:
-            if worker.state is WorkerState.BACKOFF and now_ns >= worker.restart_at_ns:
-                worker.bucket.admit(now_ns)
+            waits = worker.state in (WorkerState.BACKOFF, WorkerState.FAILED)
+            if waits and now_ns >= worker.restart_at_ns:
+                worker.policy.after_wait(now_ns)
                 yield from self._restart(worker, now_ns)
 
-    def watch(self, now_ns: int) -> None:
-        """Kill a worker that hangs (SIGABRT shows where, then SIGKILL), or that closed its channel."""
-        for worker in self.workers:
-            process = worker.process
-            if process is None:
-                continue
-            if process.abort_sent_ns:
-                if now_ns - process.abort_sent_ns > ABORT_GRACE_NS:
-                    process.signal(signal.SIGKILL)
-            elif process.deaf_since_ns and now_ns - process.deaf_since_ns > ABORT_GRACE_NS:
-                self.condemn(worker.index, "killed because it closed its channel")
-            else:
-                self._watch_heartbeat(worker, process, now_ns)
+    # ------------------------------------------------------------------------------------- watch
 
-    def _watch_heartbeat(self, worker: PoolWorker, process: WorkerProcess, now_ns: int) -> None:
+    def watch(self) -> Iterator[Event]:
+        """Kill a worker that hangs (SIGABRT shows where, then SIGKILL), lies, or closed its channel."""
+        now_ns = self._clock.now_ns()
+        for worker in self.workers:
+            if worker.process is not None:
+                self._watch_process(worker, worker.process, now_ns)
+                yield from self._watch_service(worker, now_ns)
+
+    def _watch_process(self, worker: PoolWorker, process: WorkerProcess, now_ns: int) -> None:
+        heartbeat_ns = self._state.worker_heartbeat_ns(worker.index)
+        run_state_seen = self._state.run_state_seen(worker.index)
+        found = lie(heartbeat_ns, run_state_seen, time.monotonic_ns())
+        silent_ns = worker.watched.silent_ns(heartbeat_ns, now_ns)
         timeout_ns = self._config.heartbeat_timeout_ms * 1_000_000
         limit_ns = START_TIMEOUT_NS if worker.state is WorkerState.STARTING else timeout_ns
-        if now_ns - self._state.worker_heartbeat_ns(worker.index) > limit_ns:
+        if worker.watched.killed_ns:
+            return
+        if process.abort_sent_ns:
+            if now_ns - process.abort_sent_ns > ABORT_GRACE_NS:
+                self._kill(worker, process)
+        elif process.deaf_since_ns and now_ns - process.deaf_since_ns > ABORT_GRACE_NS:
+            self.condemn(worker.index, "killed because it closed its channel")
+        elif found is not None:
+            self.condemn(worker.index, f"killed for what it wrote into shared memory: {found}")
+        elif silent_ns > limit_ns:
             why = f"no heartbeat for {limit_ns / 1e9:.1f} s"
             log.error("worker %d hangs: %s", worker.index, why)
-            process.condemned = process.condemned or why
+            process.condemned = why
             process.abort_sent_ns = now_ns
             process.signal(signal.SIGABRT)
+
+    def _watch_service(self, worker: PoolWorker, now_ns: int) -> Iterator[Event]:
+        """No flow waits for a start that takes long, nor for a process that the kernel doesn't let die.
+
+        As long as another worker can take its flows: otherwise the kernel had better hold its packets.
+        """
+        others = (other for other in self.workers if other is not worker and not other.away)
+        if self._draining or worker.away or not any(other.state is WorkerState.READY for other in others):
+            return
+        watched = worker.watched
+        if watched.killed_ns and now_ns - watched.killed_ns > AWAY_AFTER_NS:
+            log.error("worker %d was killed and doesn't end: its queues are detached", worker.index)
+            yield from self._goes_away(worker)
+        elif worker.state is WorkerState.STARTING and now_ns - watched.since_ns > AWAY_AFTER_NS:
+            log.warning("worker %d starts slowly: its queues are detached until it is ready", worker.index)
+            yield from self._goes_away(worker)
 
     # ------------------------------------------------------------------------------------- drain
 
@@ -400,10 +426,8 @@ class WorkerPool:
 
     def is_drained(self) -> bool:
         """Whether every worker that lives has stopped receiving and every ring is empty, or none lives."""
-        live = [worker.index for worker in self.workers if worker.process is not None]
-        if not live:
-            return True
-        return all(map(self._state.drains, live)) and not self._state.waiting_packets()
+        living = self.living()
+        return not living or (all(map(self._state.drains, living)) and not self._state.waiting_packets())
 
     def stop(self) -> None:
         """Have every worker count and drop what its queues hold, and end."""
@@ -412,23 +436,26 @@ class WorkerPool:
             self._wake(worker.index)
 
     def is_stopped(self) -> bool:
-        return all(worker.process is None for worker in self.workers)
+        return not self.living()
+
+    def living(self) -> list[int]:
+        return [worker.index for worker in self.workers if worker.process is not None]
 
     def kill(self) -> None:
+        """Kill every worker that still lives."""
         for worker in self.workers:
             if worker.process is not None:
                 self.condemn(worker.index, "killed because it didn't end")
-                worker.process.kill()
+                self._kill(worker, worker.process)  # it may have been condemned to less
 
     def close(self) -> None:
         """Close everything. A process that still runs, as after a failed boot, is killed."""
-        for process in (self._standby, *(worker.process for worker in self.workers)):
-            if process is not None:
-                process.kill()
-                process.close()
-        self._standby = None
+        self._standbys.close()
         for worker in self.workers:
-            worker.process = None
+            if worker.process is not None:
+                worker.process.kill()
+                worker.process.close()
+                worker.process = None
         for fd in self._doorbells:
             os.close(fd)
 
@@ -450,3 +477,9 @@ class WorkerPool:
     def _enter(self, worker: PoolWorker, state: WorkerState) -> None:
         worker.state = state
         self._state.worker_entered(worker.index, state)
+
+
+def _level(worker: PoolWorker, now_ns: int) -> int:
+    """The level of the log's lines about a death: a failing worker's tries appear once a minute."""
+    loud = not worker.policy.is_failing or worker.lines.admit(now_ns)
+    return logging.ERROR if loud else logging.DEBUG

@@ -19,6 +19,7 @@ from forwarder.worker.channel import ChannelClosed, SupervisorEnd
 from forwarder.worker.messages import Ack, ProtocolError, ToSupervisor
 
 COMMAND = (sys.executable, "-P", "-m", "forwarder.worker.main")
+KILL_TIMEOUT_MS = 2_000
 MESSAGES_AT_ONCE = 256  # of one worker: one that never stops sending must not delay the others
 
 _HINTS = {
@@ -107,9 +108,12 @@ class WorkerProcess:
             return  # it is dead already; its exit code tells why
 
     def kill(self) -> None:
-        """End it, and wait until it is dead."""
+        """End it, and wait until it is dead, or KILL_TIMEOUT_MS: the kernel may hold it, as in a freezer."""
         self.signal(signal.SIGKILL)
-        self.popen.wait()
+        poller = select.poll()
+        poller.register(self.pidfd, select.POLLIN)
+        poller.poll(KILL_TIMEOUT_MS)
+        self.popen.poll()
 
     def exit_code(self) -> int | None:
         """Negative: the number of the signal that ended it. None while it lives."""

@@ -9,10 +9,13 @@ READY    -> DRAINING         the instance drains
 any      -> EXITED           its process ended, or died, while the instance drains
 READY, STARTING -> STARTING  its process died; the leaky bucket admits a restart at once
 READY, STARTING -> BACKOFF   its process died; the bucket is full, or no process can be started
-BACKOFF  -> STARTING         the time is over
 STARTING -> FAILED           too many starts in a row never got READY
+BACKOFF  -> STARTING         the time is over (forwarder.supervisor.restart_policy)
+FAILED   -> STARTING         the time is over, which is longer each time
+BACKOFF, FAILED -> FAILED    too many times in a row no process could be started
 
-In BACKOFF and FAILED the kernel steers the worker's packets to the other queues.
+In BACKOFF and FAILED, and from half a second after the beginning of a start until READY, the kernel steers
+the worker's packets to the other queues.
 """
 
 from enum import IntEnum

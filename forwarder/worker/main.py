@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One worker process: pin, map, give up privileges, then run the C loop slice after slice.
+"""One worker process: pin, map, give up privileges, check the memory, then run the C loop slice by slice.
 
 Runs as `python -m forwarder.worker.main FD` with its end of the worker channel on FD. The messages and their
 order are in forwarder.worker.messages. Guarantees that Python does nothing per packet or per burst
@@ -14,12 +14,10 @@ import signal
 import sys
 from collections import deque
 
-import psutil
-
-from forwarder import shm
 from forwarder.errors import TtfwdError
 from forwarder.native import check, ffi, lib
 from forwarder.worker.channel import ChannelClosed, ChannelFull, WorkerEnd
+from forwarder.worker.memory import MappedMemory
 from forwarder.worker.messages import (
     MODES,
     RX_MODES,
@@ -31,7 +29,10 @@ from forwarder.worker.messages import (
     Failed,
     Go,
     Hello,
+    M,
+    Memory,
     Pktgen,
+    Pools,
     ProtocolError,
     QueueError,
     Ready,
@@ -49,21 +50,17 @@ _NO_PEER = -1
 class Worker:
     """A worker's state between slices."""
 
-    def __init__(self, channel: WorkerEnd, hello: Hello, doorbells: tuple[int, ...]) -> None:
-        # Pin first: memory that is touched afterwards comes from this CPU's node.
-        psutil.Process().cpu_affinity([hello.cpu])
+    def __init__(
+        self, channel: WorkerEnd, hello: Hello, doorbells: tuple[int, ...], memory: MappedMemory
+    ) -> None:
+        """Raises TtfwdError."""
         self._channel = channel
         self._unsent: deque[ToSupervisor] = deque()
         self._queue_fds: dict[int, tuple[int, ...]] = {}  # of each port that has a queue here
         self._reported: dict[int, int] = {}  # the errno last reported of each queue, 0: none
-        self._stats = shm.Segment.attach(shm.stats_name(hello.instance), lib.TTF_MAGIC_STATS)
-        self._rings = shm.Segment.attach(shm.rings_name(hello.instance), lib.TTF_MAGIC_RINGS)
-        self._frames = [
-            shm.Segment.attach(shm.frames_name(hello.instance, worker), lib.TTF_MAGIC_FRAMES)
-            for worker in range(len(doorbells))
-        ]
+        memory.check()
         config = ffi.new("struct ttf_worker_config *")
-        frames = ffi.new("void *[]", [segment.base for segment in self._frames])
+        frames = ffi.new("void *[]", list(memory.pools))
         bells = ffi.new("int[]", list(doorbells))
         self._keep_alive = (frames, bells)
         config.id = hello.worker
@@ -72,8 +69,8 @@ class Worker:
         config.steering = STEERINGS[hello.steering]
         config.rx_mode = RX_MODES[hello.rx_mode]
         config.spin_ns = hello.spin_us * 1000
-        config.stats = self._stats.base
-        config.rings = self._rings.base
+        config.stats = memory.stats
+        config.rings = memory.rings
         config.frames = frames
         config.doorbells = bells
         self._worker = lib.ttf_worker_new(config)
@@ -118,7 +115,7 @@ class Worker:
     def _handle(self, delivery: Delivery[ToWorker]) -> None:
         """Carry out a request, and answer it. Raises ProtocolError for any other message."""
         request, fds = delivery
-        if isinstance(request, Hello | Go):
+        if isinstance(request, Hello | Memory | Pools | Go):
             raise ProtocolError(f"{request.op}: a second time")
         try:
             match request:
@@ -192,12 +189,25 @@ def _next(channel: WorkerEnd) -> Delivery[ToWorker]:
     return delivery
 
 
-def _greeted(channel: WorkerEnd) -> Worker:
-    """Become the worker that the supervisor's first message names."""
-    hello, doorbells = _next(channel)
-    if not isinstance(hello, Hello):
-        raise ProtocolError(f"{hello.op}: before hello")
-    return Worker(channel, hello, doorbells)
+def _expected(channel: WorkerEnd, kind: type[M]) -> Delivery[M]:
+    """Wait for a message of that kind. Raises ProtocolError for any other."""
+    message, fds = _next(channel)
+    if not isinstance(message, kind):
+        raise ProtocolError(f"{message.op}: before {kind.op}")
+    return Delivery(message, fds)
+
+
+def _mapped(channel: WorkerEnd, hello: Hello, workers: int) -> MappedMemory:
+    """Map what the supervisor sends. No descriptor of a segment is left."""
+    # Pin first: memory that is touched afterwards comes from this CPU's node.
+    os.sched_setaffinity(0, {hello.cpu})
+    memory, segments = _expected(channel, Memory)
+    _, pools = _expected(channel, Pools)
+    try:
+        return MappedMemory(memory, hello.worker, workers, segments, pools)
+    finally:
+        for fd in (*segments, *pools):
+            os.close(fd)
 
 
 def _give_up_privileges() -> None:
@@ -215,10 +225,12 @@ def main() -> int:
     supervisor = os.getppid()
     try:
         try:
-            worker = _greeted(channel)
+            hello, doorbells = _expected(channel, Hello)
+            memory = _mapped(channel, hello, len(doorbells))
             _give_up_privileges()
             check(lib.ttf_die_with_parent())
-        except (OSError, TtfwdError, psutil.Error, ValueError, ProtocolError) as error:
+            worker = Worker(channel, hello, doorbells, memory)
+        except (OSError, TtfwdError, ValueError, ProtocolError) as error:
             channel.send(Failed(text(error)))
             return 1
         if os.getppid() != supervisor:

@@ -2,7 +2,9 @@
 """The messages between the supervisor and one worker, and their form on the worker channel.
 
     supervisor                               worker
-        | hello + every worker's doorbell      |   pins itself, maps, gives up privileges
+        | hello + every worker's doorbell      |   pins itself
+        | memory + the segments' fds           |
+        | pools + every worker's pool          |   maps, closes these fds, gives up privileges
         | attach + its queue's fds, per port   |
         | go                                   |
         |                                ready |   forwards from now on
@@ -105,6 +107,7 @@ Seq = Annotated[int, _Whole(0, 2**63 - 1)]
 PortId = Annotated[int, _Whole(0, lib.TTF_MAX_PORTS - 1)]
 WorkerIndex = Annotated[int, _Whole(0, lib.TTF_MAX_WORKERS - 1)]
 Queues = Annotated[int, _Whole(1, lib.TTF_MAX_WORKERS)]
+RingSlots = Annotated[int, _Whole(2, 65536)]
 Text = Annotated[str, _Text()]
 Mac = Annotated[bytes, _Bytes(6)]
 Ipv4 = Annotated[bytes, _Bytes(4)]
@@ -130,7 +133,6 @@ class Hello(Message):
     op = "hello"
     fd_counts = range(1, lib.TTF_MAX_WORKERS + 1)
 
-    instance: Text
     worker: WorkerIndex
     cpu: Annotated[int, _Whole(0, 2**31 - 1)]
     batch: Annotated[int, _Whole(1, lib.TTF_MAX_BATCH)]
@@ -138,6 +140,28 @@ class Hello(Message):
     steering: Annotated[str, _Word(STEERINGS)]
     rx_mode: Annotated[str, _Word(RX_MODES)]
     spin_us: U32
+
+
+@dataclass(frozen=True, slots=True)
+class Memory(Message):
+    """The second message: the shared memory, and the numbers that its layout follows from.
+
+    Beside it: the stats segment for reading, and for writing; the rings segment for reading, and for writing.
+    """
+
+    op = "memory"
+    fd_counts = range(4, 5)
+
+    ring_slots: RingSlots
+    frames: U32  # of each worker's pool
+
+
+@dataclass(frozen=True, slots=True)
+class Pools(Message):
+    """The third message. Beside it: every worker's frame pool in their order, the receiver's for writing."""
+
+    op = "pools"
+    fd_counts = range(1, lib.TTF_MAX_WORKERS + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +268,11 @@ class QueueError(Message):
 
 
 Request = Attach | SetPeer | Detach  # each is answered by an ack
-ToWorker = Hello | Request | Go
+ToWorker = Hello | Memory | Pools | Request | Go
 ToSupervisor = Ready | Ack | Failed | QueueError
 M = TypeVar("M", bound=Message, covariant=True)
 
-TO_WORKER: tuple[type[ToWorker], ...] = (Hello, Attach, SetPeer, Detach, Go)
+TO_WORKER: tuple[type[ToWorker], ...] = (Hello, Memory, Pools, Attach, SetPeer, Detach, Go)
 TO_SUPERVISOR: tuple[type[ToSupervisor], ...] = (Ready, Ack, Failed, QueueError)
 
 

@@ -19,19 +19,22 @@
 
 #define SLOTS 512u /* ttfwd's default */
 #define MAX_SAMPLES 20000u
-#define RING_BYTES (sizeof(struct ttf_ring) + SLOTS * sizeof(struct ttf_desc))
 
 struct shared {
 	_Alignas(TTF_LINE_PAIR) uint32_t stop;
-	_Alignas(TTF_LINE_PAIR)
-		uint8_t rings[3][(RING_BYTES + TTF_LINE_PAIR - 1) / TTF_LINE_PAIR * TTF_LINE_PAIR];
+	_Alignas(TTF_LINE_PAIR) struct {
+		struct ttf_ring_producer producer;
+		struct ttf_ring_consumer consumer;
+		_Alignas(TTF_LINE_PAIR) struct ttf_desc descs[SLOTS];
+	} rings[3];
 };
 
 static uint32_t sink; /* so that the compiler keeps the reads of descriptors */
+static struct ttf_ring views[3];
 
-static struct ttf_ring *ring_of(struct shared *shared, int which)
+static struct ttf_ring *ring_of(int which)
 {
-	return (struct ttf_ring *)shared->rings[which];
+	return &views[which];
 }
 
 static int stopped(const struct shared *shared)
@@ -52,8 +55,9 @@ static int produce(struct ttf_ring *ring, uint32_t burst)
 			return 0;
 	}
 	for (uint32_t i = 0; i < burst; i++)
-		*ring_slot(ring, i) =
-			(struct ttf_desc){ .frame_id = ring->tail + i, .length = 60, .out_port = 1 };
+		*ring_slot(ring, i) = (struct ttf_desc){ .frame_id = ring->producer->tail + i,
+							 .length = 60,
+							 .out_port = 1 };
 	ring_publish(ring, burst);
 	return 1;
 }
@@ -85,20 +89,20 @@ static void consumer(struct shared *shared, uint32_t burst)
 	uint32_t echoed = 0;
 
 	while (!stopped(shared)) {
-		uint32_t moved = consume(ring_of(shared, 0), burst);
+		uint32_t moved = consume(ring_of(0), burst);
 
-		echoed += consume(ring_of(shared, 1), burst);
-		if (echoed >= burst && produce(ring_of(shared, 2), burst))
+		echoed += consume(ring_of(1), burst);
+		if (echoed >= burst && produce(ring_of(2), burst))
 			echoed -= burst;
 		if (!moved)
 			relax();
 	}
 }
 
-static double stream(struct shared *shared, uint32_t burst, uint64_t for_ns)
+static double stream(uint32_t burst, uint64_t for_ns)
 {
-	struct ttf_ring *ring = ring_of(shared, 0);
-	uint32_t before = load_acquire(&ring->head);
+	struct ttf_ring *ring = ring_of(0);
+	uint32_t before = load_acquire(&ring->consumer->head);
 	uint64_t began = now_ns(), now = began, moved = 0;
 
 	while (now - began < for_ns) {
@@ -107,7 +111,7 @@ static double stream(struct shared *shared, uint32_t burst, uint64_t for_ns)
 		for (int i = 0; i < 256; i++)
 			if (!produce(ring, burst))
 				relax();
-		head = load_acquire(&ring->head);
+		head = load_acquire(&ring->consumer->head);
 		moved += head - before;
 		before = head;
 		now = now_ns();
@@ -122,7 +126,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static double one_way_ns(struct shared *shared, uint32_t burst, uint64_t for_ns)
+static double one_way_ns(uint32_t burst, uint64_t for_ns)
 {
 	static uint64_t samples[MAX_SAMPLES];
 	uint64_t end = now_ns() + for_ns;
@@ -132,10 +136,10 @@ static double one_way_ns(struct shared *shared, uint32_t burst, uint64_t for_ns)
 		uint64_t began = now_ns();
 		uint32_t back = 0;
 
-		while (!produce(ring_of(shared, 1), burst))
+		while (!produce(ring_of(1), burst))
 			relax();
 		while (back < burst)
-			back += consume(ring_of(shared, 2), burst);
+			back += consume(ring_of(2), burst);
 		samples[count++] = now_ns() - began;
 	}
 	if (!count)
@@ -177,7 +181,10 @@ int main(int argc, char **argv)
 	if (shared == MAP_FAILED)
 		die("mmap");
 	for (int i = 0; i < 3; i++)
-		ring_init(ring_of(shared, i), SLOTS, 0);
+		views[i] = (struct ttf_ring){ .producer = &shared->rings[i].producer,
+					      .consumer = &shared->rings[i].consumer,
+					      .descs = shared->rings[i].descs,
+					      .slots = SLOTS };
 	child = check(fork(), "fork");
 	if (!child) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -186,9 +193,9 @@ int main(int argc, char **argv)
 		_exit(0);
 	}
 	pin(producer_cpu);
-	stream(shared, burst, for_ns / 10); /* warm */
-	streaming = stream(shared, burst, for_ns);
-	one_way = one_way_ns(shared, burst, for_ns);
+	stream(burst, for_ns / 10); /* warm */
+	streaming = stream(burst, for_ns);
+	one_way = one_way_ns(burst, for_ns);
 	store_relaxed(&shared->stop, 1);
 	waitpid(child, NULL, 0);
 	printf("{\"burst\": %u, \"streaming_ns\": %.3f, \"one_way_ns\": %.1f}\n", burst, streaming, one_way);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole instance in one process: segments are anonymous mappings, ports are AF_UNIX datagram socketpairs,
-and the test runs the workers round by round. Needs no root, no device and no second process.
+"""A whole instance in one process: each worker has mappings of its own, as in a process of its own. Ports are
+AF_UNIX datagram socketpairs, and the test runs the workers round by round. Needs no root, no device and no
+second process.
 
 `Harness.check()` asserts the conservation equation and the count of frames. The `harness` fixture
 (conftest.py) calls it when a test ends.
@@ -11,7 +12,6 @@ handful.
 
 from __future__ import annotations
 
-import mmap
 import os
 import random
 import socket
@@ -88,17 +88,32 @@ def exact(data: bytes) -> Any:
 
 
 class Segment:
-    """A zeroed shared mapping that cffi can point into."""
+    """A zeroed memfd and a writable mapping of it: the supervisor's, or a worker's own pool."""
 
     def __init__(self, size: int) -> None:
-        self.map = mmap.mmap(-1, size)
-        self._buffer = ffi.from_buffer("char[]", self.map, require_writable=True)
-        self.base = ffi.cast("void *", self._buffer)
         self.size = size
+        self._fd = os.memfd_create("test", os.MFD_CLOEXEC)
+        os.ftruncate(self._fd, size)
+        self.base = self._map(True)
+        self._views: list[Any] = []
+
+    def _map(self, writable: bool) -> Any:
+        base = lib.ttf_map(self._fd, self.size, writable)
+        assert base != ffi.NULL
+        return base
+
+    def view(self, *writable: Any) -> Any:
+        """A mapping as a worker has it: read-only but for these areas."""
+        base = self._map(False)
+        self._views.append(base)
+        for area in writable:
+            check(lib.ttf_map_writable(base, area, self._fd))
+        return base
 
     def close(self) -> None:
-        ffi.release(self._buffer)
-        self.map.close()
+        for base in (self.base, *self._views):
+            lib.ttf_unmap(base, self.size)
+        os.close(self._fd)
 
 
 def stats_segment(workers: int, ports: int = lib.TTF_MAX_PORTS, epoch: int = EPOCH) -> Segment:
@@ -109,17 +124,20 @@ def stats_segment(workers: int, ports: int = lib.TTF_MAX_PORTS, epoch: int = EPO
 
 
 def rings_segment(
-    workers: int, slots: int, start: int = 0, ageing_ns: int = 300 * 10**9, epoch: int = EPOCH
+    workers: int,
+    slots: int,
+    start: int = 0,
+    ageing_ns: int = 300 * 10**9,
+    epoch: int = EPOCH,
+    frames: int = 256,
 ) -> Segment:
     segment = Segment(lib.ttf_rings_bytes(workers, slots))
-    lib.ttf_rings_init(segment.base, workers, slots, start, ageing_ns, epoch)
+    lib.ttf_rings_init(segment.base, workers, slots, frames, start, ageing_ns, epoch)
     return segment
 
 
-def frames_segment(frames: int, epoch: int = EPOCH) -> Segment:
-    segment = Segment(lib.ttf_frames_bytes(frames))
-    lib.ttf_frames_init(segment.base, frames, epoch)
-    return segment
+def frames_segment(frames: int) -> Segment:
+    return Segment(lib.ttf_frames_bytes(frames))
 
 
 # ------------------------------------------------------------------------------------------------ ports
@@ -226,10 +244,21 @@ class Harness:
             "rx_mode": RX_MODES[rx_mode],
             "spin_ns": spin_ns,
         }
-        self._segments = [stats_segment(workers), rings_segment(workers, slots, start, ageing_ns)]
-        self._segments += [frames_segment(frames) for _ in range(workers)]
-        self.stats, self.rings = self._segments[0].base, self._segments[1].base
-        self.pools = [segment.base for segment in self._segments[2:]]
+        stats, rings = stats_segment(workers), rings_segment(workers, slots, start, ageing_ns, frames=frames)
+        pools = [frames_segment(frames) for _ in range(workers)]
+        self._segments = [stats, rings, *pools]
+        self.stats, self.rings = stats.base, rings.base
+        self.guard = lib.ttf_guard_new(self.stats)
+        # A worker that writes where it must not crashes the test.
+        fdb_area = lib.ttf_fdb_area(workers)
+        self._views = [
+            (
+                stats.view(lib.ttf_stats_area(workers, lib.TTF_MAX_PORTS, w)),
+                rings.view(fdb_area, lib.ttf_rings_area(workers, slots, w)),
+                [pool.base if owner == w else pool.view() for owner, pool in enumerate(pools)],
+            )
+            for w in range(workers)
+        ]
         self.doorbells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
         self.ports: dict[int, SocketPort] = {}
         self._closing: list[SocketPort] = []
@@ -241,9 +270,10 @@ class Harness:
 
     def config(self, w: int, **changes: Any) -> tuple[Any, list[Any]]:
         """A worker's configuration, and the memory that it points to."""
-        pools = ffi.new("void *[]", self.pools)
+        stats, rings, frames = self._views[w]
+        pools = ffi.new("void *[]", frames)
         doorbells = ffi.new("int[]", self.doorbells)
-        values = {"id": w, "stats": self.stats, "rings": self.rings, "frames": pools, "doorbells": doorbells}
+        values = {"id": w, "stats": stats, "rings": rings, "frames": pools, "doorbells": doorbells}
         return ffi.new("struct ttf_worker_config *", {**self.settings, **values, **changes}), [
             pools,
             doorbells,
@@ -265,10 +295,26 @@ class Harness:
 
     def revive(self, w: int) -> int:
         """Recover as the supervisor does after a death. Returns the lost packets."""
-        lost = int(lib.ttf_recover_worker(self.stats, self.rings, w))
+        lost = self.recover(w)
         lib.ttf_run_state_reset(self.rings, w)
         self.new_worker(w)
         return lost
+
+    def recover(self, w: int) -> int:
+        return int(lib.ttf_recover_worker(self.guard, self.rings, w))
+
+    def away(self, *workers: int) -> None:
+        """Tell everybody which workers are away: these, and no others."""
+        for w in range(self.workers):
+            lib.ttf_run_state_live(self.rings, w, w not in workers)
+
+    def drop_waiting(self, w: int) -> int:
+        return int(lib.ttf_recover_waiting(self.guard, self.rings, w, lib.TTF_DROP_NO_WORKER))
+
+    def damage(self, w: int) -> str | None:
+        """The first counter of worker w that was found damaged since the last look."""
+        found = ffi.new("struct ttf_damage *")
+        return ffi.string(found.what).decode() if lib.ttf_guard_check(self.guard, w, found) else None
 
     # --- ports
 
@@ -342,7 +388,7 @@ class Harness:
         port = self.ports.pop(port_id)
         for w in range(self.workers):
             check(lib.ttf_worker_detach(self.live[w], port_id))
-        lib.ttf_retire_port(self.stats, port_id)
+        lib.ttf_retire_port(self.guard, port_id)
         for other in self.ports.values():
             if other.peer == port_id:
                 other.peer = -1
@@ -370,7 +416,7 @@ class Harness:
             self.step()
 
     def _moved(self) -> int:
-        rings = sum(int(r.pushed + r.popped) for r in self._rings())
+        rings = sum(pushed + popped for pushed, popped in self._rings())
         return rings + sum(packets_in(c) + packets_out(c) for c in self._all_counters())
 
     def pump(
@@ -401,11 +447,20 @@ class Harness:
     def worker_stats(self, w: int = 0) -> Any:
         return lib.ttf_stats_worker(self.stats, w)
 
-    def ring(self, source: int, to: int) -> Any:
-        return lib.ttf_rings_ring(self.rings, source, to)
+    def status(self, w: int = 0) -> Any:
+        return lib.ttf_stats_status(self.stats, w)
 
-    def ring_stats(self, source: int, to: int) -> Any:
-        return lib.ttf_stats_ring(self.stats, source, to)
+    def ring(self, source: int, to: int) -> Any:
+        return ffi.new("struct ttf_ring *", lib.ttf_rings_ring(self.rings, source, to))
+
+    def ring_out(self, source: int, to: int) -> Any:
+        return lib.ttf_stats_ring_out(self.stats, source, to)
+
+    def ring_in(self, source: int, to: int) -> Any:
+        return lib.ttf_stats_ring_in(self.stats, source, to)
+
+    def words(self, w: int) -> Any:
+        return lib.ttf_rings_worker_words(self.rings, w)
 
     def total(self, port_id: int, counter: str) -> int:
         return sum(int(getattr(self.queue(port_id, w), counter)) for w in range(self.workers))
@@ -420,18 +475,20 @@ class Harness:
         return named_drops(self._all_counters())
 
     def lost(self) -> int:
-        return sum(int(self.worker_stats(w).lost_in_crash) for w in range(self.workers))
+        return sum(int(self.status(w).lost_in_crash) for w in range(self.workers))
 
     def waiting(self) -> int:
-        return sum(int(r.pushed - r.popped) for r in self._rings())
+        return sum(pushed - popped for pushed, popped in self._rings())
 
-    def _rings(self) -> list[Any]:
-        return [self.ring_stats(a, b) for a in range(self.workers) for b in range(self.workers) if a != b]
+    def _rings(self) -> list[tuple[int, int]]:
+        """Pushed and popped of every ring."""
+        pairs = [(a, b) for a in range(self.workers) for b in range(self.workers) if a != b]
+        return [(int(self.ring_out(a, b).pushed), int(self.ring_in(a, b).popped)) for a, b in pairs]
 
     def _all_counters(self) -> list[Any]:
         queues = [self.queue(p, w) for p in range(lib.TTF_MAX_PORTS) for w in range(self.workers)]
-        workers = [self.worker_stats(w) for w in range(self.workers)]
-        return queues + [each for stats in workers for each in (stats.orphans, stats.retired)]
+        orphans = [self.worker_stats(w).orphans for w in range(self.workers)]
+        return queues + orphans + [self.status(w).retired for w in range(self.workers)]
 
     # --- invariants while no packet moves
 
@@ -458,12 +515,16 @@ class Harness:
     def held(self, source: int, to: int) -> list[int]:
         """The frames of `source` in its ring to `to`, including completed ones."""
         ring = self.ring(source, to)
-        return [lib.ring_reclaimed_frame(ring, i) for i in range((ring.tail - ring.reclaimed) % 2**32)]
+        return [
+            lib.ring_reclaimed_frame(ring, i)
+            for i in range((ring.producer.tail - ring.producer.reclaimed) % 2**32)
+        ]
 
     def check(self) -> None:
         self.check_frames()
         if self.conserves:
             self.check_conservation()
+            assert [self.damage(w) for w in range(self.workers)] == [None] * self.workers
 
     def close(self) -> None:
         for worker in self.live:
@@ -473,5 +534,6 @@ class Harness:
                 end.close()
         for fd in self.doorbells:
             os.close(fd)
+        lib.ttf_guard_free(self.guard)
         for segment in self._segments:
             segment.close()

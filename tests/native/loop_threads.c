@@ -132,10 +132,9 @@ int main(int argc, char **argv)
 	ttf_stats_prepare(stats, WORKERS, TTF_MAX_PORTS, 1);
 	ttf_stats_publish(stats);
 	rings = zeroed(ttf_rings_bytes(WORKERS, SLOTS));
-	ttf_rings_init(rings, WORKERS, SLOTS, UINT32_MAX - 100, 1000000000, 1);
+	ttf_rings_init(rings, WORKERS, SLOTS, FRAMES, UINT32_MAX - 100, 1000000000, 1);
 	for (uint32_t w = 0; w < WORKERS; w++) {
 		frames[w] = zeroed(ttf_frames_bytes(FRAMES));
-		ttf_frames_init(frames[w], FRAMES, 1);
 		doorbells[w] = eventfd(0, EFD_NONBLOCK);
 		for (uint32_t p = 0; p < PORTS; p++) {
 			if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair) < 0)

@@ -49,7 +49,8 @@ enum point {
 };
 
 struct shared {
-	struct ttf_ring_stats totals;
+	struct ttf_ring_out_stats out;
+	struct ttf_ring_in_stats in;
 	uint64_t delivered_next; /* the consumer's: position after the last delivery */
 	uint64_t pad[15];
 	uint64_t wrong; /* position + 1 of the first frame with wrong content */
@@ -59,6 +60,7 @@ struct shared {
 
 static struct shared *shared;
 static struct ttf_ring *ring;
+static uint32_t ring_start, frame_count;
 static void *frames;
 static uint64_t total;
 static uint64_t random_state;
@@ -97,13 +99,13 @@ static void die_at(enum point here, enum point point, uint64_t *countdown)
 
 static void produce(enum point point, uint64_t countdown)
 {
-	struct ttf_ring *rings[] = { ring };
+	const struct ttf_ring *rings[] = { ring };
 	struct pool pool;
 
-	if (ttf_pool_init(&pool, frames, true) < 0 || ttf_pool_rebuild(&pool, rings, 1) < 0)
+	if (ttf_pool_init(&pool, frames, frame_count, true) < 0 || ttf_pool_rebuild(&pool, rings, 1) < 0)
 		exit(2);
 	/* A new incarnation inherits only the published frames. */
-	uint64_t sequence = shared->totals.pushed;
+	uint64_t sequence = shared->out.pushed;
 
 	while (sequence < total) {
 		uint32_t completed = ring_completed(ring);
@@ -133,7 +135,7 @@ static void produce(enum point point, uint64_t countdown)
 		die_at(WRITTEN, point, &countdown);
 		ring_publish(ring, pending);
 		die_at(PUBLISHED, point, &countdown);
-		count_add(&shared->totals.pushed, pending);
+		count_add(&shared->out.pushed, pending);
 		sequence += pending;
 	}
 	while (!load_relaxed(&shared->stop))
@@ -168,9 +170,9 @@ static void consume(enum point point, uint64_t countdown)
 {
 	struct pool pool;
 
-	if (ttf_pool_init(&pool, frames, false) < 0)
+	if (ttf_pool_init(&pool, frames, frame_count, false) < 0)
 		exit(2);
-	uint64_t position = shared->totals.popped;
+	uint64_t position = shared->in.popped;
 
 	while (position < total) {
 		uint32_t count = ring_peek(ring, BURST);
@@ -193,7 +195,7 @@ static void consume(enum point point, uint64_t countdown)
 		ring_complete(ring);
 		die_at(COMPLETED, point, &countdown);
 		position += count;
-		count_add(&shared->totals.popped, count);
+		count_add(&shared->in.popped, count);
 	}
 	while (!load_relaxed(&shared->stop))
 		usleep(1000);
@@ -251,17 +253,17 @@ static uint64_t losses; /* kills that lost something */
 static int recover(enum side side)
 {
 	if (side == PRODUCER) {
-		repair(&shared->totals.pushed, ring->tail - ring->start);
+		repair(&shared->out.pushed, ring->producer->tail - ring_start);
 		return 0;
 	}
-	uint64_t head = shared->totals.popped +
-			(uint32_t)(ring->head - ring->start - (uint32_t)shared->totals.popped);
+	uint64_t head = shared->in.popped +
+			(uint32_t)(ring->consumer->head - ring_start - (uint32_t)shared->in.popped);
 	uint64_t delivered = shared->delivered_next;
 	uint32_t given_back = ring_abandon(ring);
 	uint64_t behind;
 
-	repair(&shared->totals.popped, ring->head - ring->start);
-	behind = shared->totals.popped;
+	repair(&shared->in.popped, ring->consumer->head - ring_start);
+	behind = shared->in.popped;
 	if (given_back > BURST)
 		return fail("claimed more than a burst", given_back, BURST);
 	if (behind != head + given_back)
@@ -286,7 +288,7 @@ static int wait_for_death(pid_t pid, int *status)
 
 		if (found)
 			return found == pid ? 0 : -1;
-		if (load_acquire(&shared->totals.popped) == total)
+		if (load_acquire(&shared->in.popped) == total)
 			kill(pid, SIGKILL);
 		usleep(50);
 	}
@@ -306,7 +308,7 @@ static int run(unsigned kills)
 
 		if (killed[side] >= kills)
 			side = 1 - side;
-		while (load_acquire(&shared->totals.pushed) < next && !load_acquire(&shared->wrong))
+		while (load_acquire(&shared->out.pushed) < next && !load_acquire(&shared->wrong))
 			usleep(50);
 		next += step;
 		if (load_acquire(&shared->wrong))
@@ -331,7 +333,7 @@ static int run(unsigned kills)
 	}
 	while (load_acquire(&shared->delivered_next) < total && !load_acquire(&shared->wrong)) {
 		/* Unless the lost frames were the stream's last. */
-		if (load_acquire(&shared->totals.popped) == total)
+		if (load_acquire(&shared->in.popped) == total)
 			break;
 		usleep(200);
 	}
@@ -341,8 +343,8 @@ static int run(unsigned kills)
 			return load_acquire(&shared->wrong) ? report_wrong() :
 							      fail("end", (uint64_t)status, 0);
 	}
-	if (shared->totals.pushed != total || shared->totals.popped != total)
-		return fail("totals", shared->totals.pushed, shared->totals.popped);
+	if (shared->out.pushed != total || shared->in.popped != total)
+		return fail("totals", shared->out.pushed, shared->in.popped);
 	if (lost > (uint64_t)killed[CONSUMER] * BURST)
 		return fail("lost more than a burst a kill", lost, killed[CONSUMER]);
 	printf("descriptors %llu producer_kills %u consumer_kills %u lost %llu in %llu\n",
@@ -361,15 +363,19 @@ int main(int argc, char **argv)
 	unsigned kills = (unsigned)strtoul(argv[3], NULL, 0);
 	uint32_t slots = (uint32_t)strtoul(argv[4], NULL, 0);
 	uint32_t first = (uint32_t)strtoul(argv[5], NULL, 0);
-	uint32_t frame_count = slots + BURST;
 
 	total = strtoull(argv[2], NULL, 0);
 	random_state = seed * 0x9e3779b97f4a7c15ull + 1;
 	printf("seed %llu slots %u start %u\n", (unsigned long long)seed, slots, first);
 	shared = map(sizeof(*shared));
-	ring = map(sizeof(*ring) + slots * sizeof(struct ttf_desc));
-	ring_init(ring, slots, first);
+	frame_count = slots + BURST;
+	ring_start = first;
+	ring = map(sizeof(*ring)); /* every process has the same view */
+	*ring = (struct ttf_ring){ .producer = map(sizeof(*ring->producer)),
+				   .consumer = map(sizeof(*ring->consumer)),
+				   .descs = map(slots * sizeof(struct ttf_desc)),
+				   .slots = slots };
+	ring_reset(ring, first);
 	frames = map(ttf_frames_bytes(frame_count));
-	ttf_frames_init(frames, frame_count, 1);
 	return run(kills);
 }

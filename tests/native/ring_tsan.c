@@ -22,6 +22,8 @@
 #define FRAMES 96u
 #define BURST 16u
 
+#define START (UINT32_MAX - 1000)
+
 static struct ttf_ring *ring;
 static void *frames;
 static uint64_t total;
@@ -37,11 +39,11 @@ static void fail(const char *what)
 
 static void *produce(void *arg)
 {
-	struct ttf_ring *rings[] = { NULL, ring };
+	const struct ttf_ring *rings[] = { NULL, ring };
 	struct pool pool;
 
 	(void)arg;
-	if (ttf_pool_init(&pool, frames, true) < 0 || ttf_pool_rebuild(&pool, rings, 2) < 0)
+	if (ttf_pool_init(&pool, frames, FRAMES, true) < 0 || ttf_pool_rebuild(&pool, rings, 2) < 0)
 		exit(2);
 	for (uint64_t sequence = 0; sequence < total && !load_acquire(&failed);) {
 		uint32_t completed = ring_completed(ring);
@@ -79,7 +81,7 @@ static void *consume(void *arg)
 	uint64_t position = 0;
 
 	(void)arg;
-	if (ttf_pool_init(&pool, frames, false) < 0)
+	if (ttf_pool_init(&pool, frames, FRAMES, false) < 0)
 		exit(2);
 	while (position < total && !load_acquire(&failed)) {
 		uint32_t count = ring_peek(ring, BURST);
@@ -106,9 +108,11 @@ static void *consume(void *arg)
 static void *watch(void *arg)
 {
 	(void)arg;
-	while (load_acquire(&ring->head) - ring->start != (uint32_t)total && !load_acquire(&failed)) {
-		if (load_acquire(&ring->tail) - load_acquire(&ring->head) > SLOTS + BURST)
-			sched_yield(); /* two loads are not a snapshot */
+	while (load_acquire(&ring->consumer->head) - START != (uint32_t)total && !load_acquire(&failed)) {
+		struct ttf_ring_indices seen;
+
+		if (!ring_is_possible(ring, &seen))
+			fail("a ring at work seems impossible");
 		sched_yield();
 	}
 	return NULL;
@@ -117,23 +121,27 @@ static void *watch(void *arg)
 static void run_ring(int watched)
 {
 	pthread_t threads[3];
+	static struct ttf_ring_producer producer;
+	static struct ttf_ring_consumer consumer;
+	static struct ttf_desc descs[SLOTS];
+	static struct ttf_ring view = {
+		.producer = &producer, .consumer = &consumer, .descs = descs, .slots = SLOTS
+	};
 
-	ring = calloc(1, sizeof(*ring) + SLOTS * sizeof(struct ttf_desc));
+	ring = &view;
 	frames = calloc(1, ttf_frames_bytes(FRAMES));
-	if (!ring || !frames)
+	if (!frames)
 		exit(2);
-	ring_init(ring, SLOTS, UINT32_MAX - 1000);
-	ttf_frames_init(frames, FRAMES, 1);
+	ring_reset(ring, START);
 	pthread_create(&threads[0], NULL, produce, NULL);
 	pthread_create(&threads[1], NULL, consume, NULL);
 	if (watched)
 		pthread_create(&threads[2], NULL, watch, NULL);
 	for (int i = 0; i < 2 + watched; i++)
 		pthread_join(threads[i], NULL);
-	if (!failed && ring->head - ring->start != (uint32_t)total)
+	if (!failed && consumer.head - START != (uint32_t)total)
 		fail("frames are missing");
 	free(frames);
-	free(ring);
 }
 
 /* --------------------------------------------------------------------------------------------- fdb */

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from tests.native.ext import ffi, lib
-from tests.native.harness import EPOCH, Segment, frames_segment, rings_segment, stats_segment
+from tests.native.harness import EPOCH, Segment, rings_segment, stats_segment
 
 KINDS: dict[str, tuple[Callable[[], Segment], int]] = {
     "stats": (lambda: stats_segment(3, 5), lib.TTF_MAGIC_STATS),
     "rings": (lambda: rings_segment(3, 64), lib.TTF_MAGIC_RINGS),
-    "frames": (lambda: frames_segment(7), lib.TTF_MAGIC_FRAMES),
 }
 KIND = pytest.mark.parametrize("kind", KINDS)
 
@@ -53,7 +52,7 @@ def test_every_bad_header_is_refused(kind: str) -> None:
     size = whole.size
     whole.close()
     assert result(magic=0) == -errno.ENODATA
-    for other in (lib.TTF_MAGIC_STATS, lib.TTF_MAGIC_RINGS, lib.TTF_MAGIC_FRAMES, 1, 2**64 - 1):
+    for other in (lib.TTF_MAGIC_STATS, lib.TTF_MAGIC_RINGS, 1, 2**64 - 1):
         if other != magic:
             assert result(magic=other) == -errno.EBADMSG
     for version in (0, lib.TTF_ABI_VERSION + 1, 2**32 - 1):
@@ -65,21 +64,12 @@ def test_every_bad_header_is_refused(kind: str) -> None:
         assert result(total_bytes=total, size=2**63) == -errno.EINVAL
     for mapped in (0, 1, 63, 64, 191, 192, size - 1):
         assert result(size=mapped) == -errno.EINVAL, "truncated"
-    if kind != "frames":
-        for workers in (0, 1, 2, 4, lib.TTF_MAX_WORKERS + 1, 2**31, 2**32 - 1):
-            assert result(workers=workers) == -errno.EINVAL
-            assert result(workers=workers, size=2**63, total_bytes=2**62) == -errno.EINVAL
-        for ports in (0, 1, 4, 6, 63, 65, 128, 2**17, 2**31, 2**32 - 1):
-            assert result(ports=ports) == -errno.EINVAL
-            assert result(ports=ports, size=2**63, total_bytes=2**62) == -errno.EINVAL
-
-
-@pytest.mark.parametrize("frames", [0, 6, 8, 2**31, 2**32 - 1])
-def test_frame_count_must_agree_with_the_size(frames: int) -> None:
-    segment = frames_segment(7)
-    ffi.cast("struct ttf_frames *", segment.base).frames = frames
-    assert checked(segment, lib.TTF_MAGIC_FRAMES) == -errno.EINVAL
-    segment.close()
+    for workers in (0, 1, 2, 4, lib.TTF_MAX_WORKERS + 1, 2**31, 2**32 - 1):
+        assert result(workers=workers) == -errno.EINVAL
+        assert result(workers=workers, size=2**63, total_bytes=2**62) == -errno.EINVAL
+    for ports in (0, 1, 33, 63, 65, 128, 2**17, 2**31, 2**32 - 1):
+        assert result(ports=ports) == -errno.EINVAL
+        assert result(ports=ports, size=2**63, total_bytes=2**62) == -errno.EINVAL
 
 
 def spans(base: Any, parts: list[tuple[Any, int]]) -> list[tuple[int, int]]:
@@ -88,42 +78,65 @@ def spans(base: Any, parts: list[tuple[Any, int]]) -> list[tuple[int, int]]:
 
 
 def assert_tiles(found: list[tuple[int, int]], begin: int, end: int, align: int) -> None:
+    """No overlap and no gap from `begin` on; after the last one, less than a page is left before `end`."""
     at = begin
     for offset, size in sorted(found):
         assert offset == at, "no overlap and no gap"
         assert offset % align == 0
         at += size
-    assert at == end
+    assert end - lib.TTF_AREA_ALIGN < at <= end
+
+
+def assert_areas_tile(areas: list[Any], begin: int, end: int) -> None:
+    """What one worker writes is whole pages, so that others can be kept from it."""
+    for area in areas:
+        assert area.offset % lib.TTF_AREA_ALIGN == area.bytes % lib.TTF_AREA_ALIGN == 0
+    assert_tiles([(area.offset, area.bytes) for area in areas], begin, end, lib.TTF_AREA_ALIGN)
 
 
 @pytest.mark.parametrize(("workers", "ports"), [(1, 0), (1, 1), (3, 5), (128, 64)])
 def test_stats_segment_is_tiled(workers: int, ports: int) -> None:
     segment = stats_segment(workers, ports)
-    parts = [(lib.ttf_stats_instance(segment.base), ffi.sizeof("struct ttf_instance_stats"))]
+    base = segment.base
+    areas = [lib.ttf_stats_area(workers, ports, w) for w in range(workers)]
+    supervisors = [(lib.ttf_stats_instance(base), ffi.sizeof("struct ttf_instance_stats"))]
     for w in range(workers):
-        parts.append((lib.ttf_stats_worker(segment.base, w), ffi.sizeof("struct ttf_worker_stats")))
-        for p in range(ports):
-            parts.append((lib.ttf_stats_queue(segment.base, p, w), ffi.sizeof("struct ttf_counters")))
-        for to in range(workers):
-            parts.append((lib.ttf_stats_ring(segment.base, w, to), ffi.sizeof("struct ttf_ring_stats")))
+        supervisors.append((lib.ttf_stats_status(base, w), ffi.sizeof("struct ttf_worker_status")))
     for p in range(ports):
-        parts.append((lib.ttf_stats_port(segment.base, p), ffi.sizeof("struct ttf_port_stats")))
-        assert lib.ttf_stats_port(segment.base, p).peer == -1
-    assert_tiles(spans(segment.base, parts), 64, segment.size, 64)
+        supervisors.append((lib.ttf_stats_port(base, p), ffi.sizeof("struct ttf_port_stats")))
+        assert lib.ttf_stats_port(base, p).peer == -1
+    assert_tiles(spans(base, supervisors), 64, areas[0].offset, 64)
+    assert_areas_tile(areas, areas[0].offset, segment.size)
+    for w, area in enumerate(areas):
+        parts = [(lib.ttf_stats_worker(base, w), ffi.sizeof("struct ttf_worker_stats"))]
+        for p in range(ports):
+            parts.append((lib.ttf_stats_queue(base, p, w), ffi.sizeof("struct ttf_counters")))
+        for other in range(workers):
+            parts.append((lib.ttf_stats_ring_out(base, w, other), ffi.sizeof("struct ttf_ring_out_stats")))
+            parts.append((lib.ttf_stats_ring_in(base, other, w), ffi.sizeof("struct ttf_ring_in_stats")))
+        assert_tiles(spans(base, parts), area.offset, area.offset + area.bytes, 16)
     segment.close()
 
 
 @pytest.mark.parametrize(("workers", "slots"), [(1, 2), (2, 64), (5, 512)])
 def test_rings_segment_is_tiled(workers: int, slots: int) -> None:
-    segment = rings_segment(workers, slots, start=2**32 - 1)
-    parts = [(lib.ttf_rings_fdb(segment.base), ffi.sizeof("struct ttf_fdb"))]
-    bytes_a_ring = ffi.sizeof("struct ttf_ring") + slots * ffi.sizeof("struct ttf_desc")
-    for w in range(workers):
-        parts.append((lib.ttf_rings_run_words(segment.base, w), ffi.sizeof("struct ttf_run_words")))
-        for to in range(workers):
-            ring = lib.ttf_rings_ring(segment.base, w, to)
-            parts.append((ring, bytes_a_ring))
-            assert (ring.slots, ring.start, ring.tail, ring.head) == (slots, *[2**32 - 1] * 3)
-    found = spans(segment.base, parts)
-    assert_tiles(found, 128, segment.size, 32)
+    start = 2**32 - 1
+    segment = rings_segment(workers, slots, start=start)
+    base = segment.base
+    fdb = lib.ttf_fdb_area(workers)
+    areas = [fdb, *(lib.ttf_rings_area(workers, slots, w) for w in range(workers))]
+    words = [(lib.ttf_rings_run_words(base, w), ffi.sizeof("struct ttf_run_words")) for w in range(workers)]
+    assert_tiles(spans(base, words), ffi.sizeof("struct ttf_rings"), fdb.offset, 128)
+    assert_areas_tile(areas, fdb.offset, segment.size)
+    assert spans(base, [(lib.ttf_rings_fdb(base), 0)]) == [(fdb.offset, 0)]
+    for w, area in enumerate(areas[1:]):
+        parts = [(lib.ttf_rings_worker_words(base, w), ffi.sizeof("struct ttf_worker_words"))]
+        for other in range(workers):
+            out, to_it = lib.ttf_rings_ring(base, w, other), lib.ttf_rings_ring(base, other, w)
+            parts.append((out.producer, ffi.sizeof("struct ttf_ring_producer")))
+            parts.append((to_it.consumer, ffi.sizeof("struct ttf_ring_consumer")))
+            parts.append((out.descs, slots * ffi.sizeof("struct ttf_desc")))
+            indices = (out.producer.tail, out.producer.reclaimed, out.consumer.head, out.consumer.claimed)
+            assert (out.slots, *indices) == (slots, *[start] * 4)
+        assert_tiles(spans(base, parts), area.offset, area.offset + area.bytes, 32)
     segment.close()

@@ -18,7 +18,7 @@ import pytest
 
 from tests.native.conftest import MakeHarness
 from tests.native.ext import ffi, lib
-from tests.native.harness import EPOCH, MS, Harness, SocketPort, frame, frames_segment, mac, udp_frame
+from tests.native.harness import EPOCH, MS, Harness, SocketPort, frame, mac, udp_frame
 
 RUN, DRAIN, STOP = lib.TTF_RUN_STATE_RUN, lib.TTF_RUN_STATE_DRAIN, lib.TTF_RUN_STATE_STOP
 
@@ -76,11 +76,11 @@ def test_time_is_counted_as_busy_only_with_packets(harness: MakeHarness) -> None
 
 def test_cpu_time_goes_on_in_the_next_incarnation(harness: MakeHarness) -> None:
     made = harness()
-    made.worker_stats().cpu_ns = 10**15
+    made.worker_stats().cpu_ns = 10**11
     made.kill(0)
     made.revive(0)
     made.run(0, MS)
-    assert made.worker_stats().cpu_ns > 10**15
+    assert made.worker_stats().cpu_ns > 10**11
 
 
 def test_attention_ends_the_slice_and_is_never_overlooked(harness: MakeHarness) -> None:
@@ -95,11 +95,11 @@ def test_attention_ends_the_slice_and_is_never_overlooked(harness: MakeHarness) 
 def test_attention_and_doorbell_wake_a_sleeper(harness: MakeHarness) -> None:
     made = harness(rx_mode="interrupt")
     with running(made, 0, 3600 * 1000 * MS) as ends:
-        wait_for(lambda: lib.ttf_rings_run_words(made.rings, 0).sleeping == 1)
+        wait_for(lambda: made.words(0).sleeping == 1)
         lib.ttf_run_state_attention(made.rings, 0)
         os.eventfd_write(made.doorbells[0], 1)
     assert ends == [lib.TTF_RUN_ATTENTION]
-    assert lib.ttf_rings_run_words(made.rings, 0).sleeping == 0
+    assert made.words(0).sleeping == 0
     with pytest.raises(BlockingIOError):
         os.eventfd_read(made.doorbells[0])
 
@@ -223,7 +223,7 @@ def test_doorbell_is_rung_for_sleepers_only(harness: MakeHarness) -> None:
     assert made.worker_stats(1).doorbells == 0
     with pytest.raises(BlockingIOError):
         os.eventfd_read(made.doorbells[0])
-    lib.ttf_rings_run_words(made.rings, 0).sleeping = 1
+    made.words(0).sleeping = 1
     for n in range(3):
         left.send(1, frame(n), frame(n))
         made.step(1)
@@ -237,12 +237,12 @@ def test_a_ring_wakes_a_sleeper(harness: MakeHarness, rx_mode: str) -> None:
     made, left, right = one_way(harness, rx_mode=rx_mode, spin_ns=0)
     with running(made, 0, 3600 * 1000 * MS) as ends:
         for n in range(5):
-            wait_for(lambda: lib.ttf_rings_run_words(made.rings, 0).sleeping == 1)
+            wait_for(lambda: made.words(0).sleeping == 1)
             left.send(1, frame(n))
             made.step(1)
             wait_for(lambda: select.select([right.outside[0]], [], [], 0)[0] != [])
             assert right.receive(0) == [frame(n)]
-        wait_for(lambda: lib.ttf_rings_run_words(made.rings, 0).sleeping == 1)
+        wait_for(lambda: made.words(0).sleeping == 1)
         lib.ttf_run_state_attention(made.rings, 0)
         os.eventfd_write(made.doorbells[0], 1)
     assert ends == [lib.TTF_RUN_ATTENTION]
@@ -255,7 +255,7 @@ def test_a_packet_wakes_a_sleeper(harness: MakeHarness, rx_mode: str) -> None:
     left, right = made.pair()
     with running(made, 0, 3600 * 1000 * MS):
         for n in range(5):
-            wait_for(lambda: lib.ttf_rings_run_words(made.rings, 0).sleeping == 1)
+            wait_for(lambda: made.words(0).sleeping == 1)
             left.send(0, frame(n))
             wait_for(lambda: select.select([right.outside[0]], [], [], 0)[0] != [])
             assert right.receive(0) == [frame(n)]
@@ -271,7 +271,7 @@ def test_what_is_in_the_ring_already_keeps_a_worker_awake(harness: MakeHarness) 
     made.step(1)
     with running(made, 0, 3600 * 1000 * MS):
         wait_for(lambda: select.select([right.outside[0]], [], [], 0)[0] != [])
-        wait_for(lambda: lib.ttf_rings_run_words(made.rings, 0).sleeping == 1)
+        wait_for(lambda: made.words(0).sleeping == 1)
         lib.ttf_run_state_attention(made.rings, 0)
         os.eventfd_write(made.doorbells[0], 1)
     assert right.receive(0) == [frame(1)]
@@ -314,7 +314,7 @@ def test_a_worker_without_frames_sleeps_but_looks_again(harness: MakeHarness) ->
     with running(made, 1, 3600 * 1000 * MS):
         wait_for(lambda: made.worker_stats(1).sleeps >= 3)
         assert made.waiting() == 4
-        while made.ring_stats(1, 0).popped < 10:
+        while made.ring_in(1, 0).popped < 10:
             made.step(0)
         lib.ttf_run_state_attention(made.rings, 1)
         os.eventfd_write(made.doorbells[1], 1)
@@ -392,7 +392,7 @@ def test_retired_counters_keep_the_totals(harness: MakeHarness) -> None:
     made.check_conservation()
     for w in (0, 1):
         assert bytes(ffi.buffer(made.queue(0, w)[0:1])) == bytes(ffi.sizeof("struct ttf_counters"))
-        retired = made.worker_stats(w).retired
+        retired = made.status(w).retired
         assert retired.rx_packets == 4 + w
         assert retired.rx_bytes == 60 * (3 + w) + 4
         assert retired.drops[lib.TTF_DROP_RUNT] == 1
@@ -435,7 +435,7 @@ def test_deleting_a_port_forgets_its_stations(harness: MakeHarness) -> None:
 
 def test_a_fresh_instance_has_lost_nothing(harness: MakeHarness) -> None:
     made = harness(3)
-    assert [lib.ttf_recover_worker(made.stats, made.rings, w) for w in range(3)] == [0, 0, 0]
+    assert [made.recover(w) for w in range(3)] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("start", [0, 2**32 - 5])
@@ -450,7 +450,7 @@ def test_death_of_a_consumer_that_had_claimed(harness: MakeHarness, start: int) 
     made.check_conservation()
     made.settle()
     assert right.receive(0) == sent[4:]
-    assert made.ring_stats(1, 0).popped == 10
+    assert made.ring_in(1, 0).popped == 10
 
 
 def test_death_of_a_consumer_that_had_sent_but_not_completed(harness: MakeHarness) -> None:
@@ -477,7 +477,7 @@ def test_death_of_a_consumer_between_completion_and_count(harness: MakeHarness) 
     made.queue(1, 0).tx_packets += 4
     lib.ring_complete(ring)
     assert made.revive(0) == 0
-    assert made.ring_stats(1, 0).popped == 4
+    assert made.ring_in(1, 0).popped == 4
     made.settle()
     assert right.receive(0) == [frame(4), frame(5)]
 
@@ -506,9 +506,9 @@ def test_death_of_a_producer_between_publish_and_count(harness: MakeHarness, sta
     left.send(1, *sent)
     made.step(1)
     made.kill(1)
-    made.ring_stats(1, 0).pushed -= 4
+    made.ring_out(1, 0).pushed -= 4
     assert made.revive(1) == 0
-    assert made.ring_stats(1, 0).pushed == 7
+    assert made.ring_out(1, 0).pushed == 7
     made.settle()
     assert right.receive(0) == sent, "published frames are delivered"
 
@@ -552,7 +552,7 @@ def test_losses_of_several_deaths_add_up(harness: MakeHarness) -> None:
         assert lib.ring_peek(made.ring(1, 0), death) == death
         assert made.revive(0) == death
         made.settle()
-    assert made.worker_stats(0).lost_in_crash == 6
+    assert made.status(0).lost_in_crash == 6
     assert made.lost() == 6
 
 
@@ -564,8 +564,8 @@ def test_death_of_both_sides(harness: MakeHarness) -> None:
         made.kill(w)
     assert lib.ring_peek(made.ring(1, 0), 2) == 2
     made.queue(0, 1).rx_packets += 1
-    assert lib.ttf_recover_worker(made.stats, made.rings, 1) == 1
-    assert lib.ttf_recover_worker(made.stats, made.rings, 0) == 2
+    assert made.recover(1) == 1
+    assert made.recover(0) == 2
     for w in (0, 1):
         made.new_worker(w)
     made.check_conservation()
@@ -576,9 +576,9 @@ def test_death_of_both_sides(harness: MakeHarness) -> None:
 def test_a_dead_sleeper_needs_no_doorbell(harness: MakeHarness) -> None:
     made, _left, _right = one_way(harness)
     made.kill(0)
-    lib.ttf_rings_run_words(made.rings, 0).sleeping = 1
+    made.words(0).sleeping = 1
     made.revive(0)
-    assert lib.ttf_rings_run_words(made.rings, 0).sleeping == 0
+    assert made.words(0).sleeping == 0
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -626,7 +626,7 @@ def test_killed_workers_lose_a_burst_and_nothing_else(harness: MakeHarness, seed
             os.kill(children[victim], signal.SIGKILL)
             os.waitpid(children[victim], 0)
             traffic(rng.randrange(20))
-            lost = lib.ttf_recover_worker(made.stats, made.rings, victim)
+            lost = made.recover(victim)
             assert lost <= 2 * batch, "a burst that it received, and one that it claimed"
             lib.ttf_run_state_reset(made.rings, victim)
             children[victim] = start(victim)
@@ -649,7 +649,7 @@ def test_killed_workers_lose_a_burst_and_nothing_else(harness: MakeHarness, seed
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
     for w in (0, 1):
-        lib.ttf_recover_worker(made.stats, made.rings, w)
+        made.recover(w)
         lib.ttf_run_state_reset(made.rings, w)
         made.new_worker(w)
     made.settle()
@@ -683,30 +683,3 @@ def test_worker_refuses_segments_of_another_start(harness: MakeHarness) -> None:
     one = harness(1)
     config, _alive = made.config(0, rings=one.rings)
     assert lib.ttf_worker_new(config) == ffi.NULL, "a different number of workers"
-
-
-@pytest.mark.parametrize("w", [0, 1])
-def test_worker_refuses_frames_of_another_start(harness: MakeHarness, w: int) -> None:
-    made = harness(2)
-    stale = frames_segment(256, EPOCH + 1)
-    pools = ffi.new("void *[]", [stale.base if each == w else made.pools[each] for each in range(2)])
-    config, _alive = made.config(0, frames=pools)
-    worker = lib.ttf_worker_new(config)
-    refused = worker == ffi.NULL
-    lib.ttf_worker_free(worker)
-    stale.close()
-    assert refused
-
-
-@pytest.mark.parametrize(("producer", "consumer"), [(0, 1), (1, 0)])
-def test_worker_refuses_a_ring_whose_size_lies(harness: MakeHarness, producer: int, consumer: int) -> None:
-    made = harness(2)
-    ring = lib.ttf_rings_ring(made.rings, producer, consumer)
-    slots = ring.slots
-    ring.slots = 2 * slots
-    config, _alive = made.config(0)
-    worker = lib.ttf_worker_new(config)
-    refused = worker == ffi.NULL
-    lib.ttf_worker_free(worker)
-    ring.slots = slots
-    assert refused

@@ -35,7 +35,7 @@ def test_queue_to_queue_needs_no_ring(harness: MakeHarness) -> None:
     sent = {q: [frame(100 * q + n) for n in range(9)] for q in range(4)}
     out = made.pump([(left, q, sent[q][n]) for n in range(9) for q in range(4)])
     assert {q: out[1, q] for q in range(4)} == sent
-    assert all(made.ring_stats(a, b).pushed == 0 for a in range(4) for b in range(4))
+    assert all(made.ring_out(a, b).pushed == 0 for a in range(4) for b in range(4))
     for q in range(4):
         assert made.queue(0, q).rx_packets == made.queue(1, q).tx_packets == 9
     assert right.queues == 4
@@ -54,8 +54,8 @@ def test_a_port_with_fewer_queues_gets_its_packets_through_rings(harness: MakeHa
             assert mine == sent[source], "each once, in order"
     assert len(out[1, 0]) == len(out[1, 1]) == 40
     for source, to in ((2, 0), (3, 1)):
-        assert made.ring_stats(source, to).pushed == made.ring_stats(source, to).popped == 20
-        assert made.ring(source, to).tail == (start + 20) % 2**32
+        assert made.ring_out(source, to).pushed == made.ring_in(source, to).popped == 20
+        assert made.ring(source, to).producer.tail == (start + 20) % 2**32
 
 
 @STARTS
@@ -157,7 +157,7 @@ def test_a_full_ring_drops_the_newest_and_counts(harness: MakeHarness, start: in
     made.step(1)
     assert made.waiting() == 8
     assert made.drops(0) == {"ring_full": 3}
-    assert made.ring_stats(1, 0).dropped == 3
+    assert made.ring_out(1, 0).dropped == 3
     made.check_conservation()
     made.settle()
     assert right.receive(0) == sent[:8]
@@ -232,12 +232,12 @@ def test_forged_descriptor_is_refused_by_name(
     setattr(forged, field, was)  # so that the check at the end finds the frame
     assert right.receive(0) == [sent[0], sent[2]]
     assert made.orphan_drops() == {"bad_desc": 1}
-    assert made.ring_stats(1, 0).bad == 1
+    assert made.ring_in(1, 0).bad == 1
 
 
 def descriptor(ring: Any, i: int) -> Any:
     """The i-th slot that the consumer hasn't completed, writable."""
-    return lib.ring_slot(ring, (ring.head - ring.tail + i) % 2**32)
+    return lib.ring_slot(ring, (ring.consumer.head - ring.producer.tail + i) % 2**32)
 
 
 @pytest.mark.parametrize("flood", [0, lib.TTF_DESC_FLOOD])
@@ -276,7 +276,10 @@ def test_frame_numbers_that_lie_never_reach_the_pool(harness: MakeHarness) -> No
     ring = made.ring(1, 0)
     lib.ttf_worker_run(made.live[1], 0, lib.ttf_worker_attention(made.live[1]) ^ 1)
     held = made.held(1, 0)
-    slots = [lib.ring_slot(ring, (ring.reclaimed - ring.tail + i) % 2**32) for i in range(len(held))]
+    slots = [
+        lib.ring_slot(ring, (ring.producer.reclaimed - ring.producer.tail + i) % 2**32)
+        for i in range(len(held))
+    ]
     for slot in slots:
         slot.frame_id = 0xFFFFFFFF
     made.run(1, MS)  # idle: reclaims
@@ -298,12 +301,12 @@ def test_a_tail_that_lies_does_not_stop_the_consumer(harness: MakeHarness, start
     left.send(1, *(frame(n) for n in range(3)))
     made.settle()
     assert len(right.receive(0)) == 3
-    ring, good = made.ring(1, 0), made.ring(1, 0).tail
-    ring.tail = (good + garbage) % 2**32
+    ring, good = made.ring(1, 0), made.ring(1, 0).producer.tail
+    ring.producer.tail = (good + garbage) % 2**32
     left.send(0, frame(99))
     made.step(0, 0, 0)
     assert frame(99) in right.receive(0)
-    ring.tail = ring.head = ring.claimed = good
+    ring.producer.tail = ring.consumer.head = ring.consumer.claimed = good
     made.conserves = False  # the test invented packets
 
 
@@ -318,15 +321,15 @@ def test_a_head_that_lies_frees_nothing_and_does_not_stop_the_producer(
     made.settle()
     left.send(1, *sent[4:])
     made.step(1)
-    ring, good = made.ring(1, 0), made.ring(1, 0).head
-    ring.head = (good + 8 + garbage) % 2**32 if garbage < 1000 else (good + garbage) % 2**32
+    ring, good = made.ring(1, 0), made.ring(1, 0).consumer.head
+    ring.consumer.head = (good + 8 + garbage) % 2**32 if garbage < 1000 else (good + garbage) % 2**32
     port = made.connect(4, peer=5)
     out = made.connect(5, peer=4)
     for n in range(30):
         port.send(1, frame(1000 + n))
         made.step(1)
         assert out.receive(1) == [frame(1000 + n)]
-    ring.head = good
+    ring.consumer.head = good
     made.settle()
     assert right.receive(0) == sent, "no waiting frame was reused"
 

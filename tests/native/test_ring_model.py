@@ -44,21 +44,27 @@ class RingMachine(RuleBasedStateMachine):
     )
     def begin(self, start: int, slots: int, frames: int) -> None:
         self.start, self.slots, self.frames = start, slots, frames
-        size = ffi.sizeof("struct ttf_ring") + slots * ffi.sizeof("struct ttf_desc")
-        self.memory = [ffi.new("char[]", size) for _ in range(2)]
-        self.rings: list[Any] = [ffi.cast("struct ttf_ring *", memory) for memory in self.memory]
-        for ring in self.rings:
-            lib.ring_init(ring, slots, start)
+        self.memory: list[Any] = []
+        self.rings: list[Any] = []
+        for _ in range(2):
+            parts = {
+                "producer": ffi.new("struct ttf_ring_producer *"),
+                "consumer": ffi.new("struct ttf_ring_consumer *"),
+                "descs": ffi.new("struct ttf_desc[]", slots),
+            }
+            self.memory.append(parts)
+            self.rings.append(ffi.new("struct ttf_ring *", {**parts, "slots": slots}))
+            lib.ring_reset(self.rings[-1], start)
         self.models = [Model(), Model()]
         self.segment: Segment = frames_segment(frames)
         self.pool = ffi.new("struct pool *")
         self.consumer_pool = ffi.new("struct pool *")
-        assert lib.ttf_pool_init(self.consumer_pool, self.segment.base, 0) == 0
+        assert lib.ttf_pool_init(self.consumer_pool, self.segment.base, frames, 0) == 0
         self.new_pool()
         self.sequence = 0
 
     def new_pool(self) -> None:
-        assert lib.ttf_pool_init(self.pool, self.segment.base, 1) == 0
+        assert lib.ttf_pool_init(self.pool, self.segment.base, self.frames, 1) == 0
         assert (
             lib.ttf_pool_rebuild(self.pool, ffi.new("struct ttf_ring *[]", [*self.rings, ffi.NULL]), 3) == 0
         )
@@ -155,26 +161,26 @@ class RingMachine(RuleBasedStateMachine):
     def head_lies(self, r: int, garbage: int) -> None:
         """A consumer may write any index: only published frames are freed, each once."""
         ring, model = self.rings[r], self.models[r]
-        true, ring.head = ring.head, garbage
-        ahead = (garbage - ring.reclaimed) % WORD
+        true, ring.consumer.head = ring.consumer.head, garbage
+        ahead = (garbage - ring.producer.reclaimed) % WORD
         published = model.tail - model.reclaimed
         assert lib.ring_completed(ring) == (ahead if ahead <= published else 0)
-        ring.head = true
+        ring.consumer.head = true
 
     @rule(r=RINGS, garbage=GARBAGE, limit=st.integers(0, 40))
     def tail_lies(self, r: int, garbage: int, limit: int) -> None:
         """A producer may write any index: a consumer never claims more than the ring's slots."""
         ring = self.rings[r]
-        if ring.claimed != ring.head:
+        if ring.consumer.claimed != ring.consumer.head:
             return
-        true, ring.tail = ring.tail, garbage
-        ahead = (garbage - ring.head) % WORD
+        true, ring.producer.tail = ring.producer.tail, garbage
+        ahead = (garbage - ring.consumer.head) % WORD
         expected = min(limit, ahead) if ahead <= self.slots else 0
         assert lib.ring_waiting(ring) == (ahead if ahead <= self.slots else 0)
         assert lib.ring_peek(ring, limit) == expected
         for i in range(expected):
             assert lib.ring_at(ring, i) != ffi.NULL
-        ring.claimed, ring.tail = ring.head, true
+        ring.consumer.claimed, ring.producer.tail = ring.consumer.head, true
 
     @rule(r=RINGS, garbage=GARBAGE)
     def claim_lies(self, r: int, garbage: int) -> None:
@@ -182,20 +188,20 @@ class RingMachine(RuleBasedStateMachine):
         ring, model = self.rings[r], self.models[r]
         if model.claimed != model.head:
             return
-        ring.claimed = garbage
-        ahead = (garbage - ring.head) % WORD
+        ring.consumer.claimed = garbage
+        ahead = (garbage - ring.consumer.head) % WORD
         if ahead > model.tail - model.head:
             assert lib.ring_abandon(ring) == 0
-        ring.claimed = ring.head
+        ring.consumer.claimed = ring.consumer.head
 
     @rule(r=RINGS, head=GARBAGE, frame=GARBAGE)
     def all_lie_while_the_pool_is_rebuilt(self, r: int, head: int, frame: int) -> None:
         """Free frames may stay held. No waiting frame is freed, and none is counted twice."""
         ring, model = self.rings[r], self.models[r]
-        true_head, true_reclaimed = ring.head, ring.reclaimed
-        if (head - ring.reclaimed) % WORD <= model.tail - model.reclaimed:
+        true_head, true_reclaimed = ring.consumer.head, ring.producer.reclaimed
+        if (head - ring.producer.reclaimed) % WORD <= model.tail - model.reclaimed:
             return
-        ring.head = head
+        ring.consumer.head = head
         waits = {frame for m in self.models for frame, _ in m.log[m.head : m.tail]}
         slot = lib.ring_slot(ring, (model.reclaimed - model.tail) % WORD)
         true_frame = slot.frame_id
@@ -203,8 +209,8 @@ class RingMachine(RuleBasedStateMachine):
             slot.frame_id = frame
         pool = ffi.new("struct pool *")
         other = self.rings[1 - r]
-        other_reclaimed = other.reclaimed
-        assert lib.ttf_pool_init(pool, self.segment.base, 1) == 0
+        other_reclaimed = other.producer.reclaimed
+        assert lib.ttf_pool_init(pool, self.segment.base, self.frames, 1) == 0
         assert lib.ttf_pool_rebuild(pool, ffi.new("struct ttf_ring *[]", self.rings), 2) == 0
         free = [pool.stack[i] for i in range(pool.free)]
         assert len(set(free)) == len(free)
@@ -212,7 +218,11 @@ class RingMachine(RuleBasedStateMachine):
         lib.ttf_pool_exit(pool)
         if model.reclaimed < model.head:
             slot.frame_id = true_frame
-        ring.head, ring.reclaimed, other.reclaimed = true_head, true_reclaimed, other_reclaimed
+        ring.consumer.head, ring.producer.reclaimed, other.producer.reclaimed = (
+            true_head,
+            true_reclaimed,
+            other_reclaimed,
+        )
 
     # --- invariants
 
@@ -230,9 +240,11 @@ class RingMachine(RuleBasedStateMachine):
     def indices_are_the_models(self) -> None:
         for ring, model in zip(getattr(self, "rings", []), getattr(self, "models", []), strict=True):
             for name in ("reclaimed", "head", "claimed", "tail"):
-                assert getattr(ring, name) == (self.start + getattr(model, name)) % WORD, name
+                end = ring.consumer if name in ("head", "claimed") else ring.producer
+                assert getattr(end, name) == (self.start + getattr(model, name)) % WORD, name
             assert model.reclaimed <= model.head <= model.claimed <= model.tail
             assert model.tail - model.reclaimed <= self.slots
+            assert lib.ring_is_possible(ring, ffi.new("struct ttf_ring_indices *"))
 
     @invariant()
     def nothing_is_lost_unnamed_or_out_of_order(self) -> None:

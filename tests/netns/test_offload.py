@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import product
-from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
@@ -33,6 +32,7 @@ from tests.support.commands import ip, unique
 from tests.support.drivers import OFF, WITH_AND_WITHOUT_OFFLOAD
 from tests.support.instance import Instance, instance
 from tests.support.offloads import NEEDS_CSUM, VNET_HDR_BYTES, gso_frame, left_to_the_device, segmented
+from tests.support.shm import memory_of
 
 PAIRS = [
     *product(WITH_AND_WITHOUT_OFFLOAD, repeat=2),
@@ -226,11 +226,12 @@ def test_small_packets_keep_few_pages_resident() -> None:
             it.wait(partial(_received, sent), f"{sent} frames are received")
         it.settled(received=10_000)
         batch = it.stats().instance.batch
-        for path in Path("/dev/shm").glob(f"ttfwd.{it.name}.frames.*"):
-            pool = path.stat()
-            assert pool.st_size > 1024 * 65_536
-            # The segment's head, and the one or two pages of each small frame of a burst and its header.
-            assert pool.st_blocks * 512 <= (1 + 2 * batch) * 4096
+        pools = memory_of(it.process.pid, "frame pool")
+        assert len(pools) == 2
+        for pool in (path.stat() for path in pools):
+            assert pool.st_size >= 1024 * 65_536
+            # The one or two pages of each small frame and its header, allocated ahead for four bursts.
+            assert pool.st_blocks * 512 <= 4 * 2 * batch * 4096
 
 
 # ----------------------------------------------------------------------------------- what is granted

@@ -22,15 +22,20 @@ from tests.process.topology import (
     link,
     lost_packets,
     queue_rx,
+    standbys_of,
     worker_times,
 )
 from tests.process.traffic import Received, Sent, Sink, Source, assert_in_order, assert_unique, longest_gap_ms
 from tests.support.drivers import BATCHED, URING
 from tests.support.instance import Instance, instance
 from tests.support.netns import namespace
+from tests.support.wait import wait_until
 
 BATCH = 64
 AGAIN_PACKETS = 200  # "it forwards again"
+# Log text. On a busy machine a replacement may take so long that its packets go to other queues meanwhile.
+# They are not reordered while all queues are attached.
+QUEUES_DETACHED = "queues are detached"
 BUCKET_KILLS = 5  # this many deaths in a row each get a replacement at once
 
 
@@ -96,29 +101,35 @@ def test_a_killed_worker_is_replaced_while_the_interface_stays_up(
             now = link(pair.left, "t0")
             it.settled()
         final = it.stop()
+        detached = QUEUES_DETACHED in it.log
     assert (now["ifindex"], now["flags"]) == (before["ifindex"], before["flags"])
     assert_accounted(final, source.result, sink.received, crashes=1)
     arrivals = sink.received.of()
     assert_unique(arrivals)
-    assert_in_order(arrivals)
+    if not detached:
+        assert_in_order(arrivals)
     record("replaced_ms", round((times.ready_ns - times.reaped_ns) / 1e6, 1))
     record("longest_gap_of_a_flow_ms", round(longest_gap_ms(arrivals), 1))
 
 
-def test_other_queues_never_stop_while_a_worker_is_away(pair: Pair) -> None:
+def test_a_start_that_takes_long_costs_no_flow_more_than_its_beginning(pair: Pair) -> None:
+    """While a replacement can't start, its packets go to the other queue; later they come back."""
     with instance(pair.config()) as it:
         pair.lengthen_queues()
         with Sink(pair.right, "t1") as sink, Source(pair.left, "t0", rate=4_000) as source:
             it.wait(lambda s: all(queue_rx(s, "t0", q) > AGAIN_PACKETS for q in (0, 1)), "both queues busy")
-            pid = kill_worker(it, 0)
-            # The test stops the replacement. So the outage lasts until the test continues it.
-            replacement = it.wait(lambda s: s.workers[0].pid not in (0, pid), "a replacement").workers[0].pid
-            os.kill(replacement, signal.SIGSTOP)
+            it.wait(lambda _: len(standbys_of(it)) == 1, "a standby")
+            (replacement,) = standbys_of(it)
+            os.kill(replacement, signal.SIGSTOP)  # so the outage lasts until the test continues it
+            kill_worker(it, 0)
             try:
-                there = queue_rx(it.stats(), "t0", 0)
-                wait_forwarding(it, 1)
-                wait_forwarding(it, 1)
-                assert queue_rx(it.stats(), "t0", 0) <= there + BATCH
+                wait_until(lambda: "worker 0 starts slowly" in it.log, "its queues are detached")
+                start = it.stats()
+                it.wait(
+                    lambda s: queue_rx(s, "t0", 1) > queue_rx(start, "t0", 1) + 2_000, "the other takes all"
+                )
+                assert queue_rx(it.stats(), "t0", 0) == queue_rx(start, "t0", 0)
+                assert it.stats().workers[0].state == "starting"
             finally:
                 os.kill(replacement, signal.SIGCONT)
             it.wait(lambda s: s.workers[0].state == "ready", "the worker is back")
@@ -128,7 +139,9 @@ def test_other_queues_never_stop_while_a_worker_is_away(pair: Pair) -> None:
         final = it.stop()
     assert source.result.refused_packets == {}
     assert_accounted(final, source.result, sink.received, crashes=1)
-    assert_in_order(sink.received.of())
+    assert_unique(sink.received.of())
+    # What came in the first half second is named; the sink saw everything else.
+    assert 0 < accounting(final).dropped_packets["shutdown"] < 4_000
 
 
 @pytest.mark.parametrize("steering", ["queue", "flow"])
@@ -157,6 +170,7 @@ def test_kills_at_random_moments_lose_a_burst_each_and_never_deliver_twice(
                     wait_forwarding(it, worker)
             settled = it.settled()
         final = it.stop()
+        detached = QUEUES_DETACHED in it.log
     closing = accounting(final)
     sent = rightward.result.accepted_packets + leftward.result.accepted_packets
     lost = lost_packets(final)
@@ -169,7 +183,8 @@ def test_kills_at_random_moments_lose_a_burst_each_and_never_deliver_twice(
         assert sum(ring.popped_packets for ring in settled.rings) > 1000  # otherwise no ring was used
     for arrivals in (right.received.of(1), left.received.of(2)):
         assert_unique(arrivals)
-        assert_in_order(arrivals)
+        if not detached:
+            assert_in_order(arrivals)
     record("lost_packets", lost)
 
 
@@ -188,6 +203,7 @@ def test_a_kill_while_flooding_loses_at_most_one_burst_and_its_copies(pair: Pair
                         wait_forwarding(it, victim)
                 it.settled()
             final = it.stop()
+            detached = QUEUES_DETACHED in it.log
     closing = accounting(final)
     assert 0 <= source.result.accepted_packets - closing.received_packets <= 4 * BATCH
     assert closing.copied_packets > 1000
@@ -198,7 +214,8 @@ def test_a_kill_while_flooding_loses_at_most_one_burst_and_its_copies(pair: Pair
     )
     for arrivals in (one.received.of(), other.received.of()):
         assert_unique(arrivals)
-        assert_in_order(arrivals)
+        if not detached:
+            assert_in_order(arrivals)
 
 
 def is_replaced_or_away(snapshot: Snapshot, kills: int) -> bool:
@@ -207,16 +224,11 @@ def is_replaced_or_away(snapshot: Snapshot, kills: int) -> bool:
 
 def fill_bucket(it: Instance) -> int:
     """Kill worker 0 until its replacement is delayed. Returns the number of kills."""
-    for kills in range(1, 20):
-        # The bucket's capacity. Later workers hang first, so the detached queue is full, and its packets are
-        # lost by name. There may be several, as the bucket leaks while a busy machine starts replacements.
-        hangs = kills > BUCKET_KILLS
-        if hangs:
-            wait_forwarding(it, 0)
-        kill_worker(it, 0, signal.SIGSTOP if hangs else signal.SIGKILL)
+    for kills in range(1, 30):  # more than the bucket's capacity, as it leaks meanwhile
+        kill_worker(it, 0)
         now = it.wait(partial(is_replaced_or_away, kills=kills), f"replacement {kills}, or none")
         if now.workers[0].state == "backoff":
-            assert hangs, "the worker is replaced at once"
+            assert kills > BUCKET_KILLS, "the worker is replaced at once"
             return kills
     pytest.fail("the bucket never fills")
 
@@ -226,22 +238,26 @@ def fill_bucket(it: Instance) -> int:
 def test_a_worker_that_dies_too_often_backs_off_and_others_take_its_packets(
     pair: Pair, record: Recorder
 ) -> None:
-    with instance(pair.config(heartbeat_timeout_ms=3000)) as it:
+    with instance(pair.config()) as it:
         pair.lengthen_queues()
         with Sink(pair.right, "t1") as sink:
             with Source(pair.left, "t0", rate=4_000) as source:
                 it.wait(lambda s: all(queue_rx(s, "t0", q) > 100 for q in (0, 1)), "both queues busy")
                 crashes = fill_bucket(it)
-                assert it.stats().workers[0].pid == 0
-                away = queue_rx(it.stats(), "t0", 0)
+                # Steered to the other queue, which receives all that the source sends.
                 start = it.stats()
-                # Steered to the other queue: it receives all that the source sends, and nothing is dropped.
                 it.wait(
-                    lambda s: queue_rx(s, "t0", 1) > queue_rx(start, "t0", 1) + 1_000, "the other takes all"
+                    lambda s: (
+                        queue_rx(s, "t0", 1) > queue_rx(start, "t0", 1) + 1_000
+                        or s.workers[0].state != "backoff"
+                    ),
+                    "the other takes all",
                 )
-                assert queue_rx(it.stats(), "t0", 0) == away
-                assert it.stats().workers[0].state == "backoff"
-                assert it.stats().workers[1].restarts == 0
+                there = it.stats()
+                if there.workers[0].state == "backoff":  # the machine was quick enough to see it
+                    assert queue_rx(there, "t0", 0) == queue_rx(start, "t0", 0)
+                    assert there.workers[0].pid == 0
+                assert there.workers[1].restarts == 0
                 back = it.wait(lambda s: s.workers[0].state == "ready", "it is started again")
                 assert back.workers[0].restarts == crashes
                 wait_forwarding(it, 0)
@@ -250,7 +266,6 @@ def test_a_worker_that_dies_too_often_backs_off_and_others_take_its_packets(
         assert "dies too often" in it.log
     assert_accounted(final, source.result, sink.received, crashes)
     assert_unique(sink.received.of())
-    assert accounting(final).dropped_packets["shutdown"] > 0
     record("lost_packets", lost_packets(final))
 
 
@@ -269,8 +284,10 @@ def test_a_hung_worker_is_killed_by_its_heartbeat_and_replaced(pair: Pair, recor
                 assert after.workers[0].restarts == 0
             it.settled()
         final = it.stop()
+        detached = QUEUES_DETACHED in it.log
         assert "worker 1 hangs: no heartbeat for 3.0 s" in it.log
     assert_accounted(final, source.result, sink.received, crashes=1)
     assert_unique(sink.received.of())
-    assert_in_order(sink.received.of())
+    if not detached:
+        assert_in_order(sink.received.of())
     record("longest_gap_of_a_flow_ms", round(longest_gap_ms(sink.received.of()), 1))

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_everything_killed_at_once_and_a_clean_start(pair: Pair) -> None:
             process.kill()
         wait_until_gone(it)
         log = start_again(it)
-        assert f"shared memory /ttfwd.{it.name}.rings" in log
+        assert f"shared memory /ttfwd.{it.name}.stats" in log
         with Sink(pair.right, "t1") as sink, Source(pair.left, "t0", rate=2_000, limit_packets=1_600) as more:
             more.wait()
             wait_until(lambda: it.stats_json()["total"]["tx_packets"] == 1_600, "all packets were sent on")
@@ -172,6 +173,25 @@ def assert_watch_follows(it: Instance) -> None:
     _, said = watching.communicate(timeout=COMMAND_TIMEOUT_S)
     assert looks[0] < looks[1] < looks[2]
     assert (watching.returncode, said) == (0, "")
+
+
+def test_an_instance_that_was_frozen_goes_on_as_it_was(pair: Pair) -> None:
+    """As a suspended virtual machine or a frozen container: heartbeats are old, and nobody hangs."""
+    with instance(pair.config(heartbeat_timeout_ms=3_000)) as it:
+        pids = it.worker_pids()
+        for pid in (*pids, it.process.pid):
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(3.5)
+        before = it.stats().workers
+        for pid in (it.process.pid, *pids):  # it looks before they beat
+            os.kill(pid, signal.SIGCONT)
+        it.wait(
+            lambda s: all(map(lambda a, b: b.running_ns > a.running_ns + 10**9, before, s.workers)),
+            "they have run for a while",
+        )
+        assert it.worker_pids() == pids
+        it.stop()
+        assert "hangs" not in it.log
 
 
 @pytest.mark.parametrize("steering", ["queue", "flow"])

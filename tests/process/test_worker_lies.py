@@ -12,14 +12,19 @@ import ctypes
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from forwarder.native import ffi, lib
+from forwarder.shm import stats_name
+from forwarder.stats.reader import StatsReader
 from forwarder.worker.messages import Ack, Failed, Message, QueueError, Ready, encode
 from tests.process.topology import Pair, is_ready, lost_packets, queue_rx
 from tests.process.traffic import Sink, Source, assert_unique
@@ -130,20 +135,47 @@ def test_a_worker_that_closed_its_channel_is_replaced(pair: Pair) -> None:
         assert "worker 1 died" in it.log
 
 
-def test_a_worker_that_never_stops_talking_keeps_the_supervisor_from_nothing(pair: Pair) -> None:
-    """Valid messages at full speed: stop and connect are still answered, heartbeats still watched."""
+def test_a_worker_that_never_stops_talking_is_named_and_replaced(pair: Pair) -> None:
+    """Valid messages at full speed: stop and connect are still answered, and the log stays short."""
     with instance(pair.config()) as it:
         said = encode(QueueError(0, "Network is down"))
-        with mouth_of(it.stats().workers[0].pid) as mouth:
-            end = time.monotonic() + 1
-            while time.monotonic() < end:
-                try:
-                    mouth.send(said)
-                except BlockingIOError:
-                    time.sleep(0.001)
-            assert it.cli("connect", "late1", "--driver", "tap").returncode == 0
-        assert it.stats().workers[0].restarts == 0
-        assert "port t0 queue 0: Network is down" in it.log
+        pid = it.stats().workers[0].pid
+        with mouth_of(pid) as mouth:
+            end = time.monotonic() + 30
+            with suppress(BrokenPipeError, ConnectionResetError):  # the supervisor has closed its end
+                while time.monotonic() < end:
+                    try:
+                        mouth.send(said)
+                    except BlockingIOError:
+                        time.sleep(0.001)
+        it.wait(lambda s: is_ready(s, 0, 1), "it is replaced")
+        assert it.cli("connect", "late1", "--driver", "tap").returncode == 0
+        assert it.stats().workers[1].restarts == 0
+        assert f"worker 0 (process {pid}) killed because it sends more than" in it.log
+        assert 1 <= it.log.count("port t0 queue 0: Network is down") <= 5
+
+
+def write_heartbeat(it: Instance, worker: int, value_ns: int) -> None:
+    with StatsReader.attach(it.name) as reader:
+        stats = reader._segment.base
+        untyped: Any = ffi
+        word = untyped.addressof(lib.ttf_stats_worker(stats, worker), "heartbeat_ns")
+        offset = untyped.cast("char *", word) - untyped.cast("char *", stats)
+    with Path("/dev/shm", stats_name(it.name).lstrip("/")).open("r+b", buffering=0) as segment:
+        segment.seek(offset)
+        segment.write(value_ns.to_bytes(8, sys.byteorder))
+
+
+def test_a_worker_whose_heartbeat_is_in_the_future_is_named_and_replaced(pair: Pair) -> None:
+    """Otherwise it could hang until that time."""
+    with instance(pair.config(heartbeat_timeout_ms=60_000)) as it:
+        pid = it.stats().workers[0].pid
+        os.kill(pid, signal.SIGSTOP)
+        write_heartbeat(it, 0, time.monotonic_ns() + 3_600 * 10**9)
+        it.wait(lambda s: is_ready(s, 0, 1), "it is replaced")
+        assert it.stats().workers[1].restarts == 0
+        assert f"worker 0 (process {pid}) killed" in it.log
+        assert "heartbeat" in it.log
 
 
 def test_a_worker_that_can_not_tell_goes_on_and_tells_later(pair: Pair) -> None:

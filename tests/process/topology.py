@@ -59,9 +59,9 @@ class Times:
 
 
 def worker_times(instance: Instance, index: int) -> Times:
-    segment = Segment.attach(stats_name(instance.name), lib.TTF_MAGIC_STATS, readonly=True)
+    segment = Segment.attach(stats_name(instance.name), lib.TTF_MAGIC_STATS)
     try:
-        found = lib.ttf_stats_worker(segment.base, index)
+        found = lib.ttf_stats_status(segment.base, index)
         return Times(int(found.started_ns), int(found.reaped_ns), int(found.ready_ns))
     finally:
         segment.close()
@@ -80,3 +80,8 @@ def lost_packets(snapshot: Snapshot) -> int:
 def is_ready(snapshot: Snapshot, worker: int, restarts: int) -> bool:
     found = snapshot.workers[worker]
     return found.restarts == restarts and found.state == "ready" and found.pid > 1
+
+
+def standbys_of(it: Instance) -> set[int]:
+    """The processes that are neither the supervisor nor workers."""
+    return {process.pid for process in it.processes()} - {it.process.pid, *it.worker_pids()}

@@ -72,6 +72,7 @@ class Instance:
         self.environment = environment
         self.final: Snapshot | None = None  # the last snapshot, once it has stopped
         self._crash_expected = False
+        self._damage_expected = False
         self._reader: StatsReader | None = None
         self._absent = _Absent()  # what it will make, and must remove at its end
         for port in _ports_of(config):
@@ -211,6 +212,10 @@ class Instance:
         """Call before the test kills the supervisor: the end asserts nothing and removes what is left."""
         self._crash_expected = True
 
+    def expect_damage(self) -> None:
+        """Call before the test spoils counters: the end asserts that the accounting says so."""
+        self._damage_expected = True
+
     # ---------------------------------------------------------------------------------- the end
 
     def _assert_clean_end(self) -> None:
@@ -219,7 +224,11 @@ class Instance:
         assert "Traceback" not in self.log
         assert final.instance.state == "stopped"
         closing = accounting(final)
-        assert closing.closes, f"{closing.difference_packets} packets unaccounted for: {closing}"
+        if self._damage_expected:
+            assert not closing.exact
+            assert not closing.closes
+        else:
+            assert closing.closes, f"{closing.difference_packets} packets unaccounted for: {closing}"
         assert self.processes() == []
         assert segments_of(self.name) == []
         assert self._absent.present() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,8 +18,11 @@ class FakeSegment:
     """`base`: the mapping. Each method writes fields as a supervisor or a worker would."""
 
     def __init__(self, workers: int = 2, ports: int = 2, epoch: int = 7) -> None:
-        self.memory = bytearray(lib.ttf_stats_bytes(workers, ports))
-        self.base: Any = ffi.from_buffer(self.memory)
+        self.size_bytes = lib.ttf_stats_bytes(workers, ports)
+        self._fd = os.memfd_create("stats", os.MFD_CLOEXEC)
+        os.ftruncate(self._fd, self.size_bytes)
+        weakref.finalize(self, os.close, self._fd)
+        self.base: Any = lib.ttf_map(self._fd, self.size_bytes, True)
         lib.ttf_stats_prepare(self.base, workers, ports, epoch)
         lib.ttf_stats_publish(self.base)
         self.now_ns = time.monotonic_ns()
@@ -32,15 +36,25 @@ class FakeSegment:
             self.worker(index, state=lib.TTF_WORKER_READY, pid=4000 + index, cpu=index + 2)
 
     def reader(self) -> StatsReader:
-        return StatsReader(Segment("/ttfwd.lab.stats", self.memory))
+        base = lib.ttf_map(self._fd, self.size_bytes, False)
+        return StatsReader(Segment("/ttfwd.lab.stats", base, self.size_bytes))
 
     def instance(self, **values: object) -> None:
         _set(lib.ttf_stats_instance(self.base), values)
 
     def worker(self, index: int, **values: object) -> Any:
-        found = lib.ttf_stats_worker(self.base, index)
-        _set(found, values)
+        """Fields of the worker's struct, or of the supervisor's."""
+        found, status = lib.ttf_stats_worker(self.base, index), lib.ttf_stats_status(self.base, index)
+        for name, value in values.items():
+            _set(found if name in dir(found) else status, {name: value})
         return found
+
+    def status(self, index: int) -> Any:
+        return lib.ttf_stats_status(self.base, index)
+
+    @property
+    def memory(self) -> bytes:
+        return bytes(ffi.buffer(self.base, self.size_bytes))
 
     def port(self, slot: int, name: bytes, **values: object) -> None:
         found = lib.ttf_stats_port(self.base, slot)
@@ -59,7 +73,12 @@ class FakeSegment:
         return found
 
     def ring(self, producer: int, consumer: int, **values: int) -> None:
-        _set(lib.ttf_stats_ring(self.base, producer, consumer), values)
+        ends = (
+            lib.ttf_stats_ring_out(self.base, producer, consumer),
+            lib.ttf_stats_ring_in(self.base, producer, consumer),
+        )
+        for name, value in values.items():
+            _set(next(end for end in ends if name in dir(end)), {name: value})
 
     @property
     def workers(self) -> int:

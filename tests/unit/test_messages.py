@@ -31,8 +31,10 @@ from forwarder.worker.messages import (
     Go,
     Hello,
     MalformedMessage,
+    Memory,
     Message,
     Pktgen,
+    Pools,
     QueueError,
     Ready,
     SetPeer,
@@ -41,11 +43,13 @@ from forwarder.worker.messages import (
     text,
 )
 
-HELLO = Hello("ttfwd", 127, 3, 64, "bridge", "flow", "adaptive", 50)
+HELLO = Hello(127, 3, 64, "bridge", "flow", "adaptive", 50)
 PKTGEN = Pktgen(60, 4, 10**9, b"\2\0\0\0\0\1", b"\2\0\0\0\0\2", b"\xc6\x12\0\1", b"\xc6\x12\0\2")
 ATTACH = Attach(63, 2, 4, 1500, 0, 4, 10, 0x7F, PKTGEN, seq=7)
 TOLD = [
     HELLO,
+    Memory(65536, 65408),
+    Pools(),
     ATTACH,
     Attach(0, 2, 1, 9000, None, 0, 0, 0, None, seq=8),
     SetPeer(1, None, seq=9),

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pty
+import random
 import select
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,9 @@ import pytest
 from rich.console import Console
 
 from forwarder.errors import NotRunning, UnknownName
-from forwarder.native import lib
+from forwarder.native import ffi, lib
 from forwarder.shm import stats_name
+from forwarder.stats.accounting import accounting
 from forwarder.stats.figures import bursts, duration, scaled
 from forwarder.stats.live import LiveView
 from forwarder.stats.rates import Rates, rates
@@ -86,7 +88,7 @@ def test_the_total_shows_what_deleted_ports_counted() -> None:
     segment.port(0, b"turbotap0")
     segment.queue(0, 0, rx_packets=100)
     assert "total" not in rendered(segment.reader().snapshot()), "a total would repeat the only port"
-    segment.worker(1).retired.rx_packets = 1_000
+    segment.status(1).retired.rx_packets = 1_000
     (line,) = (line for line in rendered(segment.reader().snapshot()).splitlines() if "total" in line)
     assert "1,100" in line
 
@@ -328,3 +330,19 @@ def test_the_view_says_what_is_wrong_before_it_draws(shared: tuple[str, int], tm
             LiveView("no-such-instance", output).start()
         with pytest.raises(UnknownName):
             LiveView(shared[0], output, ports=["eth9"]).start()
+
+
+def test_no_number_that_a_worker_writes_breaks_a_reader(segment: FakeSegment) -> None:
+    """A worker may write anything into its area, and a reader may come before that is mended."""
+    before = segment.reader().snapshot()
+    area = lib.ttf_stats_area(2, 2, 1)
+    worker = lib.ttf_stats_worker(segment.base, 1)
+    for seed in range(20):
+        ffi.memmove(worker, random.Random(seed).randbytes(area.bytes), area.bytes)
+        after = segment.reader().snapshot()
+        found_rates = rates(before, after)
+        assert not accounting(after).exact
+        assert not accounting(after).closes
+        json.dumps(stats_json(after, found_rates))
+        assert "not exact: counters were damaged" in rendered(after, found_rates)
+        before = after

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The restart throttle: a worker that crashed once restarts at once. One that always crashes must wait."""
+"""When a dead worker is started again: at once after a crash, later if it always crashes, but never never."""
 
 from __future__ import annotations
 
@@ -8,18 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.supervisor.leaky_bucket import LeakyBucket
+from forwarder.supervisor.restart_policy import (
+    FIRST_RETRY_NS,
+    LAST_RETRY_NS,
+    MAX_FAILED_STARTS,
+    NextStart,
+    RestartPolicy,
+)
+from forwarder.supervisor.worker_state import WorkerState
 
 SECOND_NS = 1_000_000_000
 BOOT_NS = 5_000 * SECOND_NS  # CLOCK_MONOTONIC doesn't begin at 0
 
 
-def test_five_crashes_in_a_row_are_restarted_at_once_and_the_sixth_waits_ten_seconds() -> None:
+def test_five_crashes_in_a_row_are_restarted_at_once_and_the_sixth_waits_two_seconds() -> None:
     bucket = LeakyBucket()
     assert [bucket.admit(BOOT_NS) for _ in range(6)] == [True] * 5 + [False]
-    assert bucket.next_admission_ns(BOOT_NS) == BOOT_NS + 10 * SECOND_NS
-    assert not bucket.admit(BOOT_NS + 10 * SECOND_NS - 1)
-    assert bucket.admit(BOOT_NS + 10 * SECOND_NS)
-    assert not bucket.admit(BOOT_NS + 10 * SECOND_NS)
+    assert bucket.next_admission_ns(BOOT_NS) == BOOT_NS + 2 * SECOND_NS
+    assert not bucket.admit(BOOT_NS + 2 * SECOND_NS - 1)
+    assert bucket.admit(BOOT_NS + 2 * SECOND_NS)
+    assert not bucket.admit(BOOT_NS + 2 * SECOND_NS)
 
 
 def test_a_refused_crash_does_not_push_the_next_admission_away() -> None:
@@ -84,3 +92,55 @@ def test_any_window_admits_at_most_capacity_plus_what_leaked(
     for first, start_ns in enumerate(admitted):
         for last in range(first, len(admitted)):
             assert last - first + 1 <= capacity + (admitted[last] - start_ns) / leak_ns
+
+
+# ------------------------------------------------------------------------------------ the policy
+
+
+def failing(deaths: int, now_ns: int = BOOT_NS) -> tuple[RestartPolicy, NextStart]:
+    """The policy of a worker that died that often before it was ready, and what it said last."""
+    policy = RestartPolicy()
+    for _ in range(deaths):
+        then = policy.after_death(now_ns, was_ready=False)
+    return policy, then
+
+
+def test_a_worker_that_is_ready_between_its_deaths_backs_off_and_never_fails() -> None:
+    policy = RestartPolicy()
+    now_ns, states = BOOT_NS, set()
+    for _ in range(200):
+        then = policy.after_death(now_ns, was_ready=True)
+        states.add(then.state)
+        now_ns = then.at_ns
+        if then.state is WorkerState.BACKOFF:
+            policy.after_wait(now_ns)
+        policy.got_ready()
+    assert states == {WorkerState.STARTING, WorkerState.BACKOFF}
+    assert now_ns - BOOT_NS >= 194 * 2 * SECOND_NS  # so it can't keep the machine busy with starting it
+
+
+def test_a_worker_that_never_gets_ready_is_tried_ever_less_often_and_for_ever() -> None:
+    policy, then = failing(MAX_FAILED_STARTS)
+    waits = []
+    for _ in range(100):
+        assert then.state is WorkerState.FAILED
+        waits.append(then.at_ns - BOOT_NS)
+        then = policy.after_death(BOOT_NS, was_ready=False)
+    assert waits[:7] == [seconds * FIRST_RETRY_NS for seconds in (1, 2, 4, 8, 16, 32, 60)]
+    assert set(waits[6:]) == {LAST_RETRY_NS}
+
+
+def test_a_worker_that_got_ready_begins_anew() -> None:
+    policy, then = failing(MAX_FAILED_STARTS + 3)
+    assert policy.is_failing
+    policy.got_ready()
+    assert not policy.is_failing
+    again = policy.after_death(then.at_ns + 20 * SECOND_NS, was_ready=True)
+    assert again.state is WorkerState.STARTING
+
+
+def test_a_machine_without_a_process_to_spare_is_asked_ever_less_often() -> None:
+    policy = RestartPolicy()
+    tries = [policy.without_process(BOOT_NS) for _ in range(20)]
+    assert tries[0] == NextStart(WorkerState.BACKOFF, BOOT_NS + FIRST_RETRY_NS)
+    assert tries[-1] == NextStart(WorkerState.FAILED, BOOT_NS + LAST_RETRY_NS)

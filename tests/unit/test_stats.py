@@ -112,7 +112,7 @@ def test_a_port_that_changes_during_the_reading_is_read_again(
         found = read()
         if not reads:  # the supervisor deletes the port just after it was read
             segment.queue(0, 0, rx_packets=0)
-            segment.worker(0).retired.rx_packets = 10
+            segment.status(0).retired.rx_packets = 10
             segment.port(0, b"", state=lib.TTF_PORT_FREE, generation=4)
         reads.append(found)
         return found
@@ -166,7 +166,7 @@ def test_another_port_in_the_slot_has_no_rate_but_the_total_goes_on(segment: Fak
     reader = segment.reader()
     before = reader.snapshot()
     segment.queue(0, 0, rx_packets=2000)
-    segment.worker(0).retired.rx_packets = 1500
+    segment.status(0).retired.rx_packets = 1500
     segment.port(0, b"tap9", generation=4)
     found = rates(before, later(reader.snapshot(), 1))
     assert 0 not in found.ports
@@ -214,7 +214,7 @@ def test_no_rate_is_negative(values: list[int]) -> None:
 def test_accounting_closes_over_live_and_deleted_ports_rings_and_crashes(segment: FakeSegment) -> None:
     segment.queue(0, 0, rx_packets=100, generated_packets=20, tx_packets=50)
     segment.queue(1, 1, rx_packets=10, copied_packets=5, tx_packets=30).drops[lib.TTF_DROP_TX_FULL] = 7
-    retired = segment.worker(0).retired
+    retired = segment.status(0).retired
     retired.rx_packets, retired.tx_packets = 1000, 990
     segment.worker(1).orphans.drops[lib.TTF_DROP_NO_PORT] = 40
     segment.worker(1, lost_in_crash=8)
@@ -263,9 +263,10 @@ def test_an_unknown_port_or_worker_is_told_the_known_ones(segment: FakeSegment) 
         select_workers(snapshot, [2])
 
 
-def damaged(change: str) -> bytearray:
+def damaged(change: str) -> Segment:
     segment = FakeSegment()
     header = ffi.cast("struct ttf_header *", segment.base)
+    size_bytes = segment.size_bytes
     if change == "starting":
         header.magic = 0
     elif change == "other":
@@ -273,12 +274,12 @@ def damaged(change: str) -> bytearray:
     elif change == "version":
         header.abi_version = 99
     elif change == "short":
-        return segment.memory[: len(segment.memory) // 2]
+        size_bytes //= 2
     elif change == "workers":
         header.workers = 127
     elif change == "tiny":
-        return segment.memory[:16]
-    return segment.memory
+        size_bytes = 16
+    return Segment("/ttfwd.lab.stats", segment.base, size_bytes)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +295,7 @@ def damaged(change: str) -> bytearray:
 )
 def test_a_segment_that_cannot_be_read_says_why(change: str, told: str) -> None:
     with pytest.raises(SegmentError, match=told):
-        Segment("/ttfwd.lab.stats", damaged(change)).check(lib.TTF_MAGIC_STATS)
+        damaged(change).check(lib.TTF_MAGIC_STATS)
 
 
 @pytest.fixture
@@ -330,10 +331,10 @@ def test_a_segment_that_can_not_be_mapped_is_refused_with_the_kernels_reason(
     name, fd = shared
     os.write(fd, bytes(segment.memory))
 
-    def refused(*_: object, **__: object) -> None:
+    def refused(*_: object) -> None:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
-    monkeypatch.setattr("mmap.mmap", refused)
+    monkeypatch.setattr("forwarder.shm._map", refused)
     with pytest.raises(SegmentError, match="Cannot allocate memory"):
         StatsReader.attach(name)
 
