@@ -114,6 +114,9 @@ class ttf_port_stats(CData):
     device: ttf_device_counters
     io: _Chars
     offloads: int
+    revision: int
+    device_name: _Chars
+    link: int
     reserved32: int
     reserved: _Integers
 
@@ -257,6 +260,11 @@ class Lib:
     TTF_INSTANCE_RUNNING: int
     TTF_INSTANCE_STOPPED: int
     TTF_LINE_PAIR: int
+    TTF_LINK_DOWN: int
+    TTF_LINK_GONE: int
+    TTF_LINK_NO_CARRIER: int
+    TTF_LINK_UNKNOWN: int
+    TTF_LINK_UP: int
     TTF_MAGIC_RINGS: int
     TTF_MAGIC_STATS: int
     TTF_MAX_BATCH: int
@@ -348,6 +356,7 @@ class Lib:
     def ttf_worker_new(self, config: ttf_worker_config, /) -> ttf_worker: ...
     def ttf_worker_free(self, worker: ttf_worker, /) -> None: ...
     def ttf_worker_attach(self, worker: ttf_worker, config: ttf_port_config, /) -> int: ...
+    def ttf_worker_update_port(self, worker: ttf_worker, port_id: int, mtu: int, offloads: int, /) -> int: ...
     def ttf_worker_set_peer(self, worker: ttf_worker, port_id: int, peer: int, /) -> int: ...
     def ttf_worker_pktgen(self, worker: ttf_worker, port_id: int, config: ttf_pktgen_config, /) -> int: ...
     def ttf_worker_detach(self, worker: ttf_worker, port_id: int, /) -> int: ...

@@ -15,6 +15,7 @@
       UnknownPort          1   the instance has no port of that name
       BootFailed           1   the instance didn't come up; what it made is removed again
         Interrupted            a signal ended the boot
+      LeftBehind           1   the instance ended, and something that it made or changed is still there
       Refused              *   a running instance refused; its reply has the exit code
 
 The CLI prints them without a traceback. An error that never reaches a user (a worker's malformed message, an
@@ -136,6 +137,10 @@ class BootFailed(TtfwdError):
 
 
 class Interrupted(BootFailed):
+    pass
+
+
+class LeftBehind(TtfwdError):
     pass
 
 

@@ -6,11 +6,9 @@ dies, however it dies.
 """
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from forwarder.errors import AlreadyRunning, NotPermitted, NotRunning, TtfwdError, listed
@@ -38,7 +36,7 @@ def _lock_path(instance: str) -> Path:
     return directory() / f"{instance}.lock"
 
 
-def _journal_path(instance: str) -> Path:
+def journal_path(instance: str) -> Path:
     return directory() / f"{instance}.journal"
 
 
@@ -118,34 +116,3 @@ def the_instance(name: str | None, candidates: tuple[str, ...]) -> str:
     if len(candidates) > 1:
         raise TtfwdError(f"more than one instance is running, choose one with --name: {listed(candidates)}")
     return candidates[0]
-
-
-@dataclass
-class Journal:
-    """Things that an instance made and that the kernel doesn't remove by itself.
-
-    An entry is written before its thing is made.
-    """
-
-    instance: str
-    namespaces: list[str] = field(default_factory=list)
-    links_up: list[tuple[str | None, str]] = field(default_factory=list)
-
-    def save(self) -> None:
-        path = _journal_path(self.instance)
-        scratch = path.with_suffix(".journal~")
-        scratch.write_text(json.dumps({"namespaces": self.namespaces, "links_up": self.links_up}))
-        scratch.replace(path)
-
-    @classmethod
-    def left_over(cls, instance: str) -> "Journal":
-        """The journal of a start of this instance that crashed; empty if there is none."""
-        try:
-            data = json.loads(_journal_path(instance).read_text())
-            links = [(netns, name) for netns, name in data["links_up"]]
-            return cls(instance, list(data["namespaces"]), links)
-        except (OSError, ValueError, KeyError, TypeError):
-            return cls(instance)
-
-    def remove(self) -> None:
-        _journal_path(self.instance).unlink(missing_ok=True)

@@ -185,7 +185,15 @@ static_assert(sizeof(struct ttf_device_counters) == 128, "two lines");
 #define TTF_OFFLOAD_USO4 0x20u	 /* UDP over IPv4 */
 #define TTF_OFFLOAD_USO6 0x40u	 /* UDP over IPv6 */
 
-/* One port, written by the supervisor alone. */
+enum ttf_link {
+	TTF_LINK_UNKNOWN,
+	TTF_LINK_UP,
+	TTF_LINK_NO_CARRIER, /* set up, but the other end isn't there */
+	TTF_LINK_DOWN,
+	TTF_LINK_GONE /* the port's device was deleted, or moved where the port can't follow */
+};
+
+/* One port, written by the supervisor alone. What its device may change while it lives has a revision. */
 struct ttf_port_stats {
 	uint32_t state;	     /* enum ttf_port_state */
 	uint32_t generation; /* odd while this struct is written; a reader that sees a change retries */
@@ -196,13 +204,16 @@ struct ttf_port_stats {
 	uint8_t mac[8];
 	char name[16];
 	char driver[16];
-	char netns[TTF_NAME_LEN];
-	char note[128]; /* why the driver was chosen */
+	char netns[TTF_NAME_LEN]; /* where the device is now */
+	char note[128];		  /* why the driver was chosen */
 	struct ttf_device_counters device;
 	char io[8];	   /* how the driver moves bursts; empty if it has one way only */
 	uint32_t offloads; /* TTF_OFFLOAD_ bits */
+	uint32_t revision; /* like generation: of mtu, ifindex, mac, netns, offloads, and of these two: */
+	char device_name[16];
+	uint32_t link; /* enum ttf_link */
 	uint32_t reserved32;
-	uint64_t reserved[14];
+	uint64_t reserved[11];
 };
 static_assert(sizeof(struct ttf_port_stats) == 512, "whole lines");
 

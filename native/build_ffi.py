@@ -108,6 +108,7 @@ FUNCTIONS = (
     "ttf_worker_run",
     "ttf_worker_set_peer",
     "ttf_worker_state_name",
+    "ttf_worker_update_port",
 )
 
 

@@ -18,7 +18,12 @@ from pathlib import Path
 from pycparser import c_ast, c_generator, c_parser
 
 # Types of the system's headers. cffi knows them; the parser must be told that these names are types.
-_SYSTEM_TYPES = ("bool", "size_t", *(f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+_SYSTEM_TYPES = (
+    "bool",
+    "size_t",
+    "uintptr_t",
+    *(f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+)
 _PRELUDE = "".join(f"typedef int {name};" for name in _SYSTEM_TYPES)
 # The kernel's names of integers.
 _KERNEL_TYPES = tuple(

@@ -57,10 +57,7 @@ struct ttf_driver_ops {
 	 */
 	int (*tx)(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls);
 
-	/*
-	 * Optional. Packets that the kernel dropped since the last call because the queue was full. Called
-	 * every slice, so a driver may look at its device here, too.
-	 */
+	/* Optional. Packets that the kernel dropped since the last call because the queue was full. */
 	uint64_t (*drops)(struct ttf_queue *queue);
 
 	/*

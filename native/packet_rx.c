@@ -283,14 +283,14 @@ static int packet_driver_tx(struct ttf_queue *queue, struct ttf_frame *frames, u
 	bool ready = ttf_packet_tx_ready(rx->tx, calls);
 	uint32_t others = 0;
 
-	if (ready && ttf_packet_tx_takes(rx->tx, &frames[0])) {
+	if (ready && ttf_packet_tx_takes(&frames[0])) {
 		int sent = ttf_packet_tx_send(rx->tx, frames, count, calls);
 
 		if (sent)
 			return sent;
 		ready = false;
 	}
-	while (others < count && !(ready && ttf_packet_tx_takes(rx->tx, &frames[others])))
+	while (others < count && !(ready && ttf_packet_tx_takes(&frames[others])))
 		others++;
 	return ttf_socket_batch_send(queue->batch, queue->fd, queue->header_bytes, frames, others, calls);
 }
@@ -308,8 +308,6 @@ static uint64_t packet_drops(struct ttf_queue *queue)
 		drops += stats.tp_drops;
 	/* A pending error would end every poll(), and fail the first burst after the device is up again. */
 	packet_clear_error(queue->fd);
-	if (rx->tx)
-		ttf_packet_tx_refresh(rx->tx);
 	return drops;
 }
 

@@ -2,11 +2,10 @@
 #include "packet_tx.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "ethernet.h"
 #include "packet_ring.h"
@@ -21,8 +20,6 @@
 struct packet_tx {
 	uint8_t *slots;
 	int fd;
-	int ifindex;
-	uint32_t mtu;
 	uint32_t next; /* the slot that the kernel looks at next, if known */
 	bool known;
 };
@@ -70,22 +67,16 @@ static void packet_tx_find_next(struct packet_tx *tx, uint64_t *calls)
 struct packet_tx *ttf_packet_tx_open(int fd)
 {
 	struct packet_tx *tx = calloc(1, sizeof(*tx));
-	struct sockaddr_ll bound;
-	socklen_t bytes = sizeof(bound);
 	uint64_t calls = 0;
 
 	if (!tx)
 		return NULL;
 	tx->fd = fd;
-	tx->slots = MAP_FAILED;
-	if (getsockname(fd, (struct sockaddr *)&bound, &bytes) == 0)
-		tx->slots = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	tx->slots = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (tx->slots == MAP_FAILED) {
 		free(tx);
 		return NULL;
 	}
-	tx->ifindex = bound.sll_ifindex;
-	ttf_packet_tx_refresh(tx);
 	packet_tx_find_next(tx, &calls);
 	return tx;
 }
@@ -96,15 +87,6 @@ void ttf_packet_tx_close(struct packet_tx *tx)
 	free(tx);
 }
 
-void ttf_packet_tx_refresh(struct packet_tx *tx)
-{
-	struct ifreq request = { .ifr_ifindex = tx->ifindex };
-
-	tx->mtu = 0;
-	if (ioctl(tx->fd, SIOCGIFNAME, &request) == 0 && ioctl(tx->fd, SIOCGIFMTU, &request) == 0)
-		tx->mtu = (uint32_t)request.ifr_mtu;
-}
-
 bool ttf_packet_tx_ready(struct packet_tx *tx, uint64_t *calls)
 {
 	if (!tx->known)
@@ -112,11 +94,9 @@ bool ttf_packet_tx_ready(struct packet_tx *tx, uint64_t *calls)
 	return tx->known && packet_slot_status(packet_tx_slot(tx, tx->next)) == TP_STATUS_AVAILABLE;
 }
 
-bool ttf_packet_tx_takes(const struct packet_tx *tx, const struct ttf_frame *frame)
+bool ttf_packet_tx_takes(const struct ttf_frame *frame)
 {
-	/* With offload headers on the socket, the kernel doesn't check the MTU of a frame in the ring. */
-	return !frame->offload && frame->length >= TTF_ETH_HLEN && frame->length <= ROOM_BYTES &&
-	       !ttf_eth_oversize(frame->eth, frame->length, tx->mtu);
+	return !frame->offload && frame->length >= TTF_ETH_HLEN && frame->length <= ROOM_BYTES;
 }
 
 static void packet_tx_fill(struct tpacket2_hdr *slot, const struct ttf_frame *frame)
@@ -139,7 +119,7 @@ int ttf_packet_tx_send(struct packet_tx *tx, const struct ttf_frame *frames, uin
 	uint32_t n = 0, sent;
 	int error;
 
-	while (n < count && ttf_packet_tx_takes(tx, &frames[n])) {
+	while (n < count && ttf_packet_tx_takes(&frames[n])) {
 		struct tpacket2_hdr *slot = packet_tx_slot(tx, tx->next + n);
 
 		if (packet_slot_status(slot) != TP_STATUS_AVAILABLE)

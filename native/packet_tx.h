@@ -17,14 +17,11 @@ struct packet_tx;
 struct packet_tx *ttf_packet_tx_open(int fd);
 void ttf_packet_tx_close(struct packet_tx *tx);
 
-/* Read the device's MTU again. Call it now and then, as nothing else tells of a change. */
-void ttf_packet_tx_refresh(struct packet_tx *tx);
-
 /* Is there room in the ring? */
 bool ttf_packet_tx_ready(struct packet_tx *tx, uint64_t *calls);
 
-/* Does the ring take this frame? Not if it has an offload request, or is too long for a slot or the MTU. */
-bool ttf_packet_tx_takes(const struct packet_tx *tx, const struct ttf_frame *frame);
+/* Does the ring take this frame? Not if it has an offload request, or is too long for a slot. */
+bool ttf_packet_tx_takes(const struct ttf_frame *frame);
 
 /* Like tx() of struct ttf_driver_ops, up to the first frame that isn't taken. 0: the ring is unavailable. */
 int ttf_packet_tx_send(struct packet_tx *tx, const struct ttf_frame *frames, uint32_t count, uint64_t *calls);

@@ -52,6 +52,9 @@ void ttf_worker_free(struct ttf_worker *worker);
 
 /* 0, -EINVAL (a value out of range), -EEXIST, or the driver's -errno. */
 int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *config);
+
+/* The port's device has another MTU, or takes other offloads, from now on. 0, -ENOENT, -EINVAL. */
+int ttf_worker_update_port(struct ttf_worker *worker, uint32_t port_id, uint32_t mtu, uint32_t offloads);
 int ttf_worker_set_peer(struct ttf_worker *worker, uint32_t port_id, int32_t peer);
 
 /* Generate packets into a port's queue. 0, -EINVAL, -ENOMEM. */

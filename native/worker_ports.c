@@ -213,6 +213,20 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 	return 0;
 }
 
+int ttf_worker_update_port(struct ttf_worker *worker, uint32_t port_id, uint32_t mtu, uint32_t offloads)
+{
+	struct worker_port *port;
+
+	if (port_id >= TTF_MAX_PORTS || !worker->ports[port_id].used)
+		return -ENOENT;
+	port = &worker->ports[port_id];
+	if (offloads && !port->queue.header_bytes)
+		return -EINVAL;
+	port->mtu = mtu;
+	port->offloads = offloads;
+	return 0;
+}
+
 int ttf_worker_set_peer(struct ttf_worker *worker, uint32_t port_id, int32_t peer)
 {
 	if (port_id >= TTF_MAX_PORTS || !peer_valid(peer))

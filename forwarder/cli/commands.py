@@ -96,10 +96,12 @@ def start(path: Path, name: str | None, detach: bool, ready_fd: int | None, verb
 @click.option("--timeout", type=Seconds(min=0, max=86400), help="Seconds to drain; default: the config's.")
 def stop(name: str | None, timeout: float | None) -> None:
     """Drain an instance and remove what it made."""
+    from forwarder.cli import left
     from forwarder.cli.stop import stop as stop_instance
 
     instance = rundir.the_instance(name, rundir.running())
     stop_instance(instance, timeout)
+    left.report(instance)
     click.echo(f'instance "{instance}" stopped')
 
 

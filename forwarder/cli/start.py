@@ -93,8 +93,8 @@ def run(config: Config, began_ns: int, ready_fd: int | None, handler: logging.Ha
         Supervisor(config, began_ns).run(shown.running, shown.stopping)
     finally:
         shown.close_view()
-    if shown.final is not None:
-        _print_final(shown.final)
+        if shown.final is not None:
+            _print_final(shown.final)
 
 
 def _print_final(final: Snapshot) -> None:

@@ -10,7 +10,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from forwarder import offloads
 from forwarder.config.cpus import format_cpu_list
 from forwarder.config.model import PortConfig, peers_of
 from forwarder.supervisor.main_loop import Running
@@ -51,7 +50,7 @@ def lines(running: Running) -> Iterator[str]:
         peer = f", peer {peers[port.name]}" if port.name in peers else ""
         yield (
             f"port {port.name} ({_where(port.config)}): driver {port.driver} ({port.note}), "
-            f"{port.queues} queues, MTU {port.mtu}, offload {offloads.shown(port.offloads)}{peer}"
+            f"{port.queues} queues, MTU {port.device.mtu}, offload {port.device.offloads_shown}{peer}"
         )
     yield f"worker -> CPU: {_cpu_map(running)}"
     yield f"try: {'; '.join(suggestions(running))}"
@@ -81,8 +80,8 @@ def renderable(running: Running) -> RenderableType:
             " ".join(map(str, port.config.address)) or "-",
             str(port.driver),
             str(port.queues),
-            str(port.mtu),
-            offloads.shown(port.offloads),
+            str(port.device.mtu),
+            port.device.offloads_shown,
             peers.get(port.name, "-"),
             port.note,
         )

@@ -1,44 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
 """The devices of one instance: open and close its ports, and read their state from the kernel.
 
-Guarantees that a port is whole or leaves nothing behind. sweep() undoes what a crashed supervisor made.
+Guarantees that a port is whole or leaves nothing behind.
 """
 
 import errno
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
 from forwarder.config.model import PortConfig
-from forwarder.devices import netns
+from forwarder.devices import named_netns
 from forwarder.devices.choice import PORTS, choose
+from forwarder.devices.claims import Claims
+from forwarder.devices.device import Device
+from forwarder.devices.journal import Journal
 from forwarder.devices.namespaces import Namespaces
-from forwarder.devices.netns import Netlink, Place, is_up
+from forwarder.devices.netlink import Netlink
+from forwarder.devices.place import Place
 from forwarder.devices.port import Host, Port
 from forwarder.errors import DeviceError, NotPermitted
-from forwarder.rundir import Journal
 
 
 class Devices:
     """Makes and removes ports, and the namespaces that they need."""
 
-    def __init__(self, journal: Journal, after_crash: bool) -> None:
+    def __init__(self, journal: Journal, claims: Claims, after_crash: bool) -> None:
         """`after_crash`: the last incarnation of this instance left something behind."""
         self._netlink = Netlink()
-        self._host = Host(self._netlink, journal, after_crash)
-        self._namespaces = Namespaces(self._netlink, journal)
+        self._host = Host(self._netlink, journal, claims, after_crash)
+        self._namespaces = Namespaces(self._netlink, journal, claims)
+        self._ports: set[Port] = set()
 
     def open(self, config: PortConfig, queues: int) -> Port:
-        """Make a port ready to forward, link up. Raises DeviceError or NotPermitted, and leaves nothing."""
+        """Make a port ready to forward, link up. Raises TtfwdError, and leaves nothing."""
         choice = choose(config)
         driver = choice.driver
-        if not driver.makes_device and config.netns is not None and not netns.exists(config.netns):
+        if not driver.makes_device and config.netns is not None and not named_netns.exists(config.netns):
             raise DeviceError(f'port "{config.name}": network namespace "{config.netns}" doesn\'t exist')
         with ExitStack() as undo:
-            place = self._namespaces.enter(config.netns)
+            place = self._namespaces.enter(config.netns, make=driver.makes_device)
             undo.callback(self._namespaces.leave, place)
+            self._netlink.of(place)  # hear of changes from before the device is read
             port = PORTS[driver.name](config, driver, choice.note, queues, place, self._host)
             undo.callback(port.close)
             try:
@@ -46,61 +52,87 @@ class Devices:
             except NetlinkError as error:
                 raise _failure(config.name, error) from None
             undo.pop_all()
+        self._ports.add(port)
         return port
 
     def close(self, port: Port) -> None:
-        """Close a port, and remove the namespace that was made for it unless it has other ports."""
-        port.close()
-        self._namespaces.leave(port.place)
+        """Close a port, and remove the namespace that was made for it unless it has other ports.
+
+        Raises OSError, DeviceError, NotPermitted; the port is closed as far as it can be.
+        """
+        self._ports.discard(port)
+        try:
+            port.close()
+        except NetlinkError as error:
+            raise _failure(port.name, error) from None
+        finally:
+            self._namespaces.leave(port.place)
+            self._forget_unused(port.device.place)
 
     def link_down(self, port: Port) -> None:
         """Have the kernel bring no more packets to a device that we made. Its queues can still be read."""
         if not port.made_device:
             return
         with suppress(NetlinkError):  # the device was removed by somebody else: it brings nothing
-            self._netlink.of(port.place).link("set", index=port.ifindex, state="down")
+            device = self.look(port, thorough=False)
+            if not device.is_gone:
+                self._netlink.of(device.place).link("set", index=device.ifindex, state="down")
 
-    def counters(self, port: Port) -> dict[str, int] | None:
-        """The device's IFLA_STATS64, None if it is gone."""
-        link = self._netlink.link(port.place, port.name)
-        return dict(link.get_attr("IFLA_STATS64")) if link is not None else None
+    # ------------------------------------------------------------------------------------- changes
+
+    def fileno(self) -> int:
+        """Readable when a device may have changed."""
+        return self._netlink.fileno()
+
+    def noticed(self) -> set[Port]:
+        """The ports whose devices may have changed since the last call."""
+        news = self._netlink.news()
+        return {port for port in self._ports if _concerns(news.get(port.device.place, set()), port)}
+
+    def look(self, port: Port, *, thorough: bool) -> Device:
+        """See Port.look()."""
+        before = port.device.place
+        device = port.look(thorough=thorough)
+        self._forget_unused(before)
+        return device
+
+    def _forget_unused(self, place: Place) -> None:
+        """Let go of a namespace that no port's device is in any more."""
+        if all(port.device.place != place for port in self._ports):
+            self._netlink.forget(place)
+
+    def counters(self, port: Port) -> Mapping[str, int] | None:
+        """The device's IFLA_STATS64, None if it is gone or can't be read."""
+        try:
+            return self.look(port, thorough=False).counters or None
+        except NetlinkError:
+            return None
 
     def seen(self, port: Port) -> dict[str, Any]:
         """The port's device as the host sees it now."""
-        link = self._netlink.link(port.place, port.name)
-        if link is None:
+        device = self.look(port, thorough=True)
+        if device.is_gone:
             return {"state": "gone"}
         try:
-            addresses = self._netlink.of(port.place).get_addr(index=port.ifindex)
+            addresses = tuple(self._netlink.of(device.place).get_addr(index=device.ifindex))
         except NetlinkError:  # gone since
             addresses = ()
         return {
-            "ifindex": link["index"],
-            "state": "up" if is_up(link) else "down",
-            "mac": link.get_attr("IFLA_ADDRESS"),
-            "mtu": link.get_attr("IFLA_MTU"),
+            "ifindex": device.ifindex,
+            "state": "down" if device.link == "down" else "up",
+            "mac": device.mac,
+            "mtu": device.mtu,
             "queues": port.queues,
             "addresses": [f"{a.get_attr('IFA_ADDRESS')}/{a['prefixlen']}" for a in addresses],
         }
 
     def shutdown(self) -> None:
+        self._namespaces.close()
         self._netlink.close()
 
 
-def sweep(left_over: Journal) -> tuple[str, ...]:
-    """Undo what a crashed supervisor made. Its taps went with their last fd; namespaces and links didn't."""
-    swept = []
-    netlink = Netlink()
-    for netns_name, name in left_over.links_up:
-        if netns_name is None or netns.exists(netns_name):
-            netlink.set_down(Place.named(netns_name), name)
-            swept.append(f"link {name} set down")
-    netlink.close()
-    for name in left_over.namespaces:
-        if netns.exists(name):
-            netns.remove(name)
-            swept.append(f"network namespace {name}")
-    return tuple(swept)
+def _concerns(changed: set[int] | None, port: Port) -> bool:
+    return changed is None or port.device.ifindex in changed
 
 
 def _failure(name: str, error: NetlinkError) -> DeviceError | NotPermitted:

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Driver packet: AF_PACKET sockets on a device that exists and stays its owner's.
 
-Addresses and MTU are left alone. A link that is down is set up, and down again when the port closes. The
-journal has its name meanwhile, so that the next start can set it down after a crash.
+Addresses and MTU are left alone. A link that is down is set up, and down again when the port closes. A device
+belongs to one instance at a time: two would both forward every packet.
+
+The sockets are bound to the device, not to its name. When it is deleted, or moved to another namespace, the
+port has no device any more.
 """
 
 import os
+from typing import Any
 
 from forwarder import drivers
 from forwarder.config.model import PortConfig
-from forwarder.devices import packet_sockets
-from forwarder.devices.netns import is_up
+from forwarder.devices import changes, packet_sockets
+from forwarder.devices.device import Device
+from forwarder.devices.place import Place
 from forwarder.devices.port import Discarded, Offer, Port
 from forwarder.native import lib
 
@@ -20,7 +25,8 @@ class PacketPort(Port):
 
     _fds: tuple[int, ...] = ()
     _sender_fds: tuple[int, ...] = ()  # of packet rings: for frames without offload
-    _raised_link = False
+    _features = 0  # as ethtool last told them: TTF_OFFLOAD_ bits
+    _claimed = 0  # the ifindex that other instances see as ours
 
     @classmethod
     def offer(cls, config: PortConfig) -> Offer | str:
@@ -31,12 +37,14 @@ class PacketPort(Port):
         # Packet sockets show local senders' offload requests whether or not the port has offload.
         self.header_bytes = lib.TTF_VNET_HDR_BYTES
         link = self._link()
-        if not is_up(link):
-            self._raise_link(link["index"])
-        fds, sender_fds = packet_sockets.open_queues(config.name, config.netns, self.queues)
+        ifindex = link["index"]
+        self._host.claims.claim_device(self.name, self.place, ifindex)
+        self._claimed = ifindex
+        self._will_change(changes.planned(link, self.place))
+        if self._changed is not None:
+            self._netlink.link("set", index=ifindex, state="up")
+        fds, sender_fds = packet_sockets.open_queues(config.name, self.place, self.queues)
         self._fds, self._sender_fds = tuple(fds), tuple(sender_fds)
-        if config.offload:
-            self.offloads = packet_sockets.device_offloads(config.name, config.netns, link)
         self._read_back()
 
     def queue_fds(self, queue: int) -> tuple[int, ...]:
@@ -49,20 +57,33 @@ class PacketPort(Port):
         return packet_sockets.discard(self._fds[queue])
 
     def close(self) -> None:
+        still_there = self._is_still_there()
         for fd in (*self._fds, *self._sender_fds):
             os.close(fd)
         self._fds = self._sender_fds = ()
-        if self._raised_link:
-            self._lower_link()
+        self._set_back(still_there)
+        self._release_claim()
 
-    def _raise_link(self, ifindex: int) -> None:
-        self._host.journal.links_up.append((self.config.netns, self.name))
-        self._host.journal.save()
-        self._raised_link = True
-        self._netlink.link("set", index=ifindex, state="up")
+    def look(self, *, thorough: bool = True) -> Device:
+        device = super().look(thorough=thorough)
+        if device.is_gone:  # for good: the next device with its index is anybody's
+            self._release_claim()
+        return device
 
-    def _lower_link(self) -> None:
-        self._raised_link = False
-        self._host.journal.links_up.remove((self.config.netns, self.name))
-        self._host.journal.save()
-        self._host.netlink.set_down(self.place, self.name)
+    def _release_claim(self) -> None:
+        if self._claimed:
+            self._host.claims.release_device(self.place, self._claimed)
+            self._claimed = 0
+
+    def _whereabouts(self) -> tuple[Place, bytes] | None:
+        return (self.place, b"") if packet_sockets.bound_device(self._fds[0]) else None
+
+    def _takes(self, place: Place, message: Any, thorough: bool) -> tuple[int, str]:
+        if not self.config.offload:
+            return 0, ""
+        if thorough:
+            self._features = packet_sockets.features(message.get_attr("IFLA_IFNAME"), place)
+        limit = packet_sockets.limit(message)
+        if not limit or self._features == lib.TTF_OFFLOAD_CSUM:
+            return self._features, ""
+        return lib.TTF_OFFLOAD_CSUM, limit

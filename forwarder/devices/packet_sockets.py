@@ -15,9 +15,9 @@ import struct
 from contextlib import ExitStack, closing
 from typing import Any
 
-from pyroute2.ethtool.ioctl import IoctlEthtool, NotSupportedError
+from pyroute2.ethtool.ioctl import EthtoolError, IoctlEthtool
 
-from forwarder.devices.netns import inside
+from forwarder.devices.place import Place
 from forwarder.devices.port import Discarded
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
 from forwarder.native import check, ffi, lib
@@ -57,9 +57,10 @@ _FEATURES = {
 # Limits of GSO frames: Linux sets these unless the device's driver sets lower ones.
 _USUAL_LIMITS = {
     "IFLA_GSO_MAX_SIZE": 65536,
-    "IFLA_GSO_IPV4_MAX_SIZE": 65536,
     "IFLA_GSO_MAX_SEGS": 65535,
 }
+_GSO_IPV4_USUAL = 65536
+_IFLA_GSO_IPV4_MAX_SIZE = 63  # linux/if_link.h
 
 
 def _drop_everything(sock: socket.socket) -> None:
@@ -132,7 +133,7 @@ def _failure(name: str, error: OSError) -> TtfwdError:
     return DeviceError(f'packet device "{name}": {os.strerror(error.errno or 0)}')
 
 
-def open_queues(name: str, netns: str | None, queues: int) -> tuple[list[int], list[int]]:
+def open_queues(name: str, place: Place, queues: int) -> tuple[list[int], list[int]]:
     """Open both sockets of each queue. Raises DeviceError, NotPermitted, and then leaves no socket open.
 
     Returns two lists of non-blocking fds: sockets that receive, and send by sendmmsg(); and sockets that only
@@ -142,7 +143,7 @@ def open_queues(name: str, netns: str | None, queues: int) -> tuple[list[int], l
     senders: list[socket.socket] = []
     with ExitStack() as undo:
         try:
-            with inside(netns):
+            with place.inside():
                 ifindex = socket.if_nametoindex(name)
                 sockets += [undo.enter_context(_open_socket(name, ifindex)) for _ in range(queues)]
                 senders += [undo.enter_context(_open_sender(name)) for _ in range(queues)]
@@ -163,23 +164,58 @@ def discard(fd: int) -> Discarded:
     return Discarded(discarded.packets, discarded.bytes, discarded.kernel_drops)
 
 
-def device_offloads(name: str, netns: str | None, link: Any) -> int:
-    """What the device takes over now: TTF_OFFLOAD_ bits. `link` is the kernel's message about it.
+def bound_device(fd: int) -> str:
+    """The name, now, of the device that a queue receives from; "" once that is gone from its namespace.
+
+    The kernel unbinds the socket then, for good.
+    """
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0, fileno=fd)
+    try:
+        name: str = sock.getsockname()[0]
+    finally:
+        sock.detach()
+    return name
+
+
+def features(name: str | bytes, place: Place) -> int:
+    """What the device can take over now: TTF_OFFLOAD_ bits.
 
     Checksums are always among them: for a socket that bypasses the queueing discipline, the kernel completes
     them where the device doesn't. But it drops a GSO frame that the device can't segment (__dev_direct_xmit()
-    in net/core/dev.c), or that is beyond the device's limits (gso_features_check()). So a device with lower
-    limits than usual gets no GSO frames.
+    in net/core/dev.c).
     """
     found: int = lib.TTF_OFFLOAD_CSUM
-    if any((link.get_attr(limit) or usual) < usual for limit, usual in _USUAL_LIMITS.items()):
+    if isinstance(name, bytes):  # not UTF-8, and pyroute2 can't ask for such a device
         return found
     try:
-        with inside(netns), closing(IoctlEthtool(name)) as device:
+        with place.inside(), closing(IoctlEthtool(name)) as device:
             features = device.get_features()
-    except (OSError, NotSupportedError):
+    except (OSError, EthtoolError):  # NoSuchDevice: it was renamed just now, and a notification follows
         return found
     for feature, bits in _FEATURES.items():
         if feature in features and features.is_active(feature):
             found |= bits
     return found
+
+
+def limit(link: Any) -> str:
+    """A limit of the device that is lower than usual, as "gso_max_size 32768"; "" if there is none.
+
+    The kernel drops a GSO frame beyond the device's limits (gso_features_check() in net/core/dev.c). So a
+    device with such a limit gets no GSO frames. `link` is the kernel's message about it.
+    """
+    for attribute, usual in _USUAL_LIMITS.items():
+        value = link.get_attr(attribute) or usual
+        if value < usual:
+            return f"{attribute.removeprefix('IFLA_').lower()} {value}"
+    ipv4 = _gso_ipv4_max_size(link)
+    return f"gso_ipv4_max_size {ipv4}" if ipv4 < _GSO_IPV4_USUAL else ""
+
+
+def _gso_ipv4_max_size(link: Any) -> int:
+    """An attribute that pyroute2 doesn't know yet, so that it leaves its bytes as they are. Linux 6.3."""
+    for attribute in link["attrs"]:
+        if attribute.name == "UNKNOWN" and attribute.nla["header"]["type"] == _IFLA_GSO_IPV4_MAX_SIZE:
+            found: int = struct.unpack_from("=4xI", attribute.nla.data, attribute.nla.offset)[0]
+            return found
+    return _GSO_IPV4_USUAL

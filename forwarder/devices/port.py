@@ -5,17 +5,27 @@ A port is whole or it doesn't exist: close() undoes what open() made, also when 
 fds stay open for as long as it lives, also when workers die.
 """
 
+import logging
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
+from pyroute2.netlink.exceptions import NetlinkError
+
 from forwarder.config.model import PortConfig
-from forwarder.devices.netns import Netlink, Place
+from forwarder.devices import changes
+from forwarder.devices.claims import Claims
+from forwarder.devices.device import Device, link_state, printable
+from forwarder.devices.journal import ChangedDevice, Journal
+from forwarder.devices.netlink import Netlink, reason
+from forwarder.devices.place import Place
 from forwarder.drivers import Driver
-from forwarder.errors import DeviceError
-from forwarder.rundir import Journal
+from forwarder.errors import DeviceError, TtfwdError
 
 _MAC_BYTES = 6
+
+log = logging.getLogger("ttfwd")
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,7 @@ class Host:
 
     netlink: Netlink
     journal: Journal
+    claims: Claims
     after_crash: bool  # the last incarnation of this instance left something behind
 
 
@@ -54,18 +65,41 @@ class Port(ABC):
         self.driver = driver
         self.note = note  # why it is this driver
         self.queues = queues
-        self.place = place  # the namespace of its device
+        self.place = place  # the namespace that it was opened in
         self.header_bytes = 0  # of the offload header in front of each frame of its queues
-        self.offloads = 0  # what its device takes over: TTF_OFFLOAD_ bits
-        self.mtu = 0
-        self.mac = ""
-        self.ifindex = 0
         self.made_device = False
         self._host = host
+        self._device: Device | None = None
+        self._changed: ChangedDevice | None = None  # what we changed on a device of somebody else's
 
     @property
     def name(self) -> str:
+        """The name that its device had when the port was opened: what commands call it."""
         return self.config.name
+
+    @property
+    def device(self) -> Device:
+        """The device as it was when look() was last called. There is one once the port is open."""
+        assert self._device is not None
+        return self._device
+
+    def look(self, *, thorough: bool = True) -> Device:
+        """The device as the kernel has it now. Raises NetlinkError, OSError, DeviceError.
+
+        The port's queues tell which device it is; another one may have its name by now. `thorough`: read its
+        features too, which takes longer; without it they are those of the last time.
+        """
+        place, name = self._whereabouts() or (None, b"")
+        message = None
+        if place == self.device.place:
+            message = self._host.netlink.link_at(place, self.device.ifindex)
+        elif place is not None:
+            message = self._host.netlink.link(place, name)
+        if place is None or message is None:
+            self._device = replace(self.device, link="gone", counters={})
+        else:
+            self._device = self._read(place, message, thorough)
+        return self._device
 
     @classmethod
     @abstractmethod
@@ -98,7 +132,54 @@ class Port(ABC):
     def close(self) -> None:
         """Close the queues, and undo what was done to the device."""
 
+    # ------------------------------------------------------------------------------ of subclasses
+
+    @abstractmethod
+    def _whereabouts(self) -> tuple[Place, bytes] | None:
+        """The namespace of the device that the queues belong to; None if it is gone. Raises OSError.
+
+        And its name, by which it is found if it was moved there.
+        """
+
+    @abstractmethod
+    def _takes(self, place: Place, message: Any, thorough: bool) -> tuple[int, str]:
+        """What the device takes over from a sender, and what limits that; see Device."""
+
     # ------------------------------------------------------------------------------ for subclasses
+
+    def _will_change(self, entry: ChangedDevice | None) -> None:
+        """Call before a device of somebody else's is changed. Raises TtfwdError; then it mustn't be."""
+        if entry is not None:
+            self._host.journal.add(entry)
+            self._changed = entry
+
+    def _is_still_there(self) -> bool:
+        """Call before the queues are closed: whether the port has its device, in `device.place` by then."""
+        if self._device is None:
+            return True  # the open failed, a moment after the device was found
+        with suppress(OSError, NetlinkError, TtfwdError):
+            self.look(thorough=False)
+        return not self._device.is_gone
+
+    def _set_back(self, still_there: bool) -> None:
+        """Undo the changes, unless the device is gone: another one may have its name or its index.
+
+        A device that can't be set back is logged, and stays in the journal.
+        """
+        entry, self._changed = self._changed, None
+        if entry is None:
+            return
+        place, ifindex = self.place, entry.ifindex
+        if self._device is not None:  # it may have been moved since
+            place, ifindex = self._device.place, self._device.ifindex
+        try:
+            link = self._host.netlink.link_at(place, ifindex) if still_there else None
+            if link is not None:
+                log.debug("%s: %s", entry, changes.set_back(self._host.netlink.of(place), link, entry))
+        except (OSError, NetlinkError) as error:
+            log.error("%s can't be set back: %s; the next start tries again", entry, reason(error))
+        else:
+            self._host.journal.remove(entry)
 
     @property
     def _netlink(self) -> Any:
@@ -118,10 +199,22 @@ class Port(ABC):
         return link
 
     def _read_back(self) -> None:
-        """Take over the device's index, MTU and MAC address as they are now."""
-        link = self._link()
-        self.ifindex = link["index"]
-        self.mtu = link.get_attr("IFLA_MTU")
-        self.mac = link.get_attr("IFLA_ADDRESS") or ""
-        if len(self.mac.split(":")) != _MAC_BYTES:
+        """Take over the device as it is now: the port is open. Raises DeviceError if it isn't Ethernet."""
+        device = self._read(self.place, self._link(), thorough=True)
+        if len(device.mac.split(":")) != _MAC_BYTES:
             raise DeviceError(f'port "{self.name}": a device without a MAC address is not an Ethernet device')
+        self._device = device
+
+    def _read(self, place: Place, message: Any, thorough: bool) -> Device:
+        takes, limit = self._takes(place, message, thorough)
+        return Device(
+            place=place,
+            name=printable(message.get_attr("IFLA_IFNAME")),
+            ifindex=message["index"],
+            link=link_state(message),
+            mac=message.get_attr("IFLA_ADDRESS") or "",
+            mtu=message.get_attr("IFLA_MTU"),
+            offloads=takes,
+            limit=limit,
+            counters=dict(message.get_attr("IFLA_STATS64")),
+        )

@@ -14,7 +14,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from forwarder import drivers
 from forwarder.config.model import PortConfig
-from forwarder.devices import tap_queues
+from forwarder.devices import changes, tap_queues
+from forwarder.devices.place import Place
 from forwarder.devices.port import Discarded, Offer, Port
 from forwarder.errors import DeviceError
 from forwarder.native import lib
@@ -28,6 +29,7 @@ class TapPort(Port):
 
     _tap_fds: tuple[int, ...] = ()
     _worker_fds: tuple[int, ...] = ()
+    _granted = 0  # the offloads that the kernel's side takes: TTF_OFFLOAD_ bits
 
     @classmethod
     def offer(cls, config: PortConfig) -> Offer | str:
@@ -38,8 +40,8 @@ class TapPort(Port):
         self.header_bytes = lib.TTF_VNET_HDR_BYTES if config.offload else 0
         self.made_device = not self._takes_existing()
         for _ in range(self.queues):
-            self._tap_fds += (tap_queues.open_queue(config.name, config.netns, config.offload),)
-        self.offloads = tap_queues.set_offloads(config.name, self._tap_fds[0], config.offload)
+            self._tap_fds += (tap_queues.open_queue(config.name, self.place, config.offload),)
+        self._granted = tap_queues.set_offloads(config.name, self._tap_fds[0], config.offload)
         self._worker_fds = self._open_worker_fds()
         self._set_up_device()
         self._read_back()
@@ -58,9 +60,35 @@ class TapPort(Port):
         return tap_queues.discard(self._tap_fds[queue], self.header_bytes)
 
     def close(self) -> None:
+        still_there = self._is_still_there()
         for fd in {*self._tap_fds, *self._worker_fds}:
             os.close(fd)
         self._tap_fds = self._worker_fds = ()
+        self._set_back(still_there)
+
+    def _whereabouts(self) -> tuple[Place, bytes] | None:
+        for fd in self._tap_fds:
+            name = tap_queues.device_name(fd)
+            if name is None:
+                continue  # a worker that is away has its queues detached
+            netns_fd = tap_queues.open_netns(fd)
+            if netns_fd is None:
+                return self.device.place, name
+            try:
+                return self._host.netlink.place_of(netns_fd), name
+            finally:
+                os.close(netns_fd)
+        return (self.device.place, b"") if self._lives_detached() else None
+
+    def _lives_detached(self) -> bool:
+        """Whether the tap lives, which none of its queues tells: each is detached, unless the tap is gone."""
+        if self.device.is_gone:
+            return False
+        found = self._host.netlink.link_at(self.device.place, self.device.ifindex)
+        return found is not None and _kind(found) == "tun" and _queues_held(found) >= self.queues
+
+    def _takes(self, place: Place, message: Any, thorough: bool) -> tuple[int, str]:
+        return self._granted, ""
 
     def _takes_existing(self) -> bool:
         """Is there a device of that name? Raises DeviceError unless it is a tap that nobody holds."""
@@ -85,7 +113,18 @@ class TapPort(Port):
 
     def _set_up_device(self) -> None:
         config, netlink = self.config, self._netlink
-        index = self._link()["index"]
+        link = self._link()
+        index = link["index"]
+        if not self.made_device:
+            self._will_change(
+                changes.planned(
+                    link,
+                    self.place,
+                    mtu=config.effective_mtu,
+                    mac=config.mac,
+                    addresses=self._lacking_addresses(index),
+                )
+            )
         settings: dict[str, Any] = {"mtu": config.effective_mtu}
         if config.mac is not None:
             settings["address"] = config.mac
@@ -102,6 +141,11 @@ class TapPort(Port):
                     raise DeviceError(f'port "{config.name}": {address}: IPv6 is disabled there') from None
                 if error.code != errno.EEXIST:  # a tap that was there before may have it already
                     raise
+
+    def _lacking_addresses(self, index: int) -> tuple[str, ...]:
+        """The configured addresses that the device doesn't have."""
+        has = changes.addresses_of(self._netlink, index)
+        return tuple(str(address) for address in self.config.address if address not in has)
 
 
 def _kind(link: Any) -> str | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The queues of a tap: open one, set its offloads, detach and attach it, and empty it.
+"""The queues of a tap: open one, set its offloads, detach and attach it, empty it, and find its device.
 
 The ioctls are those of linux/if_tun.h. With offloads, a virtio_net_hdr of 10 bytes stands in front of each
 frame of a queue, so that a GSO frame passes as it was sent (docs/drivers.md says why 10 bytes).
@@ -12,7 +12,7 @@ import struct
 import time
 from pathlib import Path
 
-from forwarder.devices.netns import inside
+from forwarder.devices.place import Place
 from forwarder.devices.port import Discarded
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
 from forwarder.native import lib
@@ -23,6 +23,8 @@ _TUNSETIFF = 0x400454CA
 _TUNSETOFFLOAD = 0x400454D0
 _TUNSETVNETHDRSZ = 0x400454D8
 _TUNSETQUEUE = 0x400454D9
+_TUNGETIFF = 0x800454D2
+_TUNGETDEVNETNS = 0x54E3
 _IFF_TAP = 0x0002
 _IFF_MULTI_QUEUE = 0x0100
 _IFF_ATTACH_QUEUE = 0x0200
@@ -60,10 +62,10 @@ def _failure(name: str, error: OSError) -> TtfwdError:
     return DeviceError(f'tap device "{name}": {reason}')
 
 
-def open_queue(name: str, netns: str | None, vnet_hdr: bool) -> int:
+def open_queue(name: str, place: Place, vnet_hdr: bool) -> int:
     """One queue of the tap `name` in a namespace, made with its first queue; a non-blocking fd."""
     try:
-        with inside(netns):
+        with place.inside():
             fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _failure(name, error) from None
@@ -101,6 +103,26 @@ def set_offloads(name: str, fd: int, wanted: bool) -> int:
 def set_attached(fd: int, attached: bool) -> None:
     """Have the kernel steer packets to this queue, or to the others. Detaching drops the queue's packets."""
     fcntl.ioctl(fd, _TUNSETQUEUE, _ifreq("", _IFF_ATTACH_QUEUE if attached else _IFF_DETACH_QUEUE))
+
+
+def device_name(fd: int) -> bytes | None:
+    """The name of the queue's device now; None if the queue is detached, or the device gone."""
+    try:
+        found = fcntl.ioctl(fd, _TUNGETIFF, _ifreq("", 0))
+    except OSError as error:
+        if error.errno == errno.EBADFD:
+            return None
+        raise
+    return found[:16].partition(b"\0")[0]
+
+
+def open_netns(fd: int) -> int | None:
+    """An fd of the namespace that the queue's device is in now; None if the kernel doesn't tell."""
+    try:
+        found: int = fcntl.ioctl(fd, _TUNGETDEVNETNS)
+    except OSError:  # before Linux 5.5; no CAP_NET_ADMIN there; no fd left; the device has just gone
+        return None
+    return found
 
 
 def discard(fd: int, header_bytes: int) -> Discarded:

@@ -29,11 +29,12 @@ class UringPort(TapPort):
         return missing() or Offer(drivers.URING)
 
     def close(self) -> None:
+        ours = self.made_device and self._device is not None and self._is_still_there()
         super().close()
-        if self.made_device and self.ifindex:
+        if ours:
             # The kernel frees the ring of a killed worker some time later, and the ring holds the queue.
             with suppress(NetlinkError):  # gone already
-                self._netlink.link("del", index=self.ifindex)
+                self._host.netlink.of(self.device.place).link("del", index=self.device.ifindex)
 
 
 def missing() -> str | None:

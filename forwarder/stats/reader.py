@@ -87,19 +87,22 @@ class StatsReader:
     def snapshot(self) -> Snapshot:
         """Everything at one moment, as far as is possible while the workers run.
 
-        A counter is never torn. If a port was connected or deleted during the reading, everything is read
-        again: so a deleted port's counters are found once, and a name belongs to the counters beside it.
+        A counter is never torn. If a port was connected or deleted during the reading, or its device changed,
+        everything is read again: so a deleted port's counters are found once, and a name belongs to the
+        counters beside it.
         """
         for _ in range(_READ_ATTEMPTS):
-            before = self._generations()
+            before = self._versions()
             snapshot = self._read()
-            if before == self._generations() and not any(generation & 1 for generation in before):
+            if before == self._versions() and not any(version & 1 for version in before):
                 break
             time.sleep(_READ_PAUSE_S)
         return snapshot
 
-    def _generations(self) -> tuple[int, ...]:
-        return tuple(lib.ttf_stats_port(self._base, port_id).generation for port_id in range(self._ports))
+    def _versions(self) -> tuple[int, ...]:
+        """Numbers that change with what is known of a port, and are odd during the change."""
+        blocks = [lib.ttf_stats_port(self._base, port_id) for port_id in range(self._ports)]
+        return tuple(number for block in blocks for number in (block.generation, block.revision))
 
     def _read(self) -> Snapshot:
         now_ns = time.monotonic_ns()
@@ -168,6 +171,12 @@ class StatsReader:
         found = lib.ttf_stats_port(self._base, port_id)
         device = found.device
         states = {lib.TTF_PORT_UP: "up", lib.TTF_PORT_DELETING: "deleting"}
+        links = {
+            lib.TTF_LINK_UP: "up",
+            lib.TTF_LINK_NO_CARRIER: "no_carrier",
+            lib.TTF_LINK_DOWN: "down",
+            lib.TTF_LINK_GONE: "gone",
+        }
         peer = found.peer
         queues = [
             Queue(index, self._counters(lib.ttf_stats_queue(self._base, port_id, index)))
@@ -178,6 +187,8 @@ class StatsReader:
             generation=found.generation,
             state=states.get(found.state, "unknown"),
             name=string(found.name),
+            device_name=string(found.device_name),
+            link=links.get(found.link, "unknown"),
             driver=string(found.driver),
             io=string(found.io) or None,
             note=string(found.note),

@@ -86,6 +86,8 @@ class Port:
     generation: int
     state: str
     name: str
+    device_name: str  # the present name of its device
+    link: str  # of its device: up, no_carrier, down or gone
     driver: str
     io: str | None  # how the driver moves bursts; None where it has one way only
     note: str

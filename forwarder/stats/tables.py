@@ -87,7 +87,7 @@ def _inventory(ports: Sequence[Port]) -> Section:
     )
     rows = tuple(
         (
-            port.name,
+            port.name if port.device_name in (port.name, "") else f"{port.name} (now {port.device_name})",
             port.driver_and_io,
             str(len(port.queues)),
             port.netns or "-",
@@ -96,12 +96,20 @@ def _inventory(ports: Sequence[Port]) -> Section:
             port.mac,
             str(port.ifindex),
             port.peer or "-",
-            Text(port.state, style="green" if port.state == "up" else "yellow"),
+            _port_state(port),
             port.note or "-",
         )
         for port in ports
     )
     return Section("Ports", columns, rows)
+
+
+def _port_state(port: Port) -> Text:
+    """What ttfwd does with the port; while it forwards, what the kernel does with its device."""
+    if port.state != "up":
+        return Text(port.state, style="yellow")
+    colours = {"up": "green", "gone": "bold red"}
+    return Text(port.link.replace("_", " "), style=colours.get(port.link, "yellow"))
 
 
 def _traffic(

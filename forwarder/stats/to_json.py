@@ -111,6 +111,8 @@ def _port(port: Port, rates: Rates | None, workers: frozenset[int]) -> JsonObjec
         "driver_note": port.note,
         "offloads": list(port.offloads),
         "netns": port.netns or None,
+        "device_name": port.device_name,
+        "link": port.link,
         "ifindex": port.ifindex,
         "mac": port.mac,
         "mtu_bytes": port.mtu,

@@ -14,6 +14,7 @@ from typing import Any
 from forwarder.config.model import Config, PortConfig
 from forwarder.devices.devices import Devices
 from forwarder.devices.port import Port
+from forwarder.errors import DeviceError, TtfwdError, listed
 from forwarder.supervisor.port_table import PortTable, TablePort
 from forwarder.supervisor.shared_state import SharedState
 
@@ -39,7 +40,7 @@ class LivePorts:
         entry = self._table.add(port_id, port, self._state.describe_port(port_id, port))
         for worker in away:
             self._steer_away(entry, worker)
-        self._update_counters(entry)
+        self._state.write_device(port_id, port.device.counters, time.monotonic_ns())
         return entry
 
     def pair(self, entry: TablePort, peer: TablePort | None) -> None:
@@ -55,13 +56,29 @@ class LivePorts:
         for widowed in self._table.remove(entry.port_id):
             self._state.pair(widowed.port_id, None)
         self._state.clear_port(entry.port_id)
-        self._devices.close(entry.port)
+        self._close(entry)
 
     def close_all(self) -> None:
-        """At the end: the statistics go on showing the ports as they were."""
+        """At the end: the statistics go on showing the ports as they were.
+
+        Raises DeviceError if something of a port is left, after closing the others.
+        """
+        failed = []
         for entry in self._table:
             self._table.remove(entry.port_id)
+            if not self._close(entry):
+                failed.append(entry.port.name)
+        if failed:
+            raise DeviceError(f"not closed cleanly: {listed(failed)}")
+
+    def _close(self, entry: TablePort) -> bool:
+        """Whether nothing of the port is left. What is left is logged; for the instance it is gone."""
+        try:
             self._devices.close(entry.port)
+        except (OSError, TtfwdError) as error:
+            log.error("port %s: %s", entry.port.name, error)
+            return False
+        return True
 
     # --------------------------------------------------------------------------- a worker's queues
 
@@ -112,12 +129,9 @@ class LivePorts:
     def update_all_counters(self) -> None:
         """Write the kernel's counters of each device."""
         for entry in self._table:
-            self._update_counters(entry)
-
-    def _update_counters(self, entry: TablePort) -> None:
-        counters = self._devices.counters(entry.port)
-        if counters is not None:
-            self._state.write_device(entry.port_id, counters, time.monotonic_ns())
+            counters = self._devices.counters(entry.port)
+            if counters is not None:
+                self._state.write_device(entry.port_id, counters, time.monotonic_ns())
 
 
 def _steer(port: Port, queue: int, attached: bool) -> None:

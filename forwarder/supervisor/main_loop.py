@@ -27,11 +27,14 @@ from forwarder.config.load import port_from_params
 from forwarder.config.model import Config, peers_of
 from forwarder.control.rpc import MethodNotFound
 from forwarder.control.server import ControlServer
+from forwarder.devices.claims import Claims
 from forwarder.devices.devices import Devices
-from forwarder.devices.devices import sweep as sweep_devices
+from forwarder.devices.journal import Journal
 from forwarder.devices.port import Port
-from forwarder.errors import BadRequest, BootFailed, Interrupted, TtfwdError
-from forwarder.rundir import Journal
+from forwarder.devices.sweep import sweep as sweep_devices
+from forwarder.errors import BadRequest, BootFailed, Interrupted, LeftBehind, TtfwdError
+from forwarder.supervisor.closing import Closing
+from forwarder.supervisor.device_follower import DeviceFollower
 from forwarder.supervisor.live_ports import LivePorts
 from forwarder.supervisor.memory_watch import MemoryWatch
 from forwarder.supervisor.port_table import PortTable, TablePort
@@ -45,7 +48,6 @@ from forwarder.supervisor.worker_process import wait_for
 from forwarder.worker.messages import Delivery, Request
 
 TICK_S = STEP_NS / 1e9
-COUNTERS_EVERY_NS = 1_000_000_000
 STOP_GRACE_NS = 3_000_000_000
 
 log = logging.getLogger("ttfwd")
@@ -68,7 +70,7 @@ def _raise_descriptor_limit() -> None:
 
 
 class Supervisor:
-    """One instance. run() returns when it has stopped; everything that it made is gone by then."""
+    """One instance. run() returns when it has stopped; what it made or changed is gone by then."""
 
     def __init__(self, config: Config, began_ns: int) -> None:
         """`began_ns`: CLOCK_MONOTONIC when the command began, for the boot time that stats show."""
@@ -78,15 +80,15 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._clock = WatchClock()
         self._reports = QueueReports()
+        self._closing = Closing()
         self._stopping = False
         self._drain_timeout_ms = config.drain_timeout_ms
-        self._counters_at_ns = 0
         self._watched: tuple[tuple[int, int], ...] = ()
 
     def run(
         self, on_running: Callable[[Running], None], on_stopping: Callable[[], None] = lambda: None
     ) -> None:
-        """Boot, then forward until told to stop. Raises TtfwdError when the boot fails.
+        """Boot, then forward until told to stop. Raises TtfwdError when the boot fails, and LeftBehind.
 
         `on_running` is called once, when every worker is READY; `on_stopping` after everything is counted
         and while the counters are still there to be read.
@@ -96,37 +98,48 @@ class Supervisor:
             stack.enter_context(self._signals.installed())
             stack.enter_context(self._selector)
             stack.enter_context(rundir.hold(self._config.name))
+            self._journal = Journal(self._config.name)
+            self._claims = Claims(self._config.name)
+            self._closing.later(stack, "the claims", self._claims.close)
+            self._closing.later(stack, "the journal", self._close_journal)
             on_running(self._boot(stack, after_crash=self._sweep()))
             while not self._stopping:
                 self._turn()
             self._drain()
-            on_stopping()
+            self._closing.step("the last counters", on_stopping)
+        if self._closing.failed:
+            raise LeftBehind(
+                f"stopped, and left behind (the log says why): {', '.join(self._closing.failed)}"
+            )
 
     # -------------------------------------------------------------------------------------- boot
 
     def _sweep(self) -> bool:
         """Remove what a crash left behind. Returns whether there was anything."""
-        left_over = Journal.left_over(self._config.name)
-        swept = [f"shared memory {name}" for name in shm.sweep(self._config.name)]
-        swept += sweep_devices(left_over)
-        for what in swept:
-            log.warning("left over from a crash, removed: %s", what)
-        left_over.remove()
-        return bool(swept)
+        segments = shm.sweep(self._config.name)
+        for name in segments:
+            log.warning("left over from a crash, removed: shared memory %s", name)
+        undone = tuple(sweep_devices(self._journal, self._claims))
+        for what in undone:
+            log.warning("left over from an earlier start, undone: %s", what)
+        return bool(segments or undone)
+
+    def _close_journal(self) -> None:
+        self._closing.failed += map(str, self._journal.left)
+        self._journal.close()
 
     def _boot(self, stack: ExitStack, after_crash: bool) -> Running:
         config = self._config
         cpus = assign(config.queues, config.cpus, allowed_cpus())
         self._state = stack.enter_context(SharedState(config, cpus))
-        journal = Journal(config.name)
-        stack.callback(journal.remove)
-        devices = Devices(journal, after_crash)
-        stack.callback(devices.shutdown)
+        devices = Devices(self._journal, self._claims, after_crash)
+        self._closing.later(stack, "netlink sockets", devices.shutdown)
         self._table = PortTable(config)
         self._ports = LivePorts(config, self._table, self._state, devices)
-        stack.callback(self._ports.close_all)
+        self._follower = DeviceFollower(self._table, self._state, devices)
+        self._closing.later(stack, "the ports", self._ports.close_all)
         self._pool = WorkerPool(config, cpus, self._state, self._clock)
-        stack.callback(self._pool.close)
+        self._closing.later(stack, "the workers", self._pool.close)
         self._memory = MemoryWatch(self._state, self._pool)
         # Workers start while the devices are made: an interpreter's start is most of the boot.
         self._pool.start_all()
@@ -164,9 +177,12 @@ class Supervisor:
 
     def _serve_control(self, stack: ExitStack) -> None:
         path = rundir.socket_path(self._config.name)
-        stack.callback(ControlServer(path, self._selector, self._handle).close)
+        server = ControlServer(path, self._selector, self._handle)
+        self._closing.later(stack, f"the control socket {path}", server.close)
         self._selector.register(self._signals, selectors.EVENT_READ, None)
         stack.callback(self._selector.unregister, self._signals)
+        self._selector.register(self._follower, selectors.EVENT_READ, None)
+        stack.callback(self._selector.unregister, self._follower)
 
     # -------------------------------------------------------------------------------------- run
 
@@ -189,9 +205,8 @@ class Supervisor:
         for key, _ in events:
             if key.data is not None:
                 key.data()
-        if now_ns - self._counters_at_ns >= COUNTERS_EVERY_NS:
-            self._counters_at_ns = now_ns
-            self._ports.update_all_counters()
+        for entry in self._follower.follow(now_ns):
+            self._tell_of_device(entry)
 
     def _watch_processes(self) -> None:
         """Keep the selector on the processes that there are; while none dies nothing is registered anew."""
@@ -226,6 +241,10 @@ class Supervisor:
         for delivery in self._table.attach_all(worker):
             self._pool.request(worker, delivery)
         self._pool.go(worker)
+
+    def _tell_of_device(self, entry: TablePort) -> None:
+        """Tell the workers what a port's device is like now."""
+        self._ask_all(lambda _: self._table.update(entry.port_id))
 
     def _tell_of_queue(self, report: QueueReported) -> None:
         entry = self._table.get(report.port_id)
@@ -294,7 +313,7 @@ class Supervisor:
             "driver": port.driver.name,
             "io": port.driver.io_name or None,
             "driver_note": port.note,
-            "offloads": list(offloads.names(port.offloads)),
+            "offloads": list(offloads.names(port.device.offloads)),
             "netns": port.config.netns,
             "peer": config.peer,
             **self._ports.seen(entry),
@@ -325,12 +344,12 @@ class Supervisor:
         log.info("draining")
         self._wait_until_drained(self._clock.now_ns() + self._drain_timeout_ms * 1_000_000)
         # From here on our devices bring nothing new; what their queues hold is counted and dropped.
-        self._ports.all_links_down()
+        self._closing.step("the links", self._ports.all_links_down)
         self._wait_until_stopped()
         self._ports.discard_all()
         self._memory.mend()
         self._state.count_abandoned()
-        self._ports.update_all_counters()
+        self._closing.step("the devices' counters", self._ports.update_all_counters)
         self._state.instance_stopped()
 
     def _wait_until_drained(self, deadline_ns: int) -> None:

@@ -12,7 +12,7 @@ from forwarder.config.model import Config, PortConfig, TxOnlyConfig
 from forwarder.devices.port import Port
 from forwarder.errors import DeviceError, UnknownPort, listed
 from forwarder.native import lib
-from forwarder.worker.messages import Attach, Delivery, Detach, Pktgen, SetPeer
+from forwarder.worker.messages import Attach, Delivery, Detach, Pktgen, SetPeer, UpdatePort
 
 MAX_PORTS: int = lib.TTF_MAX_PORTS
 
@@ -99,17 +99,23 @@ class PortTable:
             port_id=port_id,
             generation=entry.generation,
             queues=port.queues,
-            mtu=port.mtu,
+            mtu=port.device.mtu,
             peer=entry.peer,
             driver=port.driver.number,
             header_bytes=port.header_bytes,
-            offloads=port.offloads,
-            pktgen=_pktgen(self._txonly, port) if self._txonly is not None else None,
+            offloads=port.device.offloads,
+            pktgen=_pktgen(self._txonly, port),
         )
         return Delivery(message, port.queue_fds(worker) if worker < port.queues else ())
 
     def attach_all(self, worker: int) -> list[Delivery[Attach]]:
         return [self.attach(port_id, worker) for port_id in self._ports]
+
+    def update(self, port_id: int) -> Delivery[UpdatePort]:
+        """Tells a worker what the port's device is like now."""
+        port = self._ports[port_id].port
+        device = port.device
+        return Delivery(UpdatePort(port_id, device.mtu, device.offloads, _pktgen(self._txonly, port)))
 
     def set_peer(self, port_id: int) -> Delivery[SetPeer]:
         return Delivery(SetPeer(port_id, self._ports[port_id].peer))
@@ -118,13 +124,15 @@ class PortTable:
         return Delivery(Detach(port_id))
 
 
-def _pktgen(txonly: TxOnlyConfig, port: Port) -> Pktgen:
-    """The generator's settings for each queue of a port, which share the rate evenly."""
+def _pktgen(txonly: TxOnlyConfig | None, port: Port) -> Pktgen | None:
+    """Mode txonly: the generator's settings for each queue of a port, which share the rate evenly."""
+    if txonly is None:
+        return None
     return Pktgen(
         size=txonly.size,
         flows=txonly.flows,
         rate=-(-txonly.rate // port.queues),
-        src_mac=_mac(txonly.src_mac or port.mac),
+        src_mac=_mac(txonly.src_mac or port.device.mac),
         dst_mac=_mac(txonly.dst_mac),
         src_ip=IPv4Address(txonly.src_ip).packed,
         dst_ip=IPv4Address(txonly.dst_ip).packed,

@@ -8,13 +8,14 @@ odd meanwhile), and that no number that a worker wrote is used before it was che
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from forwarder import shm
 from forwarder.config.model import Config
+from forwarder.devices.device import Device, Link
 from forwarder.devices.port import Discarded, Port
 from forwarder.native import ffi, lib, string
 from forwarder.supervisor.worker_state import WorkerState
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 _U32_MASK = 2**32 - 1
 _NO_PEER = -1
+_LINKS: Mapping[Link, int] = {
+    "up": lib.TTF_LINK_UP,
+    "no_carrier": lib.TTF_LINK_NO_CARRIER,
+    "down": lib.TTF_LINK_DOWN,
+    "gone": lib.TTF_LINK_GONE,
+}
 _TOUCHED_BYTES = 2048  # of a frame, by a packet of MTU 1500
 
 
@@ -171,17 +178,22 @@ class SharedState:
         """Fill the block of a free port id. Returns the port's generation."""
         block = self._port(port_id)
         _begin(block)
-        block.queues, block.mtu, block.ifindex, block.peer = port.queues, port.mtu, port.ifindex, _NO_PEER
-        ffi.memmove(block.mac, bytes.fromhex(port.mac.replace(":", "")), 6)
+        block.queues, block.peer = port.queues, _NO_PEER
         block.name = port.name.encode()
-        block.offloads = port.offloads
+        _describe_device(block, port.device)
         block.driver, block.io = port.driver.name.encode(), port.driver.io_name.encode()
-        block.netns = (port.config.netns or "").encode()
         block.note = port.note.encode()[: ffi.sizeof(block.note) - 1]
         device_bytes = ffi.sizeof("struct ttf_device_counters")
         ffi.memmove(ffi.addressof(block.device), bytes(device_bytes), device_bytes)
         block.state = lib.TTF_PORT_UP
         return _end(block)
+
+    def device_changed(self, port_id: int, device: Device) -> None:
+        """A port's device isn't any more what it was when the port was described."""
+        block = self._port(port_id)
+        block.revision = (block.revision + 1 | 1) & _U32_MASK
+        _describe_device(block, device)
+        block.revision = (block.revision + 1) & _U32_MASK & ~1
 
     def pair(self, port_id: int, peer: int | None) -> None:
         self._port(port_id).peer = _NO_PEER if peer is None else peer
@@ -199,7 +211,7 @@ class SharedState:
         block.peer = _NO_PEER
         _end(block)
 
-    def write_device(self, port_id: int, counters: dict[str, int], now_ns: int) -> None:
+    def write_device(self, port_id: int, counters: Mapping[str, int], now_ns: int) -> None:
         """The device's own counters, by the kernel's names (IFLA_STATS64)."""
         device = self._port(port_id).device
         for direction in ("rx", "tx"):
@@ -311,6 +323,14 @@ class SharedState:
         """
         for worker in range(self._workers):
             lib.ttf_recover_waiting(self._guard, self._rings.base, worker, lib.TTF_DROP_SHUTDOWN)
+
+
+def _describe_device(block: "ttf_port_stats", device: Device) -> None:
+    block.mtu, block.ifindex, block.offloads = device.mtu, device.ifindex, device.offloads
+    block.device_name = device.name.encode()
+    block.netns = (device.place.name or "").encode("utf-8", "replace")[: ffi.sizeof(block.netns) - 1]
+    block.link = _LINKS[device.link]
+    ffi.memmove(block.mac, bytes.fromhex(device.mac.replace(":", "")), 6)
 
 
 def _begin(block: "ttf_port_stats") -> None:

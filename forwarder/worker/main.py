@@ -39,6 +39,7 @@ from forwarder.worker.messages import (
     SetPeer,
     ToSupervisor,
     ToWorker,
+    UpdatePort,
     text,
 )
 
@@ -121,6 +122,8 @@ class Worker:
             match request:
                 case Attach():
                     self._attach(request, fds)
+                case UpdatePort():
+                    self._update(request)
                 case SetPeer():
                     check(lib.ttf_worker_set_peer(self._worker, request.port_id, _peer(request.peer)))
                 case Detach():
@@ -150,6 +153,11 @@ class Worker:
         if fds:
             self._queue_fds[request.port_id] = fds
         if fds and request.pktgen is not None:
+            self._generate(request.port_id, request.pktgen)
+
+    def _update(self, request: UpdatePort) -> None:
+        check(lib.ttf_worker_update_port(self._worker, request.port_id, request.mtu, request.offloads))
+        if request.port_id in self._queue_fds and request.pktgen is not None:
             self._generate(request.port_id, request.pktgen)
 
     def _generate(self, port_id: int, settings: Pktgen) -> None:

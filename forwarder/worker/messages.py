@@ -8,7 +8,7 @@
         | attach + its queue's fds, per port   |
         | go                                   |
         |                                ready |   forwards from now on
-        | attach, set_peer, detach             |   at any time
+        | attach, update_port, set_peer, detach|   at any time
         |                                  ack |   one for each of these, in their order
         |                          queue_error |   whenever a queue stops or works again
         |                               failed |   why it ends by itself
@@ -201,6 +201,19 @@ class Attach(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class UpdatePort(Message):
+    """A port's device changed: these have other values from now on. They mean what they mean in attach."""
+
+    op = "update_port"
+
+    port_id: PortId
+    mtu: U32
+    offloads: U32
+    pktgen: Pktgen | None
+    seq: Seq = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SetPeer(Message):
     """A port of mode xconnect has another peer from now on, or none."""
 
@@ -240,7 +253,7 @@ class Ready(Message):
 
 @dataclass(frozen=True, slots=True)
 class Ack(Message):
-    """The answer to attach, set_peer or detach: `error` says why it was not done, None that it was."""
+    """The answer to a request: `error` says why it was not done, None that it was."""
 
     op = "ack"
 
@@ -267,12 +280,12 @@ class QueueError(Message):
     error: Text | None
 
 
-Request = Attach | SetPeer | Detach  # each is answered by an ack
+Request = Attach | UpdatePort | SetPeer | Detach  # each is answered by an ack
 ToWorker = Hello | Memory | Pools | Request | Go
 ToSupervisor = Ready | Ack | Failed | QueueError
 M = TypeVar("M", bound=Message, covariant=True)
 
-TO_WORKER: tuple[type[ToWorker], ...] = (Hello, Memory, Pools, Attach, SetPeer, Detach, Go)
+TO_WORKER: tuple[type[ToWorker], ...] = (Hello, Memory, Pools, Attach, UpdatePort, SetPeer, Detach, Go)
 TO_SUPERVISOR: tuple[type[ToSupervisor], ...] = (Ready, Ack, Failed, QueueError)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from forwarder.devices import netns, packet_sockets
+from forwarder.devices.place import Place
 from tests.native.ext import lib
 from tests.native.harness import Harness
 from tests.support import afpacket
@@ -99,10 +100,14 @@ class Far:
             netlink.link("set", index=netlink.link_lookup(ifname=device)[0], **what)
 
 
+def _open_queue(netns: str) -> tuple[list[int], list[int]]:
+    return packet_sockets.open_queues("near", Place.named(netns), 1)
+
+
 def packet_pair(harness: Callable[..., Harness], far: Far, batch: int) -> Harness:
     """A packet port whose peer is a socket port."""
     made = harness(rx_mode="interrupt", batch=batch)
-    queue, plain = (socket.socket(fileno=fd) for (fd,) in packet_sockets.open_queues("near", far.netns, 1))
+    queue, plain = (socket.socket(fileno=fd) for (fd,) in _open_queue(far.netns))
     made.connect(
         0,
         peer=1,

@@ -383,6 +383,12 @@ class Harness:
         )
         check(lib.ttf_worker_attach(self.live[w], config))
 
+    def update(self, port_id: int, *, mtu: int, offloads: int) -> None:
+        """Tell the workers what the port's device is like now."""
+        self.ports[port_id].mtu, self.ports[port_id].offloads = mtu, offloads
+        for worker in self.live:
+            check(lib.ttf_worker_update_port(worker, port_id, mtu, offloads))
+
     def disconnect(self, port_id: int) -> SocketPort:
         """Detach a port from all workers and retire its counters. Its sockets stay open."""
         port = self.ports.pop(port_id)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
@@ -11,7 +13,7 @@ from scapy.packet import Packet, Raw
 
 from tests.native.conftest import MakeHarness
 from tests.native.ext import lib
-from tests.native.harness import DRIVERS, MMSG, NO_OFFLOAD, RW, URING, drain, frame
+from tests.native.harness import DRIVERS, EVERY_OFFLOAD, MMSG, NO_OFFLOAD, RW, URING, drain, frame
 from tests.support.offloads import (
     GOOD,
     MALFORMED,
@@ -248,3 +250,40 @@ def test_flooded_checksum_is_completed_where_it_must(harness: MakeHarness) -> No
     assert int.from_bytes(first[26:28], "little") == 0xFFFF ^ total
     raw = with_header.outside[0].recv(4096)
     assert raw in (bytes(10) + first, header + bytes(data))
+
+
+def test_a_port_that_segments_no_more_gets_packets_and_then_whole_frames_again(harness: MakeHarness) -> None:
+    made = harness()
+    left, right = made.pair(header_bytes=VNET_HDR_BYTES)
+    packet = tcp_packet(bytes(5000))
+    whole, header = gso_frame(packet, 1460)
+    for offloads, wanted in (
+        (lib.TTF_OFFLOAD_CSUM, [NO_OFFLOAD + each for each in segmented(packet, 1460)]),
+        (EVERY_OFFLOAD, [header + whole]),
+    ):
+        made.update(1, mtu=1500, offloads=offloads)
+        left.send(0, whole, header=header)
+        made.settle()
+        assert drain(right.outside[0]) == wanted
+    assert made.all_drops() == {}
+
+
+def test_a_port_without_a_header_never_takes_an_offload(harness: MakeHarness) -> None:
+    made = harness()
+    made.connect(0)
+    worker = made.live[0]
+    assert lib.ttf_worker_update_port(worker, 0, 1500, lib.TTF_OFFLOAD_CSUM) == -errno.EINVAL
+    assert lib.ttf_worker_update_port(worker, 1, 1500, 0) == -errno.ENOENT
+    assert lib.ttf_worker_update_port(worker, lib.TTF_MAX_PORTS, 1500, 0) == -errno.ENOENT
+
+
+def test_the_mtu_of_a_running_port_is_raised_and_lowered(harness: MakeHarness) -> None:
+    made = harness(workers=2)
+    left, right = made.pair()
+    long = frame(1, 9014)
+    for mtu, passes in ((9000, True), (1500, False), (9000, True)):
+        made.update(1, mtu=mtu, offloads=0)
+        left.send(1, long)
+        made.settle()
+        assert right.receive_all() == [long] * passes
+    assert made.all_drops() == {"oversize": 1}

@@ -208,7 +208,7 @@ def test_a_device_without_carrier_is_as_good_as_full(made: Harness, far: Far) ->
 def test_a_frame_beyond_what_the_mtu_became_is_named(made: Harness, far: Far) -> None:
     """The far end would accept the frame."""
     far.set_mtu(1000)
-    made.run(0)
+    made.update(0, mtu=1000, offloads=made.ports[0].offloads)
     tag = b"\x81\x00\x00\x05"
     longest, longer = frame(0, 1014), frame(1, 1015)
     tagged = frame(2, 1014)[:12] + tag + frame(2, 1014)[12:]

@@ -7,9 +7,11 @@ import hashlib
 import os
 import socket
 import threading
+from contextlib import suppress
 
 from forwarder.devices.netns import inside
 from tests.netns.topology import TIMEOUT_S, Side
+from tests.support.wait import wait_until
 
 _SOL_UDP = 17
 _UDP_SEGMENT = 103
@@ -75,3 +77,51 @@ def udp(source: Side, sink: Side, address: str, rounds: int) -> None:
             got = [receiver.recv(1 << 16) for _ in range(UDP_DATAGRAMS)]
             assert {len(datagram) for datagram in got[:-1]} == {UDP_DATAGRAM_BYTES}
             assert b"".join(got) == whole
+
+
+class Stream:
+    """An endless TCP stream from `source` to `address` of `sink`, as a context manager."""
+
+    def __init__(self, source: Side, sink: Side, address: str) -> None:
+        family = _family(address)
+        with inside(sink.netns):
+            self._server = socket.create_server((address, 0), family=family)
+        with inside(source.netns):
+            self._client = socket.socket(family)
+        self._threads = [threading.Thread(target=self._send), threading.Thread(target=self._receive)]
+        self._received_bytes = 0
+
+    def __enter__(self) -> Stream:
+        self._server.settimeout(TIMEOUT_S)
+        self._client.settimeout(TIMEOUT_S)
+        self._client.connect(self._server.getsockname())
+        self._connection, _ = self._server.accept()
+        for end in (self._client, self._connection):
+            end.settimeout(None)
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for end in (self._client, self._connection):
+            end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for end in (self._client, self._connection, self._server):
+            end.close()
+
+    def flows(self, size_bytes: int, when: str) -> None:
+        """Wait until so many more bytes have come through."""
+        goal = self._received_bytes + size_bytes
+        wait_until(lambda: self._received_bytes >= goal, f"{size_bytes} more bytes came through {when}")
+
+    def _send(self) -> None:
+        block = os.urandom(_BLOCK_BYTES)
+        with suppress(OSError):  # shut down
+            while True:
+                self._client.sendall(block)
+
+    def _receive(self) -> None:
+        with suppress(OSError):
+            while data := self._connection.recv(_BLOCK_BYTES):
+                self._received_bytes += len(data)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from forwarder.config.cpus import allowed_cpus
 from forwarder.config.load import load
-from forwarder.supervisor import main_loop, worker_pool
+from forwarder.supervisor import device_follower, main_loop, memory_watch, worker_pool
 
 WARM_UP_TURNS = 200
 TURNS = 1_000
@@ -41,7 +41,8 @@ def _blocks() -> int:
 
 def main() -> None:
     main_loop.TICK_S = 0.0
-    main_loop.COUNTERS_EVERY_NS = 0
+    device_follower.READ_EVERY_NS = device_follower.LOOK_PAUSE_NS = 0
+    memory_watch.LOOK_EVERY_NS = 0
     worker_pool.PLACE_EVERY_NS = 0
     config = load(Path(sys.argv[1]), allowed_cpus())
     FastSupervisor(config, time.monotonic_ns()).run(lambda _: None)

@@ -87,8 +87,8 @@ def test_a_killed_supervisor_takes_its_workers_and_taps_along_and_the_next_start
         it.cli("delete", "m0", code=3)
 
         log = start_again(it)
-        for left_over in (f"shared memory /ttfwd.{it.name}.stats", f"network namespace {netns}"):
-            assert f"left over from a crash, removed: {left_over}" in log
+        assert f"left over from a crash, removed: shared memory /ttfwd.{it.name}.stats" in log
+        assert f'left over from an earlier start, undone: network namespace "{netns}"' in log
         assert device_exists(netns, "m0")
         again = it.stats_json()
         assert again["instance"]["supervisor_alive"] is True
@@ -131,7 +131,7 @@ def test_a_link_that_a_dead_instance_raised_is_set_down_again(tmp_path: Path) ->
             empty = tmp_path / "empty.toml"
             empty.write_text("queues = 1\n")
             log = start_again(it, empty)
-            assert "left over from a crash, removed: link v0 set down" in log
+            assert f'undone: device "v0" in network namespace "{netns}": link down again' in log
             assert "'UP'" not in str(link(netns, "v0")["flags"])
             stop_again(it)
 

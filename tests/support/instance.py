@@ -67,6 +67,7 @@ class Instance:
     def __init__(
         self, name: str, config: Path, directory: Path, arguments: Sequence[str], environment: dict[str, str]
     ) -> None:
+        """`directory`: for its output, and its runtime directory unless `environment` names another."""
         self.name = name
         self.directory = directory
         self.environment = environment
@@ -139,7 +140,7 @@ class Instance:
         found = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get("TTFWD_RUNTIME_DIR") == str(self.directory):
+                if process.environ().get("TTFWD_RUNTIME_DIR") == self.environment["TTFWD_RUNTIME_DIR"]:
                     found.append(process)
             except psutil.Error:
                 continue  # it ended meanwhile, or is a zombie without an environment
@@ -294,7 +295,9 @@ def _ports_of(config: Path) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def instance(config: str | Path, *arguments: str, name: str | None = None) -> Iterator[Instance]:
+def instance(
+    config: str | Path, *arguments: str, name: str | None = None, runtime_directory: Path | None = None
+) -> Iterator[Instance]:
     """Start an instance from TOML text or a file, with more `arguments` of `ttfwd start`. See the module."""
     directory = Path(tempfile.mkdtemp(prefix="ttfwd-test-"))
     it: Instance | None = None
@@ -303,7 +306,8 @@ def instance(config: str | Path, *arguments: str, name: str | None = None) -> It
         if not isinstance(path, Path):
             path = directory / "config.toml"
             path.write_text(str(config))
-        it = Instance(name or unique("t"), path, directory, arguments, private_environment(directory))
+        environment = private_environment(runtime_directory or directory)
+        it = Instance(name or unique("t"), path, directory, arguments, environment)
         try:
             yield it
             if not it._crash_expected:
@@ -318,7 +322,7 @@ def instance(config: str | Path, *arguments: str, name: str | None = None) -> It
 
 
 def start_fails(
-    config: str | Path, *arguments: str, name: str | None = None
+    config: str | Path, *arguments: str, name: str | None = None, runtime_directory: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a `ttfwd start` that must end by itself and leave nothing. Returns its exit code and output."""
     directory = Path(tempfile.mkdtemp(prefix="ttfwd-test-"))
@@ -340,7 +344,7 @@ def start_fails(
             name,
             *arguments,
             code=None,
-            env=private_environment(directory),
+            env=private_environment(runtime_directory or directory),
         )
         assert done.returncode != 0, done.stderr
         assert "Traceback" not in done.stderr

@@ -60,6 +60,7 @@ class FakeSegment:
         found = lib.ttf_stats_port(self.base, slot)
         found.name, found.driver, found.note = name, b"turbotap", b"auto: turbotap is loaded"
         found.state, found.queues, found.mtu = lib.TTF_PORT_UP, self.workers, 1500
+        found.device_name, found.link = name, lib.TTF_LINK_UP
         _set(found, values)
 
     def device(self, slot: int, **values: int) -> None:

@@ -32,13 +32,15 @@ def ports(calls: list[Call]) -> LivePorts:
         return SimpleNamespace(
             name=config.name,
             queues=queues,
+            device=SimpleNamespace(counters={}),
             discard=discard,
             steer=lambda queue, attached: calls.append(("steer", config.name, queue, attached)),
         )
 
-    devices: Any = SimpleNamespace(open=opened, counters=lambda _: None)
+    devices: Any = SimpleNamespace(open=opened)
     state: Any = SimpleNamespace(
         describe_port=lambda *_: 2,
+        write_device=lambda *_: None,
         count_discarded=lambda port_id, worker, found: calls.append(
             ("count", port_id, worker, found.packets)
         ),

@@ -11,7 +11,7 @@ import pytest
 from forwarder.config.model import Config, PortConfig, TxOnlyConfig
 from forwarder.errors import DeviceError, UnknownPort
 from forwarder.supervisor.port_table import MAX_PORTS, PortTable
-from forwarder.worker.messages import Attach, Delivery, Detach, Pktgen, SetPeer
+from forwarder.worker.messages import Attach, Delivery, Detach, Pktgen, SetPeer, UpdatePort
 
 
 def port(name: str, queues: int = 2, peer: str | None = None) -> Any:
@@ -20,11 +20,9 @@ def port(name: str, queues: int = 2, peer: str | None = None) -> Any:
         name=name,
         config=PortConfig(name=name, peer=peer),
         queues=queues,
-        mtu=1500,
-        mac="02:00:00:00:00:0a",
+        device=SimpleNamespace(mtu=1500, mac="02:00:00:00:00:0a", offloads=3),
         driver=SimpleNamespace(number=4),
         header_bytes=10,
-        offloads=3,
         queue_fds=lambda queue: (10 + queue,),
     )
 
@@ -91,6 +89,8 @@ def test_a_deleted_peer_is_nobodys_peer_even_if_another_port_gets_its_name() -> 
 def test_the_rate_of_a_generating_port_is_shared_out_over_its_queues() -> None:
     txonly = TxOnlyConfig(size=90, flows=8, rate=10, dst_mac="02:00:00:00:00:0b")
     table = filled("a", mode="txonly", txonly=txonly)
+    told = table.attach(0, worker=0).message.pktgen
+    assert table.update(0) == Delivery(UpdatePort(0, 1500, 3, told))
     assert table.attach(0, worker=0).message.pktgen == Pktgen(
         size=90,
         flows=8,
