@@ -56,19 +56,19 @@ static_assert(sizeof(struct ttf_header) == 64, "header is one line");
 
 /* Why a packet was dropped: X(SUFFIX, name, meaning). docs/stats.md has the same names and meanings. */
 #define TTF_DROPS(X)                                                                              \
-	X(TX_FULL, "tx_full", "the output device took no more")                                   \
+	X(TX_FULL, "tx_full", "the output device was full, or refused the packet")                \
 	X(RING_FULL, "ring_full", "the handoff ring to the worker of the output queue was full")  \
 	X(NO_FRAME, "no_frame", "no free frame for a copy of it, or for a packet of a GSO frame") \
 	X(OVERSIZE, "oversize", "longer than the output port's MTU, or than a frame can be")      \
 	X(RUNT, "runt", "shorter than an Ethernet header")                                        \
 	X(NO_PORT, "no_port", "no output port, or it was deleted meanwhile")                      \
 	X(TX_ERROR, "tx_error", "the kernel refused to send it, with another error")              \
-	X(LINK_DOWN, "link_down", "the output device is down")                                    \
+	X(LINK_DOWN, "link_down", "the output device is down, or has no carrier")                 \
 	X(HAIRPIN, "hairpin", "its destination is on the port that it came from")                 \
 	X(RX_ONLY, "rx_only", "received in mode rxonly or txonly")                                \
 	X(OFFLOAD, "offload", "its offload header is malformed or unsupported")                   \
 	X(SHUTDOWN, "shutdown", "no worker was left to forward it")                               \
-	X(BAD_DESC, "bad_desc", "a descriptor in a handoff ring was out of bounds")               \
+	X(BAD_DESC, "bad_desc", "a descriptor in a handoff or packet ring made no sense")         \
 	X(NO_WORKER, "no_worker", "no living worker has a queue of the output port")
 
 enum ttf_drop {

@@ -20,7 +20,9 @@
 /* At most this is received at once, so that it stays in a core's cache until it is sent. */
 #define TTF_BURST_BYTES (512u << 10)
 
-#define FRAME_TRUNCATED UINT32_MAX /* the length of a frame that was longer than its memory */
+/* Lengths of frames that were received, and can only be dropped. No frame is as long. */
+#define FRAME_TRUNCATED UINT32_MAX	 /* it was longer than its memory */
+#define FRAME_MALFORMED (UINT32_MAX - 1) /* the kernel's description of it made no sense */
 
 /* One frame on its way in or out: its Ethernet header, and its length from there. */
 struct ttf_frame {
@@ -28,6 +30,12 @@ struct ttf_frame {
 	uint32_t length;
 	uint32_t offload; /* not 0: the offload header in front requests something; 0: it is undefined */
 };
+
+/* The bytes of a received frame, for counters. */
+static inline uint32_t frame_counted_bytes(const struct ttf_frame *frame)
+{
+	return frame->length < FRAME_MALFORMED ? frame->length : 0;
+}
 
 struct socket_batch;
 
@@ -44,16 +52,18 @@ struct ttf_queue {
 
 struct ttf_driver_ops {
 	/*
-	 * Receive up to count frames into frames[].eth, setting length and offload; a frame that did not
-	 * fit has length FRAME_TRUNCATED. Returns how many, or -errno if none; -EAGAIN when the queue is
-	 * empty. Adds the system calls made to *calls. Never blocks.
+	 * Receive up to count frames into frames[].eth, setting length and offload; a frame that must be
+	 * dropped has length FRAME_TRUNCATED or FRAME_MALFORMED. Returns how many, or -errno if none; -EAGAIN
+	 * when the queue is empty, -ENOTRECOVERABLE when the kernel fills it no more. Adds the system calls made
+	 * to *calls. Never blocks.
 	 */
 	int (*rx)(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls);
 
 	/*
 	 * Send up to count frames in order; where header_bytes isn't 0 their offload headers are valid.
 	 * Returns how many the kernel took, and these are the first then (a driver may reorder frames[]), or
-	 * -errno for the first frame. Adds the system calls made to *calls. Never blocks.
+	 * -errno for the first frame. -ENOBUFS concerns that frame alone: the kernel dropped it. Adds the
+	 * system calls made to *calls. Never blocks.
 	 */
 	int (*tx)(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t count, uint64_t *calls);
 

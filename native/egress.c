@@ -10,15 +10,20 @@
 
 #define TX_RETRIES 8
 
-/* The name of an error that met the first unsent frame. *alone: it concerns that frame only. */
+/*
+ * The name of an error that met the first unsent frame. *alone: it concerns that frame only. The kernel has
+ * dropped a frame that it says ENOBUFS or ENOMEM of, so there is nothing to try again.
+ */
 static uint32_t egress_drop_reason(int error, bool *alone)
 {
 	*alone = false;
 	switch (error) {
 	case EAGAIN:
 	case EINTR:
+		return TTF_DROP_TX_FULL;
 	case ENOBUFS:
 	case ENOMEM:
+		*alone = true;
 		return TTF_DROP_TX_FULL;
 	case EIO: /* tun: not IFF_UP */
 	case ENETDOWN:
@@ -35,10 +40,10 @@ static uint32_t egress_drop_reason(int error, bool *alone)
 	}
 }
 
-static void egress_flush_port(struct worker_port *port)
+/* Send frames in order, and drop by name those that can't be sent, up to the first refused GSO frame. */
+static uint32_t egress_send(struct worker_port *port, struct ttf_frame *frames, uint32_t count)
 {
-	struct ttf_frame *frames = port->frames;
-	uint32_t count = port->out, done = 0, retries = TX_RETRIES;
+	uint32_t done = 0, retries = TX_RETRIES;
 	uint64_t calls = 0;
 
 	while (done < count) {
@@ -53,15 +58,58 @@ static void egress_flush_port(struct worker_port *port)
 			done += (uint32_t)sent;
 			continue;
 		}
+		if (sent == -ENOBUFS && frames[done].offload)
+			break;
 		bool alone;
 		uint32_t reason = egress_drop_reason(-sent, &alone);
 
-		if (reason == TTF_DROP_TX_FULL && retries-- > 0)
+		if (!alone && reason == TTF_DROP_TX_FULL && retries-- > 0)
 			continue;
 		count_drop(port->stats, reason, alone ? 1 : count - done);
 		done = alone ? done + 1 : count;
 	}
 	count_add(&port->stats->tx_calls, calls);
+	return done;
+}
+
+/*
+ * The device refused a frame with an offload request. Its features or limits may have changed a moment ago,
+ * and the supervisor's message of that is under way. So send what it stands for, packet by packet.
+ */
+static void egress_send_refused(struct ttf_worker *worker, struct worker_port *port, struct ttf_frame frame)
+{
+	struct pool *pool = &worker->pool;
+	struct offload_request request;
+	struct ttf_frame packet = { 0 };
+	uint32_t count, frame_id;
+
+	if (ttf_vnet_hdr_parse(frame.eth, frame.length, &request) < 0 || !request.gso_size) {
+		count_drop(port->stats, TTF_DROP_TX_FULL, 1);
+		return;
+	}
+	frame_id = pool_get(pool);
+	if (frame_id == FRAME_ID_NONE) {
+		count_drop(port->stats, TTF_DROP_NO_FRAME, 1);
+		return;
+	}
+	packet.eth = pool_eth(pool, frame_id);
+	count = ttf_gso_packets(&request, frame.length);
+	count_add(&worker->stats->orphans.copied_packets, count - 1); /* see egress_segment() */
+	for (uint32_t i = 0; i < count; i++) {
+		packet.length = ttf_gso_packet(&request, frame.eth, frame.length, i, packet.eth);
+		vnet_hdr_clear(packet.eth);
+		egress_send(port, &packet, 1);
+	}
+	pool_put(pool, frame_id); /* where it came from: the rx burst stays valid */
+}
+
+static void egress_flush_port(struct ttf_worker *worker, struct worker_port *port)
+{
+	for (uint32_t done = 0; done < port->out; done++) {
+		done += egress_send(port, port->frames + done, port->out - done);
+		if (done < port->out)
+			egress_send_refused(worker, port, port->frames[done]);
+	}
 	port->out = 0;
 }
 
@@ -69,17 +117,17 @@ void ttf_egress_flush(struct ttf_worker *worker)
 {
 	for (uint32_t p = 0; p < worker->ports_high; p++)
 		if (worker->ports[p].out)
-			egress_flush_port(&worker->ports[p]);
+			egress_flush_port(worker, &worker->ports[p]);
 	/* Back to where they came from on the stack, in reverse order: the rx burst stays valid. */
 	while (worker->segmented)
 		pool_put(&worker->pool, worker->segmented_ids[--worker->segmented]);
 }
 
-static void egress_append(const struct ttf_worker *worker, struct worker_port *port, struct ttf_frame frame)
+static void egress_append(struct ttf_worker *worker, struct worker_port *port, struct ttf_frame frame)
 {
 	/* A GSO frame may have become more packets than a burst has. */
 	if (port->out >= worker->batch)
-		egress_flush_port(port);
+		egress_flush_port(worker, port);
 	port->frames[port->out++] = frame;
 }
 
@@ -172,7 +220,7 @@ void ttf_egress_frame(struct ttf_worker *worker, struct worker_port *port, struc
 		egress_offload(worker, port, frame);
 		return;
 	}
-	if (ttf_eth_oversize(frame.eth, frame.length, port->mtu)) {
+	if (eth_oversize(frame.eth, frame.length, port->mtu)) {
 		count_drop(port->stats, TTF_DROP_OVERSIZE, 1);
 		return;
 	}

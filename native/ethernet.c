@@ -38,11 +38,9 @@ uint32_t ttf_eth_ipv6_payload(const uint8_t *eth, uint32_t length, uint32_t at, 
 	return at;
 }
 
-bool ttf_eth_oversize(const uint8_t *eth, uint32_t length, uint32_t mtu)
+bool ttf_eth_oversize_untagged(const uint8_t *eth, uint32_t length, uint32_t mtu)
 {
 	uint32_t ethertype;
 
-	if (length <= mtu + TTF_ETH_HLEN)
-		return false;
 	return length - ttf_eth_payload(eth, length, &ethertype) > mtu;
 }

@@ -55,7 +55,13 @@ uint32_t ttf_eth_payload(const uint8_t *eth, uint32_t length, uint32_t *ethertyp
  */
 uint32_t ttf_eth_ipv6_payload(const uint8_t *eth, uint32_t length, uint32_t at, uint32_t *protocol);
 
-/* Is a frame of this length more than a port of this MTU carries? VLAN tags don't count. */
-bool ttf_eth_oversize(const uint8_t *eth, uint32_t length, uint32_t mtu);
+/* Is a frame of this length, without its VLAN tags, longer than the MTU? */
+bool ttf_eth_oversize_untagged(const uint8_t *eth, uint32_t length, uint32_t mtu);
+
+/* Is it more than a port of this MTU carries? VLAN tags don't count. */
+static inline bool eth_oversize(const uint8_t *eth, uint32_t length, uint32_t mtu)
+{
+	return length > mtu + TTF_ETH_HLEN && ttf_eth_oversize_untagged(eth, length, mtu);
+}
 
 #endif

@@ -46,7 +46,7 @@ static void gso_tcp(uint8_t *tcp, uint32_t skipped, bool first, bool last)
 
 /*
  * The checksum field holds the sum of the pseudo-header, which includes the length: replace the GSO frame's
- * by the packet's. Nothing else is computed again, as some of it is unknown here (the final destination in a
+ * by the part's. Nothing else is computed again, as some of it is unknown here (the final destination in a
  * routing header, for example).
  */
 static void gso_correct_pseudo_header(uint8_t *field, uint32_t whole, uint32_t bytes)
@@ -58,27 +58,35 @@ static void gso_correct_pseudo_header(uint8_t *field, uint32_t whole, uint32_t b
 	memcpy(field, &sum, sizeof(sum));
 }
 
-uint32_t ttf_gso_packet(const struct offload_request *request, const uint8_t *eth, uint32_t length,
-			uint32_t index, uint8_t *packet)
+uint32_t ttf_gso_part(const struct offload_request *request, const uint8_t *eth, uint32_t length,
+		      uint32_t first, uint32_t count, uint8_t *part)
 {
-	const uint32_t skipped = index * request->gso_size;
+	const uint32_t skipped = first * request->gso_size;
 	const uint32_t left = length - request->headers - skipped;
-	const uint32_t payload = left < request->gso_size ? left : request->gso_size;
+	const uint32_t payload = left < count * request->gso_size ? left : count * request->gso_size;
 	const uint32_t bytes = request->headers + payload;
-	uint8_t *ip = packet + request->network, *transport = packet + request->csum_start;
+	uint8_t *ip = part + request->network, *transport = part + request->csum_start;
 
-	memcpy(packet, eth, request->headers);
-	memcpy(packet + request->headers, eth + request->headers + skipped, payload);
+	memcpy(part, eth, request->headers);
+	memcpy(part + request->headers, eth + request->headers + skipped, payload);
 	if (request->version == 4)
-		gso_ipv4(ip, bytes - request->network, request->csum_start - request->network, index);
+		gso_ipv4(ip, bytes - request->network, request->csum_start - request->network, first);
 	else
 		store_be16(ip + 4, bytes - request->network - 40);
 	if (request->wants & (TTF_OFFLOAD_TSO4 | TTF_OFFLOAD_TSO6))
-		gso_tcp(transport, skipped, index == 0, payload == left);
+		gso_tcp(transport, skipped, first == 0, payload == left);
 	else
 		store_be16(transport + 4, bytes - request->csum_start);
-	gso_correct_pseudo_header(packet + request->csum_at, length - request->csum_start,
+	gso_correct_pseudo_header(part + request->csum_at, length - request->csum_start,
 				  bytes - request->csum_start);
+	return bytes;
+}
+
+uint32_t ttf_gso_packet(const struct offload_request *request, const uint8_t *eth, uint32_t length,
+			uint32_t index, uint8_t *packet)
+{
+	const uint32_t bytes = ttf_gso_part(request, eth, length, index, 1, packet);
+
 	checksum_complete(packet, bytes, request->csum_start, request->csum_at);
 	return bytes;
 }

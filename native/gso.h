@@ -17,7 +17,16 @@
 /* The number of packets in a GSO frame of `length` bytes: 1 or more. */
 uint32_t ttf_gso_packets(const struct offload_request *request, uint32_t length);
 
-/* Write packet `index` to `packet`, which has room for `length` bytes. Returns the packet's length. */
+/*
+ * Write `count` packets of a GSO frame, from packet `first` on, as one frame. It is like the GSO frame, but
+ * shorter: its checksum field holds the sum of the pseudo-header. `part` has room for the headers and count *
+ * gso_size bytes. Returns the part's length.
+ */
+uint32_t ttf_gso_part(const struct offload_request *request, const uint8_t *eth, uint32_t length,
+		      uint32_t first, uint32_t count, uint8_t *part);
+
+/* Write packet `index`, complete, to `packet`, which has room for `length` bytes. Returns the packet's
+ * length. */
 uint32_t ttf_gso_packet(const struct offload_request *request, const uint8_t *eth, uint32_t length,
 			uint32_t index, uint8_t *packet);
 

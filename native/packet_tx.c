@@ -2,8 +2,10 @@
 #include "packet_tx.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -20,6 +22,7 @@
 struct packet_tx {
 	uint8_t *slots;
 	int fd;
+	int ifindex;
 	uint32_t next; /* the slot that the kernel looks at next, if known */
 	bool known;
 };
@@ -67,16 +70,21 @@ static void packet_tx_find_next(struct packet_tx *tx, uint64_t *calls)
 struct packet_tx *ttf_packet_tx_open(int fd)
 {
 	struct packet_tx *tx = calloc(1, sizeof(*tx));
+	struct sockaddr_ll bound;
+	socklen_t bytes = sizeof(bound);
 	uint64_t calls = 0;
 
 	if (!tx)
 		return NULL;
 	tx->fd = fd;
-	tx->slots = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	tx->slots = MAP_FAILED;
+	if (getsockname(fd, (struct sockaddr *)&bound, &bytes) == 0)
+		tx->slots = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (tx->slots == MAP_FAILED) {
 		free(tx);
 		return NULL;
 	}
+	tx->ifindex = bound.sll_ifindex;
 	packet_tx_find_next(tx, &calls);
 	return tx;
 }
@@ -94,9 +102,39 @@ bool ttf_packet_tx_ready(struct packet_tx *tx, uint64_t *calls)
 	return tx->known && packet_slot_status(packet_tx_slot(tx, tx->next)) == TP_STATUS_AVAILABLE;
 }
 
+bool ttf_packet_tx_has_carrier(const struct packet_tx *tx)
+{
+	struct ifreq request = { .ifr_ifindex = tx->ifindex };
+
+	return ioctl(tx->fd, SIOCGIFNAME, &request) < 0 || ioctl(tx->fd, SIOCGIFFLAGS, &request) < 0 ||
+	       request.ifr_flags & IFF_RUNNING;
+}
+
+/*
+ * sendmmsg() counts VLAN tags towards the MTU: it allows the bytes of one tag more, and only if that one is
+ * of type 0x8100 (packet_snd()). It checks no GSO frame.
+ */
+static bool packet_tx_mmsg_may_refuse(const struct ttf_frame *frame)
+{
+	uint32_t ethertype, tags = ttf_eth_payload(frame->eth, frame->length, &ethertype) - TTF_ETH_HLEN;
+
+	return (tags > TTF_VLAN_HLEN || (tags && load_be16(frame->eth + 12) != ETHERTYPE_VLAN)) &&
+	       !(frame->offload && vnet_hdr_read(frame->eth).gso_type);
+}
+
+static bool packet_tx_fits(const struct ttf_frame *frame)
+{
+	return frame->length >= TTF_ETH_HLEN && frame->length <= ROOM_BYTES;
+}
+
 bool ttf_packet_tx_takes(const struct ttf_frame *frame)
 {
-	return !frame->offload && frame->length >= TTF_ETH_HLEN && frame->length <= ROOM_BYTES;
+	return packet_tx_fits(frame) && (!frame->offload || packet_tx_mmsg_may_refuse(frame));
+}
+
+bool ttf_packet_tx_alone_takes(const struct ttf_frame *frame)
+{
+	return packet_tx_fits(frame) && packet_tx_mmsg_may_refuse(frame);
 }
 
 static void packet_tx_fill(struct tpacket2_hdr *slot, const struct ttf_frame *frame)
@@ -105,8 +143,12 @@ static void packet_tx_fill(struct tpacket2_hdr *slot, const struct ttf_frame *fr
 	 * hdr_len covers the frame, so the kernel copies it instead of attaching ring pages. A veth would
 	 * allocate pages and copy those again.
 	 */
-	const struct vnet_hdr header = { .hdr_len = (uint16_t)frame->length };
+	struct vnet_hdr header = { 0 };
 	uint8_t *data = (uint8_t *)slot + DATA_AT;
+
+	if (frame->offload)
+		header = vnet_hdr_read(frame->eth);
+	header.hdr_len = (uint16_t)frame->length;
 
 	memcpy(data, &header, sizeof(header));
 	memcpy(data + sizeof(header), frame->eth, frame->length);

@@ -116,7 +116,7 @@ bool ttf_vnet_hdr_oversize(const struct offload_request *request, const uint8_t 
 	uint32_t longest;
 
 	if (!request->gso_size)
-		return ttf_eth_oversize(eth, length, mtu);
+		return eth_oversize(eth, length, mtu);
 	longest = request->headers + request->gso_size;
 	return (longest < length ? longest : length) - request->network > mtu;
 }

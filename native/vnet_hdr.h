@@ -60,6 +60,11 @@ static inline struct vnet_hdr vnet_hdr_read(const uint8_t *eth)
 	return header;
 }
 
+static inline void vnet_hdr_write(uint8_t *eth, const struct vnet_hdr *header)
+{
+	memcpy(eth - TTF_VNET_HDR_BYTES, header, sizeof(*header));
+}
+
 /*
  * Does the header request anything, or is it malformed? DATA_VALID requests nothing; devices with receive
  * checksums, and GRO, set it on every frame that a packet socket gets.
@@ -74,7 +79,7 @@ static inline bool vnet_hdr_requests(const uint8_t *eth)
 /* Read the header in front of a frame of 14 bytes or more. 0, or -1 if it is malformed or unsupported. */
 int ttf_vnet_hdr_parse(const uint8_t *eth, uint32_t length, struct offload_request *request);
 
-/* Like ttf_eth_oversize(), for the packets of a GSO frame. */
+/* Like eth_oversize(), for the packets of a GSO frame. */
 bool ttf_vnet_hdr_oversize(const struct offload_request *request, const uint8_t *eth, uint32_t length,
 			   uint32_t mtu);
 

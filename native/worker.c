@@ -35,7 +35,7 @@ static void count_received(struct ttf_counters *stats, const struct ttf_frame *f
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < count; i++)
-		bytes += frames[i].length == FRAME_TRUNCATED ? 0 : frames[i].length;
+		bytes += frame_counted_bytes(&frames[i]);
 	count_add(&stats->rx_packets, count);
 	count_add(&stats->rx_bytes, bytes);
 	count_add(&stats->rx_calls, calls);
@@ -50,8 +50,8 @@ static bool forward_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t 
 	struct forward_verdict verdict;
 	struct offload_request request;
 
-	if (frame.length == FRAME_TRUNCATED) {
-		count_drop(stats, TTF_DROP_OVERSIZE, 1);
+	if (frame.length >= FRAME_MALFORMED) {
+		count_drop(stats, frame.length == FRAME_TRUNCATED ? TTF_DROP_OVERSIZE : TTF_DROP_BAD_DESC, 1);
 		return false;
 	}
 	/* A malformed offload header goes no further than here, in every mode. */

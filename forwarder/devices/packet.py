@@ -53,6 +53,13 @@ class PacketPort(Port):
     def steer(self, queue: int, attached: bool) -> None:
         """Nothing: a socket stays in its fanout group, and its packet ring holds what comes meanwhile."""
 
+    @property
+    def can_renew(self) -> bool:
+        return True
+
+    def renew(self, queue: int) -> None:
+        packet_sockets.renew_ring(self._fds[queue])
+
     def discard(self, queue: int) -> Discarded:
         return packet_sockets.discard(self._fds[queue])
 

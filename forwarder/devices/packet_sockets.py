@@ -157,6 +157,16 @@ def open_queues(name: str, place: Place, queues: int) -> tuple[list[int], list[i
     return [sock.detach() for sock in sockets], [sock.detach() for sock in senders]
 
 
+def renew_ring(fd: int) -> None:
+    """Give a socket an empty receive ring instead of its present one, which nobody may have mapped.
+
+    Packets that the ring and the socket's queue hold are lost. Raises OSError.
+    """
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, bytes(16))  # no block, no slot: frees it
+        _add_ring(sock, _PACKET_RX_RING, lib.TTF_PACKET_SLOTS)
+
+
 def discard(fd: int) -> Discarded:
     """Empty a queue that no worker serves."""
     discarded = ffi.new("struct ttf_discarded *")

@@ -128,6 +128,15 @@ class Port(ABC):
     def discard(self, queue: int) -> Discarded:
         """Empty a queue that no worker serves, within a bounded time. Raises OSError."""
 
+    @property
+    def can_renew(self) -> bool:
+        """Whether a queue of this driver can get stuck, and renew() is there."""
+        return False
+
+    def renew(self, queue: int) -> None:
+        """Have a queue that got stuck, and that no worker has now, go on. Raises OSError."""
+        raise NotImplementedError(self.driver.name)
+
     @abstractmethod
     def close(self) -> None:
         """Close the queues, and undo what was done to the device."""

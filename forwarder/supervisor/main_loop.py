@@ -41,9 +41,17 @@ from forwarder.supervisor.port_table import PortTable, TablePort
 from forwarder.supervisor.queue_reports import QueueReports
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.signals import Signals
+from forwarder.supervisor.stuck_queues import StuckQueues
 from forwarder.supervisor.watch_clock import STEP_NS, WatchClock
-from forwarder.supervisor.worker_events import CameBack, Event, QueueReported, Restarted, WentAway
-from forwarder.supervisor.worker_pool import ANSWER_TIMEOUT_NS, START_TIMEOUT_NS, WorkerPool
+from forwarder.supervisor.worker_events import (
+    CameBack,
+    Event,
+    QueueGotStuck,
+    QueueReported,
+    Restarted,
+    WentAway,
+)
+from forwarder.supervisor.worker_pool import ANSWER_TIMEOUT_NS, START_TIMEOUT_NS, Question, WorkerPool
 from forwarder.supervisor.worker_process import wait_for
 from forwarder.worker.messages import Delivery, Request
 
@@ -81,6 +89,7 @@ class Supervisor:
         self._clock = WatchClock()
         self._reports = QueueReports()
         self._closing = Closing()
+        self._stuck = StuckQueues()
         self._stopping = False
         self._drain_timeout_ms = config.drain_timeout_ms
         self._watched: tuple[tuple[int, int], ...] = ()
@@ -207,6 +216,8 @@ class Supervisor:
                 key.data()
         for entry in self._follower.follow(now_ns):
             self._tell_of_device(entry)
+        for worker, port_id in self._stuck.due(now_ns):
+            self._renew_queue(worker, port_id)
 
     def _watch_processes(self) -> None:
         """Keep the selector on the processes that there are; while none dies nothing is registered anew."""
@@ -235,6 +246,8 @@ class Supervisor:
                     self._ports.steer_away_from(worker)
                 case QueueReported():
                     self._tell_of_queue(event)
+                case QueueGotStuck(worker, port_id):
+                    self._note_stuck_queue(worker, port_id)
 
     def _send_ports_and_go(self, worker: int) -> None:
         """Send a starting worker every port, and let it run."""
@@ -247,20 +260,63 @@ class Supervisor:
         self._ask_all(lambda _: self._table.update(entry.port_id))
 
     def _tell_of_queue(self, report: QueueReported) -> None:
-        entry = self._table.get(report.port_id)
-        if entry is None or report.worker >= entry.port.queues:
-            what = f"queue_error of port {report.port_id}, of which it has no queue"
-            self._pool.condemn(report.worker, f"killed for a protocol violation: {what}")
-        elif report.error is not None or entry.port.driver.reports_recovery:
+        entry = self._entry_of(report.worker, report.port_id, "queue_error")
+        if entry is not None and (report.error is not None or entry.port.driver.reports_recovery):
             self._reports.add(entry.port.name, report.worker, report.error, time.monotonic_ns())
 
+    def _entry_of(self, worker: int, port_id: int, said: str) -> TablePort | None:
+        """The port that a worker spoke of. None if it has no queue of it: then the worker is killed."""
+        entry = self._table.get(port_id)
+        if entry is not None and worker < entry.port.queues:
+            return entry
+        what = f"{said} of port {port_id}, of which it has no queue"
+        self._pool.condemn(worker, f"killed for a protocol violation: {what}")
+        return None
+
+    def _note_stuck_queue(self, worker: int, port_id: int) -> None:
+        entry = self._entry_of(worker, port_id, "queue_stuck")
+        if entry is None:
+            return
+        if entry.port.can_renew:
+            self._stuck.add(worker, port_id)
+        else:
+            what = f"queue_stuck of port {port_id}, whose queues never are"
+            self._pool.condemn(worker, f"killed for a protocol violation: {what}")
+
+    def _renew_queue(self, worker: int, port_id: int) -> None:
+        """Take a stuck queue from its worker, renew it, and give it back."""
+        entry = self._table.get(port_id)
+        if entry is None:
+            return
+        name = entry.port.name
+        log.warning(
+            "port %s queue %d: the kernel fills its packet ring no more, perhaps because of a GSO frame "
+            "that it can't describe; the queue gets a new ring",
+            name,
+            worker,
+        )
+        asked = self._pool.ask(worker, self._table.detach(port_id))
+        if self._refusals(asked) or not all(question.process.exit_code() is None for question in asked):
+            return  # its next process gets the queue as it is, and says the same
+        try:
+            entry.port.renew(worker)
+        except OSError as error:
+            log.error("port %s queue %d: no new ring: %s", name, worker, error.strerror)
+        self._pool.request(worker, self._table.attach(port_id, worker))
+        for other in self._table:
+            if other.peer == port_id:
+                self._pool.request(worker, self._table.set_peer(other.port_id))
+
     def _ask_all(self, request_for: Callable[[int], Delivery[Request]]) -> list[str]:
-        """Send every worker a request and wait for the answers. Returns why workers refuse.
+        """Send every worker a request and wait for the answers. Returns why workers refuse."""
+        return self._refusals(self._pool.ask_all(request_for))
+
+    def _refusals(self, questions: list[Question]) -> list[str]:
+        """Wait for answers. Returns why workers refuse.
 
         A worker that is starting answers after `go`. One that doesn't answer in time hangs, and is killed.
         Its replacement gets every port that there is by then.
         """
-        questions = self._pool.ask_all(request_for)
         deadline_ns = self._clock.now_ns() + ANSWER_TIMEOUT_NS
         while self._clock.now_ns() < deadline_ns and (waiting := [q for q in questions if q.is_open]):
             wait_for([question.process for question in waiting], 50)

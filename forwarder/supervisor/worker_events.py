@@ -34,4 +34,12 @@ class QueueReported:
     error: str | None
 
 
-Event = Restarted | CameBack | WentAway | QueueReported
+@dataclass(frozen=True, slots=True)
+class QueueGotStuck:
+    """A queue needs a new packet ring. The port id comes from the worker: it may be wrong."""
+
+    worker: int
+    port_id: int
+
+
+Event = Restarted | CameBack | WentAway | QueueReported | QueueGotStuck

@@ -25,7 +25,14 @@ from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.standbys import Standbys
 from forwarder.supervisor.watch_clock import WatchClock
 from forwarder.supervisor.watcher import MESSAGES_PER_S, Watched, lie
-from forwarder.supervisor.worker_events import CameBack, Event, QueueReported, Restarted, WentAway
+from forwarder.supervisor.worker_events import (
+    CameBack,
+    Event,
+    QueueGotStuck,
+    QueueReported,
+    Restarted,
+    WentAway,
+)
 from forwarder.supervisor.worker_process import WorkerProcess, wait_for
 from forwarder.supervisor.worker_state import WorkerState
 from forwarder.worker.channel import ChannelClosed
@@ -37,6 +44,7 @@ from forwarder.worker.messages import (
     Hello,
     ProtocolError,
     QueueError,
+    QueueStuck,
     Ready,
     Request,
     ToSupervisor,
@@ -181,12 +189,17 @@ class WorkerPool:
         """Let a starting worker run; it was sent every port."""
         self._send(self.workers[index], Go())
 
+    def ask(self, index: int, delivery: Delivery[Request]) -> list[Question]:
+        """Send a worker a request. Nothing is asked while it has no process."""
+        process = self.workers[index].process
+        return [] if process is None else [Question(index, process, self.request(index, delivery))]
+
     def ask_all(self, request_for: Callable[[int], Delivery[Request]]) -> list[Question]:
         """Send every worker a request of its own."""
         return [
-            Question(worker.index, worker.process, self.request(worker.index, request_for(worker.index)))
+            question
             for worker in self.workers
-            if worker.process is not None
+            for question in self.ask(worker.index, request_for(worker.index))
         ]
 
     def give_up_on(self, questions: Iterable[Question]) -> None:
@@ -249,6 +262,8 @@ class WorkerPool:
                 process.failed = message.error
             case QueueError():
                 yield QueueReported(worker.index, message.port_id, message.error)
+            case QueueStuck():
+                yield QueueGotStuck(worker.index, message.port_id)
 
     def _heard_ready(self, worker: PoolWorker, process: WorkerProcess) -> Iterator[Event]:
         if worker.state is not WorkerState.STARTING:

@@ -6,6 +6,7 @@ order are in forwarder.worker.messages. Guarantees that Python does nothing per 
 (between slices it only looks for messages), and that a worker which forwards never waits for the supervisor.
 """
 
+import errno
 import faulthandler
 import gc
 import os
@@ -35,6 +36,7 @@ from forwarder.worker.messages import (
     Pools,
     ProtocolError,
     QueueError,
+    QueueStuck,
     Ready,
     SetPeer,
     ToSupervisor,
@@ -183,7 +185,10 @@ class Worker:
             error = lib.ttf_worker_queue_error(self._worker, port_id)
             if error != self._reported.get(port_id, 0) and not self._unsent:
                 self._reported[port_id] = error
-                self._say(QueueError(port_id, os.strerror(error) if error else None))
+                if error == errno.ENOTRECOVERABLE:  # native/driver.h: rx()
+                    self._say(QueueStuck(port_id))
+                else:
+                    self._say(QueueError(port_id, os.strerror(error) if error else None))
 
 
 def _peer(port_id: int | None) -> int:

@@ -11,6 +11,7 @@
         | attach, update_port, set_peer, detach|   at any time
         |                                  ack |   one for each of these, in their order
         |                          queue_error |   whenever a queue stops or works again
+        |                          queue_stuck |   whenever a queue needs a new packet ring
         |                               failed |   why it ends by itself
 
 On the wire a message is one JSON object: "op" and the fields of its class. decode() trusts nothing: it
@@ -280,13 +281,22 @@ class QueueError(Message):
     error: Text | None
 
 
+@dataclass(frozen=True, slots=True)
+class QueueStuck(Message):
+    """The kernel fills the packet ring of the worker's queue no more: detach the queue and renew its ring."""
+
+    op = "queue_stuck"
+
+    port_id: PortId
+
+
 Request = Attach | UpdatePort | SetPeer | Detach  # each is answered by an ack
 ToWorker = Hello | Memory | Pools | Request | Go
-ToSupervisor = Ready | Ack | Failed | QueueError
+ToSupervisor = Ready | Ack | Failed | QueueError | QueueStuck
 M = TypeVar("M", bound=Message, covariant=True)
 
 TO_WORKER: tuple[type[ToWorker], ...] = (Hello, Memory, Pools, Attach, UpdatePort, SetPeer, Detach, Go)
-TO_SUPERVISOR: tuple[type[ToSupervisor], ...] = (Ready, Ack, Failed, QueueError)
+TO_SUPERVISOR: tuple[type[ToSupervisor], ...] = (Ready, Ack, Failed, QueueError, QueueStuck)
 
 
 class Delivery(NamedTuple, Generic[M]):

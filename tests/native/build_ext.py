@@ -15,7 +15,17 @@ from setuptools import Distribution
 from native.build_ffi import HEADERS, declarations, extension
 from native.build_objects import BuildObjects
 
-ALL_HEADERS = (*HEADERS, "pool.h", "ethernet.h", "flow_hash.h", "vnet_hdr.h", "gso.h")
+ALL_HEADERS = (
+    *HEADERS,
+    "pool.h",
+    "ring.h",
+    "ethernet.h",
+    "flow_hash.h",
+    "driver.h",
+    "vnet_hdr.h",
+    "gso.h",
+    "packet_big.h",
+)
 
 
 def ffibuilder() -> FFI:

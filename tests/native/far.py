@@ -20,6 +20,7 @@ from forwarder.devices.place import Place
 from tests.native.ext import lib
 from tests.native.harness import Harness
 from tests.support import afpacket
+from tests.support.gso_limits import set_gso_limits
 from tests.support.netns import namespace
 from tests.support.offloads import VNET_HDR_BYTES, vnet_header
 from tests.support.wait import wait_until
@@ -91,23 +92,37 @@ class Far:
         """A counter of the device that ttfwd uses."""
         self._set("near", mtu=mtu)
 
-    def set_far_link(self, state: str) -> None:
-        """The device's carrier state."""
-        self._set("far", state=state)
+    def set_far_mtu(self, mtu: int) -> None:
+        """What the far end receives at most."""
+        self._set("far", mtu=mtu)
+
+    def take_carrier(self) -> None:
+        """The device loses its carrier, as the far end's link goes down."""
+        self._set("far", state="down")
+        with _netlink(self.netns) as netlink:
+            wait_until(
+                lambda: netlink.link("get", ifname="near")[0].get_attr("IFLA_OPERSTATE") != "UP",
+                "the kernel shows that there is no carrier",
+            )
+
+    def set_gso_limit(self, size_bytes: int) -> None:
+        """The longest GSO frame that the far end sends."""
+        with netns.inside(self.netns):
+            set_gso_limits("far", size_bytes)
 
     def _set(self, device: str, **what: Any) -> None:
         with _netlink(self.netns) as netlink:
             netlink.link("set", index=netlink.link_lookup(ifname=device)[0], **what)
 
 
-def _open_queue(netns: str) -> tuple[list[int], list[int]]:
-    return packet_sockets.open_queues("near", Place.named(netns), 1)
+def _open_queue(device: str, netns: str) -> tuple[list[int], list[int]]:
+    return packet_sockets.open_queues(device, Place.named(netns), 1)
 
 
-def packet_pair(harness: Callable[..., Harness], far: Far, batch: int) -> Harness:
+def packet_pair(harness: Callable[..., Harness], far: Far, batch: int, device: str = "near") -> Harness:
     """A packet port whose peer is a socket port."""
     made = harness(rx_mode="interrupt", batch=batch)
-    queue, plain = (socket.socket(fileno=fd) for (fd,) in _open_queue(far.netns))
+    queue, plain = (socket.socket(fileno=fd) for (fd,) in _open_queue(device, far.netns))
     made.connect(
         0,
         peer=1,

@@ -407,7 +407,7 @@ def test_truncated_packets_are_read_within_bounds(name: str) -> None:
         cut = data[:length]
         assert flow_hash(cut) == int(lib.ttf_flow_hash(exact(cut), length))
         if length >= 14:
-            lib.ttf_eth_oversize(exact(cut), length, 0)
+            lib.eth_oversize(exact(cut), length, 0)
 
 
 @given(head=st.sampled_from(sorted(PACKETS)), at=st.integers(12, 80), noise=st.binary(max_size=64))
@@ -415,7 +415,7 @@ def test_nonsense_is_read_within_bounds(head: str, at: int, noise: bytes) -> Non
     data = PACKETS[head][:at] + noise
     flow_hash(data)
     Table("macswap").forward(0, data)
-    lib.ttf_eth_oversize(exact(data), len(data), 0)
+    lib.eth_oversize(exact(data), len(data), 0)
 
 
 def test_flows_are_spread_evenly() -> None:
@@ -439,10 +439,10 @@ def test_the_mtu_counts_neither_header_nor_tags(mtu: int) -> None:
     ]
     for head in heads:
         fits = bytes(head / Raw(bytes(mtu)))
-        assert not lib.ttf_eth_oversize(exact(fits), len(fits), mtu)
-        assert lib.ttf_eth_oversize(exact(fits + b"x"), len(fits) + 1, mtu)
+        assert not lib.eth_oversize(exact(fits), len(fits), mtu)
+        assert lib.eth_oversize(exact(fits + b"x"), len(fits) + 1, mtu)
     third = bytes(ether() / Dot1Q() / Dot1Q() / Dot1Q(type=0x88B5) / Raw(bytes(mtu)))
-    assert lib.ttf_eth_oversize(exact(third), len(third), mtu), "a third tag counts as payload"
+    assert lib.eth_oversize(exact(third), len(third), mtu), "a third tag counts as payload"
 
 
 # ----------------------------------------------------------------------------------------------- offload

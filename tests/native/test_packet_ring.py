@@ -7,18 +7,32 @@ netns        instance                    test
 
 from __future__ import annotations
 
+import errno
 import mmap
+import os
+import random
 import select
 import socket
 import struct
 
 import pytest
 
+from forwarder.devices import packet_sockets
 from tests.native.conftest import MakeHarness
 from tests.native.ext import lib
 from tests.native.far import Far, packet_pair
-from tests.native.harness import MS, Harness, SocketPort, frame
-from tests.support.offloads import GSO_TCPV4, NEEDS_CSUM, VNET_HDR_BYTES, vnet_header
+from tests.native.harness import MS, Harness, SocketPort, drain, frame
+from tests.native.test_segment import packet_of
+from tests.support.offloads import (
+    GSO_TCPV4,
+    NEEDS_CSUM,
+    VNET_HDR_BYTES,
+    big_frame,
+    payload_of,
+    vnet_header,
+)
+from tests.support.tap import inexpressible_frame, tap
+from tests.support.wait import wait_until
 
 SLOTS, SLOT_BYTES = int(lib.TTF_PACKET_SLOTS), int(lib.TTF_PACKET_SLOT_BYTES)
 BATCH = 64
@@ -26,6 +40,8 @@ LONG_BYTES = 4000  # longer than a slot
 SHORT_BYTES = 1514
 CURSOR_AT = 64
 MARK_AT = 28  # struct tpacket2_hdr, tp_padding
+FIELDS = {"status": (0, "I"), "len": (4, "I"), "snaplen": (8, "I"), "mac": (12, "H"), "tci": (24, "H")}
+KERNEL, USER, COPY = 0, 1, 2  # linux/if_packet.h
 
 
 @pytest.fixture
@@ -55,6 +71,13 @@ class Ring:
 
     def __init__(self, port: SocketPort) -> None:
         self.map = mmap.mmap(port.inside[0].fileno(), SLOTS * SLOT_BYTES)
+
+    def spoil(self, slot: int, field: str, value: int) -> None:
+        at, kind = FIELDS[field]
+        struct.pack_into(kind, self.map, slot * SLOT_BYTES + at, value % 256 ** struct.calcsize(kind))
+
+    def status(self, slot: int) -> int:
+        return int(struct.unpack_from("I", self.map, slot * SLOT_BYTES)[0])
 
     @property
     def cursor(self) -> int:
@@ -129,6 +152,29 @@ def test_what_was_left_to_be_done_is_told_of_frames_of_both_kinds(
     far.sender.send(sent)
     made.settle()
     assert made.ports[1].outside[0].recv(1 << 17) == sent
+
+
+@pytest.mark.parametrize(("network", "jumbo"), [("ipv4", False), ("ipv6", False), ("ipv6", True)])
+@pytest.mark.parametrize("tags", ["plain", "tagged"])
+@pytest.mark.parametrize("batch", [1, BATCH])
+def test_a_gso_frame_of_more_than_64_kib_becomes_several(
+    harness: MakeHarness, far: Far, network: str, jumbo: bool, tags: str, batch: int
+) -> None:
+    """With a batch of one, its parts cross in as many bursts."""
+    made = packet_pair(harness, far, batch)
+    far.set_gso_limit(300_000)
+    packet = packet_of(tags, network, "tcp-options", os.urandom(200_000))
+    whole, header = big_frame(packet, 1400, jumbo=jumbo)
+    for data in (vnet_header() + frame(1), header + whole, vnet_header() + frame(2)):
+        far.sender.send(data)
+    made.settle()
+    first, *parts, last = drain(made.ports[1].outside[0])
+    assert [first, last] == [vnet_header() + frame(1), vnet_header() + frame(2)]
+    headers = len(whole) - len(payload_of(packet)) - (8 if jumbo else 0)
+    assert b"".join(part[VNET_HDR_BYTES + headers :] for part in parts) == payload_of(packet)
+    assert [len(part) > 64_000 for part in parts] == [True, True, True, False]
+    assert made.total(0, "rx_packets") == 6
+    assert made.all_drops() == {}
 
 
 def test_what_waits_when_the_reader_is_killed_is_the_next_ones(made: Harness, far: Far) -> None:
@@ -274,3 +320,153 @@ def test_a_device_that_went_down_wakes_nobody_and_comes_back(made: Harness, far:
     made.settle()
     assert made.total(0, "tx_packets") == 8
     assert made.all_drops() == {}
+
+
+# -------------------------------------------------------------------------- what a dead reader wrote there
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("snaplen", 2**32 - 1),
+        ("snaplen", SLOT_BYTES),
+        ("snaplen", 61),
+        ("len", 59),
+        ("mac", 65535),
+        ("mac", SLOT_BYTES - 59),
+        ("mac", 0),
+        ("mac", VNET_HDR_BYTES - 1),
+        ("status", 1 << 4),
+        ("status", USER | COPY),
+    ],
+)
+def test_a_slot_that_makes_no_sense_is_dropped_by_name(
+    made: Harness, far: Far, field: str, value: int
+) -> None:
+    made.kill(0)
+    frames = [frame(n) for n in range(5)]
+    far.send(*frames)
+    ring = Ring(made.ports[0])
+    ring.spoil(2, field, value)
+    made.revive(0)
+    assert crossed(made) == frames[:2] + frames[3:]
+    assert made.all_drops() == {"bad_desc": 1}
+    assert ring.status(2) == KERNEL
+    far.send(*mixed(10, 50))
+    assert crossed(made) == mixed(10, 50)
+
+
+def test_random_bytes_in_the_ring_are_read_within_bounds(made: Harness, far: Far) -> None:
+    """A sanitizer finds accesses out of bounds. Everything is accounted for, and traffic is back later."""
+    ring, dice = Ring(made.ports[0]), random.Random(1)
+    made.conserves = False  # the kernel never sent these packets
+    for round_ in range(60):
+        far.send(*mixed(round_ * 20, 20))
+        if round_ % 4 == 0:
+            made.kill(0)
+        if round_ % 3 == 0:
+            ring.map[:] = dice.randbytes(SLOTS * SLOT_BYTES)
+        for _ in range(50):
+            field = dice.choice(list(FIELDS))
+            value = dice.choice([0, 1, 3, 17, 0xFFFF, 60, 2048, dice.getrandbits(32)])
+            ring.spoil(dice.randrange(SLOTS), field, value)
+        if round_ % 5 == 0:
+            ring.map[:] = bytes([dice.choice([0, 1, 3, 0x11])] + [0] * (SLOT_BYTES - 1)) * SLOTS
+        if round_ % 4 == 0:
+            made.revive(0)
+        made.settle()
+        drain(made.ports[1].outside[0])
+    assert_traffic_is_back(made, far)
+
+
+def assert_traffic_is_back(made: Harness, far: Far) -> None:
+    wanted = mixed(9000, 30)
+
+    def all_crossed() -> bool:
+        made.run(0, 10 * MS)
+        drain(made.ports[1].outside[0])
+        far.send(*wanted)
+        return crossed(made)[-30:] == wanted
+
+    wait_until(all_crossed, "frames cross whole and in order again", 10)
+
+
+@pytest.mark.parametrize("moved", [-1, -700, 1, 40, 1500])
+def test_a_wrong_cursor_costs_a_moment(made: Harness, far: Far, moved: int) -> None:
+    """Neither the reader nor the kernel would wait for the other for a whole round."""
+    far.send(*mixed(0, 100))
+    assert len(crossed(made)) == 100
+    made.kill(0)
+    ring = Ring(made.ports[0])
+    ring.cursor += moved
+    ring.releasing = ring.cursor
+    made.revive(0)
+    frames = [frame(n) for n in range(200, 210)]
+    far.send(*frames)
+    got: list[bytes] = []
+
+    def came() -> bool:
+        made.run(0, 10 * MS)
+        got.extend(crossed(made))
+        return sorted(got) == sorted(frames)
+
+    wait_until(came, "the frames crossed", 10)
+    assert made.all_drops() == {}
+
+
+@pytest.mark.parametrize("moved", [-1, 40])
+def test_a_queue_that_is_discarded_is_emptied_whatever_its_cursor_says(
+    made: Harness, far: Far, moved: int
+) -> None:
+    made.kill(0)
+    far.send(*[frame(n) for n in range(70)])
+    Ring(made.ports[0]).cursor += moved
+    assert packet_sockets.discard(made.ports[0].inside[0].fileno()).packets == 70
+    made.revive(0)
+    assert_traffic_is_back(made, far)
+
+
+def test_a_frame_that_lost_its_slot_holds_up_no_others(made: Harness, far: Far) -> None:
+    """Frames in the socket's queue are taken by their slots' order. One too many would shift all others."""
+    frames = [frame(n, LONG_BYTES + n) for n in range(10)]
+    far.send(*frames)
+    made.kill(0)
+    Ring(made.ports[0]).spoil(3, "status", KERNEL)
+    made.revive(0)
+    got: list[bytes] = []
+
+    def came() -> bool:
+        made.run(0, 10 * MS)
+        got.extend(crossed(made))
+        return got == frames[:3] + frames[4:]
+
+    wait_until(came, "the other frames crossed", 10)
+    assert made.all_drops() == {"bad_desc": 1}
+
+
+def test_a_ring_that_the_kernel_fills_no_more_is_reported_and_can_be_renewed(
+    harness: MakeHarness, far: Far
+) -> None:
+    """Kernels without a correction lose a slot to a packet that its header can't express, and drop all
+    later packets. To the reader that looks as if nothing but such packets came, as here.
+    """
+    with tap("near1", far.netns) as fd:
+        made = packet_pair(harness, far, BATCH, "near1")
+        os.write(fd, vnet_header() + frame(1))
+        assert crossed(made) == [frame(1)]
+
+        def reported() -> bool:
+            os.write(fd, inexpressible_frame())
+            made.run(0, 10 * MS)
+            return int(lib.ttf_worker_queue_error(made.live[0], 0)) == errno.ENOTRECOVERABLE
+
+        wait_until(reported, "the worker says that its ring is stuck")
+        made.kill(0)
+        packet_sockets.renew_ring(made.ports[0].inside[0].fileno())
+        made.revive(0)
+        os.write(fd, vnet_header() + frame(2))
+        os.write(fd, vnet_header() + frame(3, LONG_BYTES))
+        assert crossed(made) == [frame(2), frame(3, LONG_BYTES)]
+        made.run(0)
+        assert made.total(0, "kernel_drops") > 1
+        assert lib.ttf_worker_queue_error(made.live[0], 0) == 0

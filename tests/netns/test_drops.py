@@ -23,6 +23,9 @@ from tests.netns.topology import TIMEOUT_S, lab
 from tests.support.commands import ip
 from tests.support.drivers import BATCHED, PLAIN, URING
 from tests.support.instance import Instance, instance
+from tests.support.netns import namespace
+from tests.support.offloads import vnet_header
+from tests.support.tap import inexpressible_frame, tap
 from tests.support.wait import wait_until
 
 COUNT = 50
@@ -130,6 +133,31 @@ def test_what_a_packet_port_holds_that_nobody_serves_is_named() -> None:
         counters = it.stop().ports[0].counters
         assert counters.rx_packets == counters.drops["shutdown"] == int(lib.TTF_PACKET_SLOTS)
         assert counters.kernel_drops == count - counters.rx_packets
+
+
+def test_a_packet_ring_that_the_kernel_fills_no_more_is_renewed() -> None:
+    """Where the kernel is corrected, a worker that gets nothing but such frames sees the same."""
+    with lab("tap") as it_lab, namespace() as netns, tap("in0", netns) as fd:
+        ports = f'''
+            [[port]]
+            name = "in0"
+            driver = "packet"
+            netns = "{netns}"
+            '''
+        with instance(it_lab.config("bridge", queues=2, tables=ports)) as it:
+            (right,) = it_lab.sides
+
+            def renewed() -> bool:
+                os.write(fd, inexpressible_frame())
+                return "gets a new ring" in it.log
+
+            wait_until(renewed, "the ring is renewed")
+            frames = flow_frames(4, 20)
+            with right.capture() as capture:
+                for frame in frames:
+                    os.write(fd, vnet_header() + frame)
+                assert_same(capture.take(len(frames)), frames)
+            assert it.settled().counters.kernel_drops > 1
 
 
 def test_vlan_tags_do_not_count_towards_the_mtu() -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import product
@@ -24,13 +24,15 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
+from forwarder.devices.netns import inside
 from forwarder.stats.snapshot import Snapshot
 from tests.netns import transfer
 from tests.netns.frames import A, B, flow_frames
 from tests.netns.topology import TIMEOUT_S, Capture, Side, lab
 from tests.support.commands import ip, unique
 from tests.support.drivers import OFF, WITH_AND_WITHOUT_OFFLOAD
-from tests.support.instance import Instance, instance
+from tests.support.gso_limits import set_gso_limits
+from tests.support.instance import Instance, instance, port_of
 from tests.support.offloads import NEEDS_CSUM, VNET_HDR_BYTES, gso_frame, left_to_the_device, segmented
 from tests.support.shm import memory_of
 
@@ -176,6 +178,21 @@ def test_a_large_transfer_crosses_in_large_segments(driver: str, mib: int) -> No
         transfer.tcp(left, right, RIGHT4, mib * MIB)
         received = it.settled().ports[0].counters
         assert received.rx_bytes / received.rx_packets > 4 * 1514
+
+
+@pytest.mark.parametrize("to", ["packet", "tap", "tap-off"])
+def test_gso_frames_of_more_than_64_kib_cross(to: str) -> None:
+    """BIG TCP. A packet socket is the only way in: a tap's kernel side sends no such frame."""
+    with addressed("packet", to) as (it, left, right):
+        for side in (left, right):
+            with inside(side.netns), suppress(OSError):  # a tap refuses it
+                set_gso_limits(side.device, 185_000)
+        for address in (RIGHT4, RIGHT6):
+            transfer.tcp(left, right, address, 32 * MIB)
+        settled = it.settled()
+        assert settled.counters.dropped_packets == 0
+        sent = left.counters("tx")["packets"]
+        assert port_of(settled, "p0").counters.rx_packets > 1.5 * sent, "most of them were split"
 
 
 def test_a_bridge_of_mixed_ports() -> None:

@@ -25,7 +25,7 @@ import pytest
 from forwarder.native import ffi, lib
 from forwarder.shm import stats_name
 from forwarder.stats.reader import StatsReader
-from forwarder.worker.messages import Ack, Failed, Message, QueueError, Ready, encode
+from forwarder.worker.messages import Ack, Failed, Message, QueueError, QueueStuck, Ready, encode
 from tests.process.topology import Pair, is_ready, lost_packets, queue_rx
 from tests.process.traffic import Sink, Source, assert_unique
 from tests.support.capabilities import missing
@@ -86,6 +86,8 @@ LIES: list[tuple[Message, str]] = [
     (Ack(0, None), "ack of 0, where nothing waits for an answer"),
     (Ack(10**15, "no"), "ack of 1000000000000000"),
     (QueueError(63, "no such port"), "queue_error of port 63"),
+    (QueueStuck(63), "queue_stuck of port 63, of which it has no queue"),
+    (QueueStuck(0), "queue_stuck of port 0, whose queues never are"),
 ]
 
 

@@ -59,6 +59,36 @@ def gso_frame(packet: Packet, gso_size: int) -> tuple[bytes, bytes]:
     return undone, vnet_header(NEEDS_CSUM, gso_type, hdr_len, gso_size, start, offset)
 
 
+def big_frame(packet: Packet, gso_size: int, *, jumbo: bool = False) -> tuple[bytes, bytes]:
+    """A GSO frame of TCP that is longer than 64 KiB, as a BIG TCP sender makes it, and its offload header.
+
+    IP has no length. `jumbo`: a hop-by-hop option of IPv6 has it.
+    """
+    payload = payload_of(packet)
+    short = packet.copy()
+    short[TCP].remove_payload()
+    undone, header = gso_frame(short, gso_size)
+    flags, gso_type, hdr_len, _, start, offset = struct.unpack("=BBHHHH", header)
+    tcp_bytes = len(undone) - start
+    (pseudo,) = struct.unpack_from("!H", undone, start + offset)
+    whole = tcp_bytes + len(payload)
+    pseudo = ones_sum(struct.pack("!HHHH", pseudo, tcp_bytes ^ 0xFFFF, whole >> 16, whole & 0xFFFF))
+    front, tcp = bytearray(undone[:start]), bytearray(undone[start:])
+    struct.pack_into("!H", tcp, offset, pseudo)
+    if IP in packet:
+        ip = start - len(bytes(short[IP])) + tcp_bytes
+        front[ip + 2 : ip + 4] = bytes(2)
+    else:
+        ip = start - len(bytes(short[IPv6])) + tcp_bytes
+        front[ip + 4 : ip + 6] = bytes(2)
+        if jumbo:
+            option = struct.pack("!BBBBI", front[ip + 6], 0, 0xC2, 4, whole + 8)
+            front[ip + 6] = 0
+            front += option
+            start, hdr_len = start + len(option), hdr_len + len(option)
+    return bytes(front + tcp) + payload, vnet_header(flags, gso_type, hdr_len, gso_size, start, offset)
+
+
 def payload_of(packet: Packet) -> bytes:
     layer, _ = _transport(packet)
     return bytes(packet[layer].payload)

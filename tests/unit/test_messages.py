@@ -36,6 +36,7 @@ from forwarder.worker.messages import (
     Pktgen,
     Pools,
     QueueError,
+    QueueStuck,
     Ready,
     SetPeer,
     UpdatePort,
@@ -67,6 +68,7 @@ SAID = [
     Failed("x" * MAX_TEXT),
     QueueError(63, "Network is down"),
     QueueError(0, None),
+    QueueStuck(0),
 ]
 
 
