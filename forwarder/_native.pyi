@@ -141,6 +141,7 @@ class ttf_instance_stats(CData):
     batch: int
     ring_slots: int
     boot_ns: int
+    pid_namespace: int
     damaged: int
     reserved: _Integers
 

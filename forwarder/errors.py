@@ -7,10 +7,12 @@
         BadRequest             the parameters of any other control request
         UnknownName            a port or worker to show that the instance doesn't have
       NotRunning           3   no such instance
+      Stopping             3   the instance is about to end
       NotPermitted        77   the kernel or the instance's owner forbids it
       AlreadyRunning       1   another process owns the instance's name
       SegmentError         1   a shared-memory segment can't be made or read
         SegmentMissing         there is no segment of that name
+        SegmentNameTaken       there is something else of that name
       DeviceError          1   a network device can't be made or used as asked
       UnknownPort          1   the instance has no port of that name
       BootFailed           1   the instance didn't come up; what it made is removed again
@@ -108,6 +110,10 @@ class NotRunning(TtfwdError):
             super().__init__(f'instance "{instance}" is not running (running: {listed(running)})')
 
 
+class Stopping(TtfwdError):
+    exit_code = ExitCode.NOT_RUNNING
+
+
 class NotPermitted(TtfwdError):
     exit_code = ExitCode.NOT_PERMITTED
 
@@ -121,6 +127,10 @@ class SegmentError(TtfwdError):
 
 
 class SegmentMissing(SegmentError):
+    pass
+
+
+class SegmentNameTaken(SegmentError):
     pass
 
 

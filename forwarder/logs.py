@@ -4,6 +4,7 @@
 import logging
 import sys
 from collections import deque
+from typing import TextIO
 
 _KEPT = 6
 
@@ -23,9 +24,17 @@ class RecentLines(logging.Handler):
         return tuple(self._lines)
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """A line that a full disk or a closed terminal doesn't take is lost, and nothing else."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+
 def to_stderr(verbose: bool) -> logging.Handler:
     """Log lines on stderr from now on."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s ttfwd %(levelname)-7s %(message)s"))
     log = logging.getLogger("ttfwd")
     log.setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -13,27 +13,21 @@ native/abi.h; its header is checked before anything else in it is used.
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import posix_ipc
 import psutil
 
-from forwarder.errors import AlreadyRunning, NotPermitted, SegmentError, SegmentMissing
+from forwarder.errors import AlreadyRunning, NotPermitted, SegmentError, SegmentMissing, SegmentNameTaken
 from forwarder.native import ffi, lib
+from forwarder.shm_names import made_by_us, open_segment
 
 if TYPE_CHECKING:
     from forwarder.native import CData
 
 log = logging.getLogger("ttfwd")
-
-SHM_DIRECTORY = Path("/dev/shm")  # where Linux shows POSIX shared memory
-
-
-def stats_name(instance: str) -> str:
-    return f"/ttfwd.{instance}.stats"
 
 
 class Segment:
@@ -50,12 +44,12 @@ class Segment:
     def create(cls, name: str, size_bytes: int) -> Self:
         """A new, zeroed segment of mode 0600, locked for as long as this process has it open.
 
-        Raises SegmentError when the name is taken, or when there is no room for all of it.
+        Raises SegmentNameTaken, NotPermitted, or SegmentError when there is no room for all of it.
         """
         try:
             shared = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600)
         except posix_ipc.ExistentialError:
-            raise SegmentError(f"shared memory {name} exists already and isn't ours to remove") from None
+            raise SegmentNameTaken(f"shared memory {name} exists already and isn't ours to remove") from None
         except posix_ipc.PermissionsError:
             raise NotPermitted(f"shared memory {name} can't be made: not permitted") from None
         except OSError as error:  # no room, no file descriptor, a read-only file system
@@ -71,28 +65,28 @@ class Segment:
             raise
 
     @classmethod
-    def attach(cls, name: str, magic: int) -> Self:
-        """An existing segment, mapped read-only, its header checked.
+    def attach(cls, name: str, magic: int, owners: Collection[int] = ()) -> Self:
+        """An existing segment, mapped read-only, its header checked. It belongs to us or to `owners`.
 
         Raises SegmentMissing, NotPermitted, or SegmentError for one that can't be used, naming why.
         """
         try:
-            shared = posix_ipc.SharedMemory(name, read_only=True)
-        except posix_ipc.ExistentialError:
+            fd = open_segment(name, os.O_RDONLY, {os.geteuid(), *owners})
+        except FileNotFoundError:
             raise SegmentMissing(f"shared memory {name} doesn't exist") from None
-        except posix_ipc.PermissionsError:
-            raise NotPermitted(f"shared memory {name}: not permitted; only its owner may use it") from None
+        except PermissionError as error:
+            raise NotPermitted(f"shared memory {name}: {error.strerror}") from None
         except (OSError, ValueError) as error:  # ValueError: a name that can't be one
             raise SegmentError(f"shared memory {name}: {error}") from None
         try:
-            size_bytes = os.fstat(shared.fd).st_size
+            size_bytes = os.fstat(fd).st_size
             if not size_bytes:  # created, but not yet given its size
                 raise SegmentError(f"shared memory {name}: too small: its instance is still starting")
-            segment = cls(name, _map(shared.fd, size_bytes, False), size_bytes)
+            segment = cls(name, _map(fd, size_bytes, False), size_bytes)
         except OSError as error:
             raise SegmentError(f"shared memory {name}: {error.strerror or error}") from None
         finally:
-            shared.close_fd()
+            os.close(fd)
         try:
             segment.check(magic)
         except SegmentError:
@@ -203,17 +197,18 @@ def sweep(instance: str) -> tuple[str, ...]:
     Raises AlreadyRunning when a living process owns it: an instance of the same name whose runtime
     directory is another one.
     """
-    name = stats_name(instance)
-    if not os.path.lexists(SHM_DIRECTORY / name[1:]):
-        return ()
-    if _owned(name):
-        raise AlreadyRunning(f"shared memory {name} belongs to an instance that runs elsewhere")
-    return (name,) if unlink(name) else ()
+    names = made_by_us(instance)
+    for name in names:
+        if _owned(name):
+            raise AlreadyRunning(f"shared memory {name} belongs to an instance that runs elsewhere")
+    return tuple(name for name in names if unlink(name))
 
 
 def _owned(name: str) -> bool:
     try:
-        fd = os.open(SHM_DIRECTORY / name[1:], os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_segment(name, os.O_RDONLY, {os.geteuid()})
+    except FileNotFoundError:
+        return False
     except OSError as error:
         raise NotPermitted(f"shared memory {name}: {error.strerror}") from None
     try:

@@ -248,9 +248,10 @@ struct ttf_instance_stats {
 	uint64_t heartbeat_ns; /* of the supervisor */
 	uint32_t batch;
 	uint32_t ring_slots;
-	uint64_t boot_ns; /* from exec until every worker was READY */
+	uint64_t boot_ns;	/* from exec until every worker was READY */
+	uint64_t pid_namespace; /* inode of the one in which `pid` is the supervisor */
 	uint64_t damaged; /* how often counters were found damaged: if ever, the accounting is not exact */
-	uint64_t reserved[11];
+	uint64_t reserved[10];
 };
 static_assert(sizeof(struct ttf_instance_stats) == 256, "whole lines");
 

@@ -11,6 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -38,6 +39,12 @@ class Seconds(click.FloatRange):
         return found if math.isfinite(found) else self.fail(f"{value} is not a number of seconds", param, ctx)
 
 
+def _complain(text: str) -> None:
+    """A line on stderr. That it is full or closed changes nothing: the exit code tells, too."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
 class Commands(click.Group):
     """Ends a command with a message and a documented exit code for every error that a user can cause."""
 
@@ -45,12 +52,20 @@ class Commands(click.Group):
         try:
             return super().main(*args, **kwargs)
         except TtfwdError as error:
-            click.echo(error.for_terminal(), err=True)
+            _complain(error.for_terminal())
             sys.exit(error.exit_code)
         except OSError as error:  # out of file descriptors, processes or memory, wherever it happened
             where = f"{error.filename}: " if error.filename else ""
-            click.echo(f"ttfwd: {where}{error.strerror or error}", err=True)
+            _complain(f"ttfwd: {where}{error.strerror or error}")
             sys.exit(ExitCode.NOT_PERMITTED if isinstance(error, PermissionError) else ExitCode.FAILED)
+        except MemoryError:
+            _complain("ttfwd: out of memory (ulimit -v or -d may bound it)")
+            sys.exit(ExitCode.FAILED)
+        except RuntimeError as error:
+            if "new thread" not in str(error):  # Python has no type for it
+                raise
+            _complain(f"ttfwd: {error} (ulimit -u may bound them)")
+            sys.exit(ExitCode.FAILED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,7 +83,7 @@ def _load(path: Path, name: str | None) -> Config:
     if name is not None:
         config = renamed(config, name)
     for warning in warnings(config, allowed):
-        click.echo(f"{path}: warning: {warning}", err=True)
+        _complain(f"{path}: warning: {warning}")
     return config
 
 
@@ -77,18 +92,22 @@ def _load(path: Path, name: str | None) -> Config:
 @click.option("--name", metavar="INSTANCE", help="Name of the instance; default: the file's.")
 @click.option("--detach", is_flag=True, help="Return once it runs, and leave it in the background.")
 @click.option("--ready-fd", type=int, hidden=True)
+@click.option("--log", "log_file", type=click.Path(path_type=Path), hidden=True)
 @click.option("-v", "--verbose", is_flag=True, help="More log lines.")
-def start(path: Path, name: str | None, detach: bool, ready_fd: int | None, verbose: bool) -> None:
+def start(
+    path: Path, name: str | None, detach: bool, ready_fd: int | None, log_file: Path | None, verbose: bool
+) -> None:
     """Start an instance and show it; Ctrl-C drains and removes it."""
     began_ns = time.monotonic_ns()
+    from forwarder.cli import detach as in_background
     from forwarder.cli import start as start_command
 
     config = _load(path, name)
     if detach:
         options = (["--name", name] if name else []) + (["--verbose"] if verbose else [])
-        start_command.detach(config, path, options)
+        in_background.detach(config, path, options)
     else:
-        start_command.run(config, began_ns, ready_fd, logs.to_stderr(verbose))
+        start_command.run(config, began_ns, ready_fd, log_file, logs.to_stderr(verbose))
 
 
 @main.command()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ttfwd start`: run a supervisor in this process and show it, or start one in the background (--detach).
+"""`ttfwd start`: run a supervisor in this process and show it.
 
 Data (summary, live view, final accounting) goes to stdout, log lines to stderr. While a live view owns the
 terminal, it shows the log lines.
@@ -8,26 +8,21 @@ terminal, it shows the log lines.
 import errno
 import logging
 import os
-import select
 import signal
 import socket
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 from forwarder import logs, rundir
 from forwarder.cli import summary
 from forwarder.config.model import Config
-from forwarder.errors import ExitCode, TtfwdError
+from forwarder.errors import TtfwdError
 from forwarder.stats.live import LiveView
 from forwarder.stats.reader import StatsReader
 from forwarder.stats.section import make_console
 from forwarder.stats.snapshot import Snapshot
 from forwarder.stats.tables import accounting_table, headline
 from forwarder.supervisor.main_loop import Running, Supervisor
-
-_BOOT_TIMEOUT_S = 60.0
 
 log = logging.getLogger("ttfwd")
 
@@ -41,7 +36,7 @@ def _tell_service_manager(state: str) -> None:
         try:
             sock.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)
         except OSError as error:
-            log.warning("NOTIFY_SOCKET: %s", error.strerror)
+            log.warning("NOTIFY_SOCKET: %s", error.strerror or error)
 
 
 class _Foreground:
@@ -84,17 +79,25 @@ class _Foreground:
             log.addHandler(self._handler)
 
 
-def run(config: Config, began_ns: int, ready_fd: int | None, handler: logging.Handler) -> None:
-    """Run the instance until it is told to stop, then print the final accounting. Raises TtfwdError."""
+def run(
+    config: Config, began_ns: int, ready_fd: int | None, log_file: Path | None, handler: logging.Handler
+) -> None:
+    """Run the instance until it is told to stop, then print the final accounting. Raises TtfwdError.
+
+    `log_file`: where this process' output goes. It becomes the instance's log once this is the instance.
+    """
     # The supervisor handles signals while it runs. Before and after, a second Ctrl-C changes nothing.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     shown = _Foreground(config, ready_fd, handler)
-    try:
-        Supervisor(config, began_ns).run(shown.running, shown.stopping)
-    finally:
-        shown.close_view()
-        if shown.final is not None:
-            _print_final(shown.final)
+    with rundir.hold(config.name):
+        if log_file is not None:
+            log_file.replace(rundir.log_path(config.name))
+        try:
+            Supervisor(config, began_ns).run(shown.running, shown.stopping)
+        finally:
+            shown.close_view()
+            if shown.final is not None:
+                _print_final(shown.final)
 
 
 def _print_final(final: Snapshot) -> None:
@@ -104,48 +107,5 @@ def _print_final(final: Snapshot) -> None:
         console.print(accounting_table(final))
     except OSError as error:
         if error.errno not in (errno.EIO, errno.EPIPE):
-            raise
-        # The terminal was closed; the instance ended well. Buffered output is thrown away, because Python's
-        # flush at exit would fail, too.
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-
-
-def detach(config: Config, path: Path, arguments: list[str]) -> None:
-    """Start the instance in a session of its own, and return once it runs. Raises TtfwdError."""
-    if not path.is_file():
-        raise TtfwdError(f"{path}: not a regular file; with --detach the background process reads it again")
-    rundir.check_free(config.name)  # before the running instance's log is overwritten
-    rundir.directory().mkdir(mode=0o755, parents=True, exist_ok=True)
-    log_path = rundir.log_path(config.name)
-    command = [sys.executable, "-P", "-m", "forwarder", "start", "-c", str(path), *arguments]
-    read_fd, write_fd = os.pipe()
-    try:
-        with log_path.open("wb") as output:
-            process = subprocess.Popen(
-                [*command, "--ready-fd", str(write_fd)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[write_fd],
-                start_new_session=True,
-            )
-    finally:
-        os.close(write_fd)
-    deadline = time.monotonic() + _BOOT_TIMEOUT_S
-    try:
-        ready, _, _ = select.select([read_fd], [], [], max(0.0, deadline - time.monotonic()))
-        if ready and os.read(read_fd, 16):
-            print(f'instance "{config.name}" runs: process {process.pid}, log {log_path}')
-            return
-    finally:
-        os.close(read_fd)
-    try:
-        code = process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise TtfwdError(f"not ready after {_BOOT_TIMEOUT_S:.0f} s; see {log_path}") from None
-    said = log_path.read_text(errors="replace").strip().removeprefix("ttfwd: ")
-    error = TtfwdError(said or f"exit code {code}")
-    error.exit_code = ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED
-    raise error
+            raise TtfwdError(f"the final accounting can't be written: {error.strerror}") from None
+        # The terminal was closed; the instance ended well.

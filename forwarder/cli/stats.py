@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from forwarder.stats.follow import Follower
 from forwarder.stats.live import LiveView
 from forwarder.stats.rates import Rates, rates
 from forwarder.stats.reader import StatsReader
@@ -34,7 +35,10 @@ def show(
 def watch(
     instance: str, interval_s: float, ports: Sequence[str], workers: Sequence[int], as_json: bool
 ) -> None:
-    """Print the statistics every `interval_s` until Ctrl-C or the instance's end. Raises TtfwdError."""
+    """Print the statistics every `interval_s` until Ctrl-C or the instance's stop. Raises TtfwdError.
+
+    An instance that is started again is followed.
+    """
     with suppress(KeyboardInterrupt):  # Ctrl-C is how a watch ends
         if as_json:
             _watch_json(instance, interval_s, ports, workers)
@@ -44,15 +48,22 @@ def watch(
 
 
 def _watch_json(instance: str, interval_s: float, ports: Sequence[str], workers: Sequence[int]) -> None:
-    with StatsReader.attach(instance) as reader:
-        before = reader.snapshot()
+    with Follower(instance) as follower:
+        before = follower.look()
         while True:
             time.sleep(interval_s)
-            after = reader.snapshot()
+            after = follower.look()
+            if after.instance.epoch != before.instance.epoch:
+                print(f'ttfwd: instance "{instance}" was started again', file=sys.stderr, flush=True)
             _print_json(after, rates(before, after), interval_s, ports, workers)
-            if after.instance.state == "stopped":
+            if after.instance.state == "stopped" and not follower.is_started_again(_pause):
                 return
             before = after
+
+
+def _pause(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
 
 
 def _print_json(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The summary that `ttfwd start` shows once the instance runs: ports, drivers, CPUs, and commands to try.
 
-Pure: from a supervisor's Running to lines (for a log) or a renderable (for a terminal).
+From a supervisor's Running to lines (for a log) or a renderable (for a terminal).
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from forwarder import rundir, shm_names
+from forwarder.cli import reach
 from forwarder.config.cpus import format_cpu_list
 from forwarder.config.model import PortConfig, peers_of
 from forwarder.supervisor.main_loop import Running
@@ -24,18 +26,22 @@ def _cpu_map(running: Running) -> str:
 
 
 def suggestions(running: Running) -> Iterator[str]:
-    """Commands to try, made from the addresses that the ports have."""
+    """Commands to try, made from the addresses that the ports have. They work in any terminal of the host."""
     config = running.config
     addressed = [port for port in config.ports if port.address]
     if len(addressed) >= 2 and config.mode in ("xconnect", "bridge"):
         first, second = addressed[0], addressed[1]
-        inside = f"ip netns exec {first.netns} " if first.netns else ""
-        yield f"{inside}ping -c 3 {second.address[0].ip}"
+        ping = f"ping -c 3 {second.address[0].ip}"
+        if first.netns:
+            yield reach.file(f"/run/netns/{first.netns}") + f"ip netns exec {first.netns} {ping}"
+        else:
+            yield reach.devices() + ping
     name = "" if config.name == "ttfwd" else f" --name {config.name}"
+    socket = reach.file(rundir.socket_path(config.name))
     if not config.ports:
-        yield f"ttfwd connect turbotap0 --netns left --address 10.77.0.1/24{name}"
-    yield f"ttfwd stats --watch{name}"
-    yield f"ttfwd stop{name}"
+        yield f"{socket}ttfwd connect turbotap0 --netns left --address 10.77.0.1/24{name}"
+    yield reach.file(shm_names.SHM_DIRECTORY) + f"ttfwd stats --watch{name}"
+    yield f"{socket}ttfwd stop{name}"
 
 
 def lines(running: Running) -> Iterator[str]:

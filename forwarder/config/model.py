@@ -41,6 +41,7 @@ Driver = Literal["auto", drivers.Name]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 _INSTANCE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
+_KERNELS_SPACE = 0xA0  # isspace() in lib/ctype.c: the no-break space of Latin-1, part of "à" in UTF-8
 _MAC = r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}"
 
 
@@ -99,6 +100,8 @@ def _interface_name(value: str) -> str:
         raise ValueError(f"{shown(value)} can't name an interface: the kernel reserves it")
     if any(c in "/:%" or c.isspace() or not c.isprintable() for c in value):
         raise ValueError(f"{shown(value)} can't name an interface: no white space, '/', ':' or '%'")
+    if _KERNELS_SPACE in value.encode():
+        raise ValueError(f"{shown(value)} can't name an interface: to the kernel, a byte of it is a space")
     return value
 
 
@@ -107,7 +110,9 @@ def _netns_name(value: str) -> str:
         raise ValueError(
             f"{shown(value)} can't name a network namespace: a name as `ip netns list` shows it, without '/'"
         )
-    if len(value.encode()) > 63:
+    if not value.isascii():
+        raise ValueError(f"{shown(value)} can't name a network namespace: only ASCII characters can")
+    if len(value) > 63:
         raise ValueError(f"{shown(value)} is too long for a network namespace: at most 63 bytes")
     return value
 

@@ -56,8 +56,9 @@ def _reply_to(identity: str | int | None, method: str, params: Any, handler: Han
         return error_reply(identity, METHOD_NOT_FOUND, f"unknown method {method}")
     except TtfwdError as error:
         return error_reply(identity, FAILED, str(error), exit_code=int(error.exit_code))
-    except OSError as error:  # out of file descriptors or memory: the request fails, the instance goes on
-        text = f"{method}: {error.strerror or error}"
+    except (OSError, MemoryError) as error:  # out of file descriptors, say: the request fails alone
+        why = error.strerror if isinstance(error, OSError) else "out of memory"
+        text = f"{method}: {why or error}"
         return error_reply(identity, FAILED, text, exit_code=int(ExitCode.FAILED))
     except Exception:  # a defect ends the request; forwarding goes on
         log.exception("%s failed", method)

@@ -9,6 +9,7 @@ received through PACKET_RX_RING (native/packet_rx.c), and most are sent through 
 
 import ctypes
 import errno
+import logging
 import os
 import socket
 import struct
@@ -17,10 +18,13 @@ from typing import Any
 
 from pyroute2.ethtool.ioctl import EthtoolError, IoctlEthtool
 
+from forwarder import capabilities
 from forwarder.devices.place import Place
 from forwarder.devices.port import Discarded
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
 from forwarder.native import check, ffi, lib
+
+log = logging.getLogger("ttfwd")
 
 _ETH_P_ALL = 3
 _SOL_PACKET = 263
@@ -69,6 +73,27 @@ def _drop_everything(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
 
 
+def _set_buffer(sock: socket.socket, forced: int, bounded: int) -> None:
+    """Set the size of a buffer. Beyond net.core.rmem_max and wmem_max, that needs CAP_NET_ADMIN in the first
+    user namespace; whoever lacks it gets as much as they allow.
+    """
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, forced, _BUFFER_BYTES)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, bounded, _BUFFER_BYTES)
+
+
+def _note_small_buffers(name: str, sock: socket.socket) -> None:
+    """Say so if the kernel allowed less than was wanted. It doubles what it is told, for its own records."""
+    for option, limit in ((socket.SO_RCVBUF, "rmem_max"), (socket.SO_SNDBUF, "wmem_max")):
+        given = sock.getsockopt(socket.SOL_SOCKET, option) // 2
+        if given < _BUFFER_BYTES:
+            log.info(
+                "packet device %s: buffers of %d KiB, not %d: net.core.%s bounds them without CAP_NET_ADMIN",
+                *(name, given >> 10, _BUFFER_BYTES >> 10, limit),
+            )
+
+
 def _add_ring(sock: socket.socket, option: int, slots: int) -> None:
     blocks = slots * lib.TTF_PACKET_SLOT_BYTES // lib.TTF_PACKET_BLOCK_BYTES
     request = struct.pack(  # struct tpacket_req
@@ -85,8 +110,8 @@ def _open_socket(name: str, ifindex: int) -> socket.socket:
         _drop_everything(sock)
         for option in (_PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING, _PACKET_QDISC_BYPASS):
             sock.setsockopt(_SOL_PACKET, option, 1)
-        for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
-            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
+        _set_buffer(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF)
+        _set_buffer(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF)
         # A frame longer than a slot waits whole in the socket's queue (PACKET_COPY_THRESH: any value but 0).
         for option, value in (
             (_PACKET_RESERVE, lib.TTF_PACKET_RESERVE_BYTES),
@@ -108,7 +133,7 @@ def _open_sender(name: str) -> socket.socket:
         undo.callback(sock.close)
         for option in (_PACKET_VNET_HDR, _PACKET_QDISC_BYPASS):
             sock.setsockopt(_SOL_PACKET, option, 1)
-        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER_BYTES)
+        _set_buffer(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF)
         _add_ring(sock, _PACKET_TX_RING, lib.TTF_PACKET_TX_SLOTS)
         sock.bind((name, 0))
         undo.pop_all()
@@ -129,8 +154,18 @@ def _join(sockets: list[socket.socket]) -> None:
 
 def _failure(name: str, error: OSError) -> TtfwdError:
     if error.errno in (errno.EPERM, errno.EACCES):
-        return NotPermitted(f'packet device "{name}": not permitted (run as root, or with CAP_NET_RAW)')
+        return NotPermitted(f'packet device "{name}": {capabilities.refusal(capabilities.CAP_NET_RAW)}')
     return DeviceError(f'packet device "{name}": {os.strerror(error.errno or 0)}')
+
+
+def _open_all(name: str, queues: int, undo: ExitStack) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Both sockets of each queue, in the namespace that the thread is in. Raises OSError, NotPermitted."""
+    try:
+        ifindex = socket.if_nametoindex(name)
+        sockets = [undo.enter_context(_open_socket(name, ifindex)) for _ in range(queues)]
+        return sockets, [undo.enter_context(_open_sender(name)) for _ in range(queues)]
+    except PermissionError as error:
+        raise _failure(name, error) from None
 
 
 def open_queues(name: str, place: Place, queues: int) -> tuple[list[int], list[int]]:
@@ -139,18 +174,15 @@ def open_queues(name: str, place: Place, queues: int) -> tuple[list[int], list[i
     Returns two lists of non-blocking fds: sockets that receive, and send by sendmmsg(); and sockets that only
     send, by a packet ring.
     """
-    sockets: list[socket.socket] = []
-    senders: list[socket.socket] = []
     with ExitStack() as undo:
         try:
             with place.inside():
-                ifindex = socket.if_nametoindex(name)
-                sockets += [undo.enter_context(_open_socket(name, ifindex)) for _ in range(queues)]
-                senders += [undo.enter_context(_open_sender(name)) for _ in range(queues)]
+                sockets, senders = _open_all(name, queues, undo)
             if queues > 1:
                 _join(sockets)
             for sock in sockets:
                 sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+            _note_small_buffers(name, sockets[0])
         except OSError as error:
             raise _failure(name, error) from None
         undo.pop_all()

@@ -12,6 +12,7 @@ import struct
 import time
 from pathlib import Path
 
+from forwarder import capabilities
 from forwarder.devices.place import Place
 from forwarder.devices.port import Discarded
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
@@ -51,7 +52,7 @@ def _ifreq(name: str, flags: int) -> bytes:
 
 def _failure(name: str, error: OSError) -> TtfwdError:
     if error.errno in (errno.EPERM, errno.EACCES):
-        return NotPermitted(f'tap device "{name}": not permitted (run as root, or with CAP_NET_ADMIN)')
+        return NotPermitted(f'tap device "{name}": {capabilities.refusal(capabilities.CAP_NET_ADMIN)}')
     reason = {
         errno.EBUSY: "its queues are held by another process",
         errno.EINVAL: "a device of that name exists and is not a multi-queue tap",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self, TextIO
@@ -21,8 +21,8 @@ from rich.live import Live
 from rich.text import Text
 
 from forwarder.errors import TtfwdError
+from forwarder.stats.follow import SUCCESSOR_S, Follower
 from forwarder.stats.rates import Rates, rates
-from forwarder.stats.reader import StatsReader
 from forwarder.stats.section import make_console
 from forwarder.stats.snapshot import Snapshot
 from forwarder.stats.tables import stats_tables
@@ -55,6 +55,7 @@ class LiveView:
         self._ports = tuple(ports)
         self._workers = tuple(workers)
         self._notes = notes
+        self._starts = 0  # that were seen since the first look
         self._stopping = threading.Event()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -71,16 +72,16 @@ class LiveView:
 
     def start(self) -> None:
         """Attach, look once, and begin to draw. Raises TtfwdError, UnknownName among them."""
-        reader = StatsReader.attach(self._instance)
+        follower = Follower(self._instance)
         try:
-            first = reader.snapshot()
+            first = follower.look()
             stats_tables(first, None, self._ports, self._workers)
             console = _own_console(self._output)
         except BaseException:
-            reader.close()
+            follower.close()
             raise
         self._thread = threading.Thread(
-            target=self._run, args=(reader, first, console), name="ttfwd-view", daemon=True
+            target=self._run, args=(follower, first, console), name="ttfwd-view", daemon=True
         )
         self._thread.start()
 
@@ -105,16 +106,16 @@ class LiveView:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def _run(self, reader: StatsReader, first: Snapshot, console: Console) -> None:
+    def _run(self, follower: Follower, first: Snapshot, console: Console) -> None:
         try:
             if console.is_terminal and not console.is_dumb_terminal:
                 # No refresh thread of rich's: stopping would wait for it without a bound.
                 with Live(
                     console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
                 ) as live:
-                    self._look(reader, first, lambda picture: live.update(picture, refresh=True))
+                    self._look(follower, first, lambda picture: live.update(picture, refresh=True))
             else:
-                self._look(reader, first, console.print)
+                self._look(follower, first, console.print)
         except TtfwdError as error:
             self._error = error
         except OSError:
@@ -124,36 +125,30 @@ class LiveView:
             with suppress(OSError):
                 console.file.close()
 
-    def _look(self, reader: StatsReader, first: Snapshot, show: Callable[[RenderableType], None]) -> None:
+    def _look(self, follower: Follower, first: Snapshot, show: Callable[[RenderableType], None]) -> None:
         before, found = first, None
-        try:
+        with follower:
             while True:
                 show(self._picture(before, found))
-                if before.instance.state == "stopped" or self._stopping.wait(self._interval_s):
+                if before.instance.state == "stopped":
+                    if not follower.is_started_again(self._stopping.wait):
+                        return
+                elif self._stopping.wait(self._interval_s):
                     return
-                after = reader.snapshot()
+                after = follower.look()
+                self._starts += after.instance.epoch != before.instance.epoch
                 found = rates(before, after)
                 before = after
-                if not after.instance.supervisor_alive:
-                    reader = self._newer(reader, after)
-        finally:
-            reader.close()
 
     def _picture(self, snapshot: Snapshot, found: Rates | None) -> RenderableType:
-        notes = (Text(line, style="dim") for line in self._notes())
+        notes = [Text(line, style="dim") for line in (*self._news(snapshot), *self._notes())]
         return Group(*stats_tables(snapshot, found, self._ports, self._workers, live=True), *notes)
 
-    def _newer(self, reader: StatsReader, last: Snapshot) -> StatsReader:
-        """The reader of a later start of the instance, if there is one. Its segment has the same name."""
-        try:
-            other = StatsReader.attach(self._instance)
-        except TtfwdError:
-            return reader
-        if other.epoch == last.instance.epoch:
-            other.close()
-            return reader
-        reader.close()
-        return other
+    def _news(self, snapshot: Snapshot) -> Iterator[str]:
+        if self._starts:
+            yield f"Started again since the first look: {self._starts}."
+        if snapshot.instance.state == "stopped":
+            yield f"Waiting {SUCCESSOR_S:.0f} s for another start; Ctrl-C ends this."
 
 
 def _own_console(output: TextIO) -> Console:

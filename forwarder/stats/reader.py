@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Self
 
 import psutil
 
-from forwarder import offloads
+from forwarder import offloads, rundir, shm_names
 from forwarder.errors import NotRunning, SegmentMissing
 from forwarder.native import ffi, lib, string
-from forwarder.shm import SHM_DIRECTORY, Segment, stats_name
+from forwarder.shm import Segment
 from forwarder.stats.counters import SUMMED, Counters, drop_reasons
 from forwarder.stats.snapshot import DeviceCounters, Instance, Port, Queue, Ring, Snapshot, Worker
 
@@ -29,18 +29,7 @@ _READ_PAUSE_S = 0.001
 
 def running_instances() -> tuple[str, ...]:
     """Names of the instances that have a stats segment, whether or not their supervisor still lives."""
-    prefix, suffix = "ttfwd.", ".stats"
-    try:
-        names = [path.name for path in SHM_DIRECTORY.iterdir()]
-    except OSError:
-        return ()
-    return tuple(
-        sorted(
-            name.removeprefix(prefix).removesuffix(suffix)
-            for name in names
-            if name.startswith(prefix) and name.endswith(suffix) and len(name) > len(prefix + suffix)
-        )
-    )
+    return shm_names.instances(rundir.owners())
 
 
 class StatsReader:
@@ -61,11 +50,13 @@ class StatsReader:
 
         Raises NotRunning, NotPermitted, or SegmentError if it can't be read.
         """
-        if not instance or "/" in instance or "\0" in instance:
+        owners = rundir.owners()
+        name = shm_names.find_stats(instance, owners)
+        if name is None:
             raise NotRunning(instance, running_instances())
         try:
-            return cls(Segment.attach(stats_name(instance), lib.TTF_MAGIC_STATS))
-        except SegmentMissing:
+            return cls(Segment.attach(name, lib.TTF_MAGIC_STATS, owners))
+        except SegmentMissing:  # gone since
             raise NotRunning(instance, running_instances()) from None
 
     @property
@@ -133,7 +124,7 @@ class StatsReader:
             rx_mode=string(found.rx_mode),
             state=states.get(found.state, "unknown"),
             supervisor_pid=found.pid,
-            supervisor_pid_exists=found.pid > 0 and psutil.pid_exists(found.pid),
+            supervisor_pid_exists=_exists(found.pid, found.pid_namespace),
             supervisor_heartbeat_age_ns=_age_ns(found.heartbeat_ns, now_ns),
             uptime_s=(_age_ns(found.started_ns, now_ns) or 0) / 1e9,
             boot_ms=found.boot_ns / 1e6 if found.boot_ns else None,
@@ -237,6 +228,13 @@ class StatsReader:
                 if pushed or dropped or popped:
                     used.append(Ring(producer, consumer, pushed, popped, dropped, bad))
         return used
+
+
+def _exists(pid: int, pid_namespace: int) -> bool:
+    """Whether there is such a process. In another PID namespace it can't be looked up: yes."""
+    if pid_namespace not in (0, rundir.pid_namespace()):
+        return True
+    return pid > 0 and psutil.pid_exists(pid)
 
 
 def _age_ns(stamp_ns: int, now_ns: int) -> int | None:

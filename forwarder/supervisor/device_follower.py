@@ -20,6 +20,7 @@ from forwarder.devices.port import Port
 from forwarder.errors import TtfwdError
 from forwarder.supervisor.port_table import PortTable, TablePort
 from forwarder.supervisor.shared_state import SharedState
+from forwarder.worker.messages import Delivery, UpdatePort
 
 READ_EVERY_NS = 1_000_000_000
 LOOK_PAUSE_NS = 50_000_000
@@ -73,7 +74,7 @@ class DeviceFollower:
 
     def _look(self, entry: TablePort, thorough: bool, now_ns: int) -> bool:
         """Whether the workers must be told."""
-        before, told = entry.port.device, self._table.update(entry.port_id)
+        before, told = entry.port.device, self._told_first(entry)
         try:
             device = self._devices.look(entry.port, thorough=thorough)
         except (NetlinkError, OSError, TtfwdError) as error:
@@ -87,7 +88,11 @@ class DeviceFollower:
         if device != before:
             self._state.device_changed(entry.port_id, device)
         self._log(entry.port, now_ns)
-        return self._table.update(entry.port_id) != told
+        return self._told_first(entry) != told
+
+    def _told_first(self, entry: TablePort) -> Delivery[UpdatePort]:
+        """What worker 0 is told of the device. It has a queue of every port."""
+        return self._table.update(entry.port_id, worker=0)
 
     def _log(self, port: Port, now_ns: int) -> None:
         logged, device = self._logged[port], port.device

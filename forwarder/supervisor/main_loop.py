@@ -32,7 +32,7 @@ from forwarder.devices.devices import Devices
 from forwarder.devices.journal import Journal
 from forwarder.devices.port import Port
 from forwarder.devices.sweep import sweep as sweep_devices
-from forwarder.errors import BadRequest, BootFailed, Interrupted, LeftBehind, TtfwdError
+from forwarder.errors import BadRequest, BootFailed, Interrupted, LeftBehind, Stopping, TtfwdError
 from forwarder.supervisor.closing import Closing
 from forwarder.supervisor.device_follower import DeviceFollower
 from forwarder.supervisor.live_ports import LivePorts
@@ -78,7 +78,7 @@ def _raise_descriptor_limit() -> None:
 
 
 class Supervisor:
-    """One instance. run() returns when it has stopped; what it made or changed is gone by then."""
+    """One instance, whose lock the caller holds. run() returns when it has stopped; what it made is gone."""
 
     def __init__(self, config: Config, began_ns: int) -> None:
         """`began_ns`: CLOCK_MONOTONIC when the command began, for the boot time that stats show."""
@@ -91,7 +91,7 @@ class Supervisor:
         self._closing = Closing()
         self._stuck = StuckQueues()
         self._stopping = False
-        self._drain_timeout_ms = config.drain_timeout_ms
+        self._drain_by_ns = 0  # of the WatchClock
         self._watched: tuple[tuple[int, int], ...] = ()
 
     def run(
@@ -106,12 +106,13 @@ class Supervisor:
         with ExitStack() as stack:
             stack.enter_context(self._signals.installed())
             stack.enter_context(self._selector)
-            stack.enter_context(rundir.hold(self._config.name))
             self._journal = Journal(self._config.name)
             self._claims = Claims(self._config.name)
             self._closing.later(stack, "the claims", self._claims.close)
             self._closing.later(stack, "the journal", self._close_journal)
-            on_running(self._boot(stack, after_crash=self._sweep()))
+            after_crash = self._sweep()
+            self._listen(stack)
+            on_running(self._boot(stack, after_crash))
             while not self._stopping:
                 self._turn()
             self._drain()
@@ -147,25 +148,35 @@ class Supervisor:
         self._ports = LivePorts(config, self._table, self._state, devices)
         self._follower = DeviceFollower(self._table, self._state, devices)
         self._closing.later(stack, "the ports", self._ports.close_all)
-        self._pool = WorkerPool(config, cpus, self._state, self._clock)
-        self._closing.later(stack, "the workers", self._pool.close)
-        self._memory = MemoryWatch(self._state, self._pool)
-        # Workers start while the devices are made: an interpreter's start is most of the boot.
-        self._pool.start_all()
+        self._start_workers(stack, cpus)
         self._open_ports()
         for worker in self._pool.workers:
             self._send_ports_and_go(worker.index)
         self._wait_until_ready()
-        self._serve_control(stack)
+        self._selector.register(self._follower, selectors.EVENT_READ, None)
+        stack.callback(self._selector.unregister, self._follower)
         now_ns = time.monotonic_ns()
         boot_ns = now_ns - self._began_ns
         self._state.instance_runs(boot_ns, now_ns)
         self._watch_processes()
         return Running(config, cpus, tuple(entry.port for entry in self._table), boot_ns / 1e6)
 
+    def _start_workers(self, stack: ExitStack, cpus: tuple[int, ...]) -> None:
+        """They start while the devices are made: an interpreter's start is most of the boot."""
+        try:
+            self._pool = WorkerPool(self._config, cpus, self._state, self._clock)
+            self._closing.later(stack, "the workers", self._pool.close)
+            self._memory = MemoryWatch(self._state, self._pool)
+            self._pool.start_all()
+        except OSError as error:  # out of processes or descriptors
+            raise BootFailed(f"the workers can't be started: {error.strerror}") from None
+
     def _open_ports(self) -> None:
         for config in self._config.ports:
-            self._ports.open(config)
+            try:
+                self._ports.open(config)
+            except OSError as error:  # out of descriptors
+                raise BootFailed(f'port "{config.name}": {error.strerror or error}') from None
         if self._config.mode == "xconnect":
             for name, peer in peers_of(self._config.ports).items():
                 self._ports.pair(self._table.named(name), self._table.named(peer))
@@ -184,14 +195,13 @@ class Supervisor:
             self._act_on(self._pool.reap())
         self._pool.end_of_boot()
 
-    def _serve_control(self, stack: ExitStack) -> None:
+    def _listen(self, stack: ExitStack) -> None:
+        """Whoever connects during the boot is served after it. The socket is the last to go."""
         path = rundir.socket_path(self._config.name)
         server = ControlServer(path, self._selector, self._handle)
         self._closing.later(stack, f"the control socket {path}", server.close)
         self._selector.register(self._signals, selectors.EVENT_READ, None)
         stack.callback(self._selector.unregister, self._signals)
-        self._selector.register(self._follower, selectors.EVENT_READ, None)
-        stack.callback(self._selector.unregister, self._follower)
 
     # -------------------------------------------------------------------------------------- run
 
@@ -199,7 +209,7 @@ class Supervisor:
         """Sleep until something happens, then look after everything once, and last serve requests."""
         events = self._selector.select(TICK_S)
         if self._signals.end_arrived():
-            self._stopping = True
+            self._drain_until(self._config.drain_timeout_ms)
         now_ns = time.monotonic_ns()
         self._memory.look_when_due(now_ns)
         self._act_on(self._pool.hear())
@@ -210,14 +220,17 @@ class Supervisor:
         self._pool.keep_standbys(now_ns)
         self._pool.place(now_ns)
         self._reports.tell(now_ns)
-        self._watch_processes()  # before a new client gets the number of a dead process' fd
-        for key, _ in events:
-            if key.data is not None:
-                key.data()
+        self._serve(events)
         for entry in self._follower.follow(now_ns):
             self._tell_of_device(entry)
         for worker, port_id in self._stuck.due(now_ns):
             self._renew_queue(worker, port_id)
+
+    def _serve(self, events: list[tuple[selectors.SelectorKey, int]]) -> None:
+        self._watch_processes()  # before a new client gets the number of a dead process' fd
+        for key, _ in events:
+            if key.data is not None:
+                key.data()
 
     def _watch_processes(self) -> None:
         """Keep the selector on the processes that there are; while none dies nothing is registered anew."""
@@ -257,7 +270,7 @@ class Supervisor:
 
     def _tell_of_device(self, entry: TablePort) -> None:
         """Tell the workers what a port's device is like now."""
-        self._ask_all(lambda _: self._table.update(entry.port_id))
+        self._ask_all(lambda worker: self._table.update(entry.port_id, worker))
 
     def _tell_of_queue(self, report: QueueReported) -> None:
         entry = self._entry_of(report.worker, report.port_id, "queue_error")
@@ -333,6 +346,8 @@ class Supervisor:
                 return {"instance": self._config.name, "pid": os.getpid(), "ports": len(self._table)}
             case "stop":
                 return self._stop(params)
+            case "connect" | "delete" if self._stopping:
+                raise Stopping(f'instance "{self._config.name}" is stopping')
             case "connect":
                 return self._connect(params)
             case "delete":
@@ -341,11 +356,12 @@ class Supervisor:
                 raise MethodNotFound(method)
 
     def _stop(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Drain for `timeout_ms` at most. If it drains already, only a `timeout_ms` changes the bound."""
         timeout_ms = params.get("timeout_ms", self._config.drain_timeout_ms)
         if not isinstance(timeout_ms, int) or isinstance(timeout_ms, bool) or timeout_ms < 0:
             raise BadRequest("timeout_ms: milliseconds, 0 or more")
-        self._drain_timeout_ms = timeout_ms
-        self._stopping = True
+        if "timeout_ms" in params or not self._stopping:
+            self._drain_until(timeout_ms)
         return {"instance": self._config.name, "pid": os.getpid()}
 
     def _connect(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -398,7 +414,7 @@ class Supervisor:
         """Forward the packets under way, count and drop later ones, end every worker."""
         self._state.instance_drains()
         log.info("draining")
-        self._wait_until_drained(self._clock.now_ns() + self._drain_timeout_ms * 1_000_000)
+        self._wait_until_drained()
         # From here on our devices bring nothing new; what their queues hold is counted and dropped.
         self._closing.step("the links", self._ports.all_links_down)
         self._wait_until_stopped()
@@ -408,10 +424,13 @@ class Supervisor:
         self._closing.step("the devices' counters", self._ports.update_all_counters)
         self._state.instance_stopped()
 
-    def _wait_until_drained(self, deadline_ns: int) -> None:
-        """`deadline_ns` is of the WatchClock."""
+    def _drain_until(self, timeout_ms: int) -> None:
+        self._stopping = True
+        self._drain_by_ns = self._clock.now_ns() + timeout_ms * 1_000_000
+
+    def _wait_until_drained(self) -> None:
         self._pool.drain()
-        while self._clock.now_ns() < deadline_ns:
+        while self._clock.now_ns() < self._drain_by_ns:
             self._memory.look_when_due(time.monotonic_ns())
             self._act_on(self._pool.hear())
             self._act_on(self._pool.reap())
@@ -419,6 +438,7 @@ class Supervisor:
             if self._pool.is_drained():
                 return
             self._pool.wait(2)
+            self._serve(self._selector.select(0))
 
     def _wait_until_stopped(self) -> None:
         self._pool.stop()
@@ -434,3 +454,4 @@ class Supervisor:
             self._pool.wait(20)
             self._act_on(self._pool.hear())
             self._act_on(self._pool.reap())
+            self._serve(self._selector.select(0))

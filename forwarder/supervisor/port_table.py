@@ -104,18 +104,19 @@ class PortTable:
             driver=port.driver.number,
             header_bytes=port.header_bytes,
             offloads=port.device.offloads,
-            pktgen=_pktgen(self._txonly, port),
+            pktgen=_pktgen(self._txonly, port, worker),
         )
         return Delivery(message, port.queue_fds(worker) if worker < port.queues else ())
 
     def attach_all(self, worker: int) -> list[Delivery[Attach]]:
         return [self.attach(port_id, worker) for port_id in self._ports]
 
-    def update(self, port_id: int) -> Delivery[UpdatePort]:
+    def update(self, port_id: int, worker: int) -> Delivery[UpdatePort]:
         """Tells a worker what the port's device is like now."""
         port = self._ports[port_id].port
         device = port.device
-        return Delivery(UpdatePort(port_id, device.mtu, device.offloads, _pktgen(self._txonly, port)))
+        pktgen = _pktgen(self._txonly, port, worker)
+        return Delivery(UpdatePort(port_id, device.mtu, device.offloads, pktgen))
 
     def set_peer(self, port_id: int) -> Delivery[SetPeer]:
         return Delivery(SetPeer(port_id, self._ports[port_id].peer))
@@ -124,14 +125,18 @@ class PortTable:
         return Delivery(Detach(port_id))
 
 
-def _pktgen(txonly: TxOnlyConfig | None, port: Port) -> Pktgen | None:
-    """Mode txonly: the generator's settings for each queue of a port, which share the rate evenly."""
+def _pktgen(txonly: TxOnlyConfig | None, port: Port, queue: int) -> Pktgen | None:
+    """Mode txonly: the generator's settings for a queue; None if its share of the port's rate is nothing."""
     if txonly is None:
         return None
+    share, more = divmod(txonly.rate, port.queues)
+    rate = share + (queue < more)
+    if txonly.rate and not rate:
+        return None  # to the generator, 0 is as fast as possible
     return Pktgen(
         size=txonly.size,
         flows=txonly.flows,
-        rate=-(-txonly.rate // port.queues),
+        rate=rate,
         src_mac=_mac(txonly.src_mac or port.device.mac),
         dst_mac=_mac(txonly.dst_mac),
         src_ip=IPv4Address(txonly.src_ip).packed,

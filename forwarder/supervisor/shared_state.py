@@ -6,6 +6,7 @@ closing removes everything that was made, that a port's block is never seen half
 odd meanwhile), and that no number that a worker wrote is used before it was checked (native/guard.h).
 """
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -13,16 +14,19 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forwarder import shm
+from forwarder import rundir, shm, shm_names
 from forwarder.config.model import Config
 from forwarder.devices.device import Device, Link
 from forwarder.devices.port import Discarded, Port
+from forwarder.errors import SegmentNameTaken
 from forwarder.native import ffi, lib, string
 from forwarder.supervisor.worker_state import WorkerState
 from forwarder.worker.messages import Delivery, Memory, Pools
 
 if TYPE_CHECKING:
     from forwarder.native import ttf_instance_stats, ttf_port_stats, ttf_worker_status
+
+log = logging.getLogger("ttfwd")
 
 _U32_MASK = 2**32 - 1
 _NO_PEER = -1
@@ -75,11 +79,10 @@ class SharedState:
         with ExitStack() as undo:
             self._undo = undo
             # /dev/shm may be full: this comes before everything else.
-            name = shm.stats_name(config.name)
-            self._stats = shm.Segment.create(name, lib.ttf_stats_bytes(workers, lib.TTF_MAX_PORTS))
-            undo.callback(shm.unlink, name)
+            self._stats = self._create_stats(config.name, lib.ttf_stats_bytes(workers, lib.TTF_MAX_PORTS))
+            undo.callback(shm.unlink, self._stats.name)
             undo.callback(self._stats.close)
-            self._stats_fds = self._with_readonly(name, self._stats.fd)
+            self._stats_fds = self._with_readonly(self._stats.name, self._stats.fd)
             self._rings, self._rings_fds = self._make_rings(rings_bytes)
             self._pool_fds = tuple(self._make_pool(worker, frames, config.batch) for worker in range(workers))
             ageing_ns = config.bridge.ageing_s * 10**9
@@ -130,6 +133,16 @@ class SharedState:
         )
         return Delivery(self._memory, segments), Delivery(Pools(), tuple(pools))
 
+    def _create_stats(self, instance: str, size_bytes: int) -> shm.Segment:
+        """Readers find it by its name, or by one like it if that is taken."""
+        name = shm_names.stats_name(instance)
+        try:
+            return shm.Segment.create(name, size_bytes)
+        except SegmentNameTaken:
+            spare = shm_names.spare_stats_name(instance)
+            log.warning("%s/%s isn't ours, and stays: %s instead", shm_names.SHM_DIRECTORY, name[1:], spare)
+            return shm.Segment.create(spare, size_bytes)
+
     def _describe(self, config: Config, cpus: tuple[int, ...]) -> None:
         instance = self._instance
         instance.name = config.name.encode()
@@ -137,6 +150,7 @@ class SharedState:
         instance.steering = config.steering.encode()
         instance.rx_mode = config.rx_mode.encode()
         instance.pid = os.getpid()
+        instance.pid_namespace = rundir.pid_namespace()
         instance.state = lib.TTF_INSTANCE_BOOT
         instance.started_ns = instance.heartbeat_ns = time.monotonic_ns()
         instance.started_unix_ns = time.time_ns()

@@ -311,7 +311,10 @@ class Delivery(NamedTuple, Generic[M]):
 
 def text(error: BaseException) -> str:
     """An exception's text, in the form that a message may carry."""
-    said = "".join(c if c.isprintable() else " " for c in str(error).strip())
+    said = str(error)
+    if isinstance(error, OSError) and error.strerror:  # str() would begin with "[Errno 12]"
+        said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    said = "".join(c if c.isprintable() else " " for c in said.strip())
     return said[:MAX_TEXT] or type(error).__name__
 
 

@@ -138,6 +138,7 @@ def test_a_link_that_a_dead_instance_raised_is_set_down_again(tmp_path: Path) ->
 
 def test_packets_flow_and_stats_answer_while_the_supervisor_hangs(pair: Pair) -> None:
     with instance(pair.config()) as it, Sink(pair.right, "t1") as sink:
+        pair.lengthen_queues()
         with Source(pair.left, "t0", rate=2_000) as source:
             it.wait(lambda s: all(queue_rx(s, "t0", q) > 50 for q in (0, 1)), "traffic")
             os.kill(it.process.pid, signal.SIGSTOP)

@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from forwarder.native import ffi, lib
-from forwarder.shm import stats_name
+from forwarder.shm_names import stats_name
 from forwarder.stats.reader import StatsReader
 from forwarder.worker.messages import Ack, Failed, Message, QueueError, QueueStuck, Ready, encode
 from tests.process.topology import Pair, is_ready, lost_packets, queue_rx

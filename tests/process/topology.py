@@ -10,7 +10,8 @@ import json
 from dataclasses import dataclass
 
 from forwarder.native import lib
-from forwarder.shm import Segment, stats_name
+from forwarder.shm import Segment
+from forwarder.shm_names import stats_name
 from forwarder.stats.snapshot import Snapshot
 from tests.support.commands import ip
 from tests.support.drivers import port_keys

@@ -65,7 +65,13 @@ class Instance:
     """One running instance; made by instance()."""
 
     def __init__(
-        self, name: str, config: Path, directory: Path, arguments: Sequence[str], environment: dict[str, str]
+        self,
+        name: str,
+        config: Path,
+        directory: Path,
+        arguments: Sequence[str],
+        environment: dict[str, str],
+        prefix: Sequence[str] = (),
     ) -> None:
         """`directory`: for its output, and its runtime directory unless `environment` names another."""
         self.name = name
@@ -79,7 +85,7 @@ class Instance:
         for port in _ports_of(config):
             self._absent.note(port.get("netns"), port["name"])
         ready_read, ready_write = os.pipe()
-        command: list[str | Path] = [TTFWD, "start", "-c", config, "--name", name, *arguments]
+        command: list[str | Path] = [*prefix, TTFWD, "start", "-c", config, "--name", name, *arguments]
         command += ["--ready-fd", str(ready_write)]
         try:
             with self._out_path.open("wb") as out, self._log_path.open("wb") as log:
@@ -296,9 +302,17 @@ def _ports_of(config: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def instance(
-    config: str | Path, *arguments: str, name: str | None = None, runtime_directory: Path | None = None
+    config: str | Path,
+    *arguments: str,
+    name: str | None = None,
+    runtime_directory: Path | None = None,
+    prefix: Sequence[str] = (),
 ) -> Iterator[Instance]:
-    """Start an instance from TOML text or a file, with more `arguments` of `ttfwd start`. See the module."""
+    """Start an instance from TOML text or a file, with more `arguments` of `ttfwd start`. See the module.
+
+    `prefix` is a command that runs `ttfwd` elsewhere, such as `unshare`. If that is another process, the test
+    must end with `ttfwd stop`.
+    """
     directory = Path(tempfile.mkdtemp(prefix="ttfwd-test-"))
     it: Instance | None = None
     try:
@@ -307,7 +321,7 @@ def instance(
             path = directory / "config.toml"
             path.write_text(str(config))
         environment = private_environment(runtime_directory or directory)
-        it = Instance(name or unique("t"), path, directory, arguments, environment)
+        it = Instance(name or unique("t"), path, directory, arguments, environment, prefix)
         try:
             yield it
             if not it._crash_expected:

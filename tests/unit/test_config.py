@@ -327,6 +327,7 @@ def test_an_instance_name_is_taken(name: str) -> None:
 
 
 PORT_CASES = [
+    ('name = "l\u00e0"', "name", "to the kernel, a byte of it is a space"),
     ('name = ""', "name", '"" can\'t name an interface: the kernel takes 1 to 15 bytes'),
     ('name = "abcdefghijklmnop"', "name", "the kernel takes 1 to 15 bytes"),
     ('name = "\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4"', "name", "1 to 15 bytes"),
@@ -370,6 +371,7 @@ PORT_CASES = [
     ('name = "a"\nnetns = ""', "netns", '"" can\'t name a network namespace'),
     ('name = "a"\nnetns = ".."', "netns", '".." can\'t name a network namespace'),
     (f'name = "a"\nnetns = "{"n" * 64}"', "netns", "at most 63 bytes"),
+    ('name = "a"\nnetns = "lab\u00c4"', "netns", '"lab\u00c4" can\'t name a network namespace: only ASCII'),
     ('name = "a"\naddress = "10.0.0.1/24"', "address", 'takes an array: ["10.0.0.1/24"]'),
     (
         'name = "a"\naddress = [5]',

@@ -101,4 +101,4 @@ def test_wheel_offers_the_command(installed: Path) -> None:
     (entry_points,) = installed.glob("*.dist-info/entry_points.txt")
     parsed = configparser.ConfigParser()
     parsed.read(entry_points)
-    assert dict(parsed["console_scripts"]) == {"ttfwd": "forwarder.cli.commands:main"}
+    assert dict(parsed["console_scripts"]) == {"ttfwd": "forwarder.__main__:main"}

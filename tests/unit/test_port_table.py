@@ -86,17 +86,20 @@ def test_a_deleted_peer_is_nobodys_peer_even_if_another_port_gets_its_name() -> 
     assert [config.peer for config in table.configs()] == [None, None]
 
 
-def test_the_rate_of_a_generating_port_is_shared_out_over_its_queues() -> None:
-    txonly = TxOnlyConfig(size=90, flows=8, rate=10, dst_mac="02:00:00:00:00:0b")
-    table = filled("a", mode="txonly", txonly=txonly)
-    told = table.attach(0, worker=0).message.pktgen
-    assert table.update(0) == Delivery(UpdatePort(0, 1500, 3, told))
-    assert table.attach(0, worker=0).message.pktgen == Pktgen(
-        size=90,
-        flows=8,
-        rate=5,
-        src_mac=b"\2\0\0\0\0\2",
-        dst_mac=b"\2\0\0\0\0\x0b",
-        src_ip=bytes([198, 18, 0, 1]),
-        dst_ip=bytes([198, 18, 0, 2]),
-    )
+def test_the_queues_of_a_generating_port_share_its_rate_exactly() -> None:
+    for rate, shares in ((10, [5, 5]), (11, [6, 5]), (1, [1, None]), (0, [0, 0])):
+        txonly = TxOnlyConfig(size=90, flows=8, rate=rate, dst_mac="02:00:00:00:00:0b")
+        table = filled("a", mode="txonly", txonly=txonly)
+        settings = [table.attach(0, worker=queue).message.pktgen for queue in (0, 1)]
+        assert [found and found.rate for found in settings] == shares
+        updates = [table.update(0, worker=queue) for queue in (0, 1)]
+        assert updates == [Delivery(UpdatePort(0, 1500, 3, told)) for told in settings]
+        assert settings[0] == Pktgen(
+            size=90,
+            flows=8,
+            rate=shares[0] or 0,
+            src_mac=b"\2\0\0\0\0\2",
+            dst_mac=b"\2\0\0\0\0\x0b",
+            src_ip=bytes([198, 18, 0, 1]),
+            dst_ip=bytes([198, 18, 0, 2]),
+        )

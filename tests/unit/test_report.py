@@ -21,7 +21,8 @@ from rich.console import Console
 
 from forwarder.errors import NotRunning, UnknownName
 from forwarder.native import ffi, lib
-from forwarder.shm import stats_name
+from forwarder.shm_names import stats_name
+from forwarder.stats import follow
 from forwarder.stats.accounting import accounting
 from forwarder.stats.figures import bursts, duration, scaled
 from forwarder.stats.live import LiveView
@@ -296,8 +297,9 @@ def test_a_stopped_terminal_does_not_hang_the_supervisor(
 
 
 def test_the_view_ends_with_its_instance(
-    shared: tuple[str, int], tmp_path: Path, segment: FakeSegment
+    shared: tuple[str, int], tmp_path: Path, segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(follow, "SUCCESSOR_S", 0.1)
     segment.instance(state=lib.TTF_INSTANCE_STOPPED)
     os.pwrite(shared[1], bytes(segment.memory), 0)
     with open(tmp_path / "out", "w+", encoding="utf-8") as output:
@@ -308,13 +310,21 @@ def test_the_view_ends_with_its_instance(
     assert "\x1b" not in text
 
 
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [({"pid": 0}, "supervisor is dead"), ({"state": lib.TTF_INSTANCE_STOPPED}, "stopped")],
+)
 def test_the_view_follows_an_instance_that_was_started_again(
-    shared: tuple[str, int], terminal: tuple[int, TextIO], segment: FakeSegment
+    shared: tuple[str, int],
+    terminal: tuple[int, TextIO],
+    segment: FakeSegment,
+    end: dict[str, int],
+    told: str,
 ) -> None:
-    segment.instance(pid=0)
+    segment.instance(**end)
     os.pwrite(shared[1], bytes(segment.memory), 0)
     with LiveView(shared[0], terminal[1], interval_s=0.01):
-        assert seen(terminal[0], "supervisor is dead")
+        assert seen(terminal[0], told)
         again = FakeSegment(workers=1, ports=1, epoch=8)
         again.port(0, b"newport0")
         posix_ipc.unlink_shared_memory(stats_name(shared[0]))
@@ -322,6 +332,7 @@ def test_the_view_follows_an_instance_that_was_started_again(
         os.write(memory.fd, bytes(again.memory))
         memory.close_fd()
         assert seen(terminal[0], "newport0")
+        assert seen(terminal[0], "Started again since the first look: 1.")
 
 
 def test_the_view_says_what_is_wrong_before_it_draws(shared: tuple[str, int], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from forwarder import shm
+from forwarder import shm, shm_names
 from forwarder.errors import SegmentError
 from forwarder.native import lib
 
@@ -51,10 +51,10 @@ def test_a_limit_of_the_size_of_files_is_told() -> None:
         with pytest.raises(SegmentError, match=r"the pool can't be made: File too large; it needs 8 KiB"):
             shm.sealed_memory("the pool", 8192)
         with pytest.raises(SegmentError, match="File too large"):
-            shm.Segment.create(shm.stats_name(f"unit-{os.getpid()}"), 8192)
+            shm.Segment.create(shm_names.stats_name(f"unit-{os.getpid()}"), 8192)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not (shm.SHM_DIRECTORY / f"ttfwd.unit-{os.getpid()}.stats").exists()
+    assert not (shm_names.SHM_DIRECTORY / f"ttfwd.unit-{os.getpid()}.stats").exists()
 
 
 def test_little_memory_is_warned_of(

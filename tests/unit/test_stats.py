@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from forwarder.errors import NotRunning, SegmentError, UnknownName
 from forwarder.native import ffi, lib
-from forwarder.shm import Segment, stats_name
+from forwarder.shm import Segment
+from forwarder.shm_names import stats_name
 from forwarder.stats.accounting import accounting
 from forwarder.stats.counters import Counters, drop_reasons
 from forwarder.stats.rates import rates
@@ -89,12 +90,19 @@ def test_every_drop_reason_has_its_own_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exists", "silent_ns", "alive"), [(True, 0, True), (True, 10**10, False), (False, 0, False)]
+    ("exists", "pid_namespace", "silent_ns", "alive"),
+    [
+        (True, 0, 0, True),
+        (True, 0, 10**10, False),
+        (False, 0, 0, False),
+        (False, 1, 0, True),  # its number is that of another process here, or of none
+        (False, 1, 10**10, False),
+    ],
 )
 def test_a_dead_or_silent_supervisor_is_not_alive(
-    segment: FakeSegment, exists: bool, silent_ns: int, alive: bool
+    segment: FakeSegment, exists: bool, pid_namespace: int, silent_ns: int, alive: bool
 ) -> None:
-    segment.instance(pid=os.getpid() if exists else 0)
+    segment.instance(pid=os.getpid() if exists else 0, pid_namespace=pid_namespace)
     with segment.reader() as reader:
         instance = dataclasses.replace(reader.snapshot().instance, supervisor_heartbeat_age_ns=silent_ns)
     assert instance.supervisor_alive is alive
