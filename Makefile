@@ -7,7 +7,7 @@ LINK   ?= /usr/local/bin/ttfwd
 VENV   := .venv
 
 # Debian packages; docs/dependencies.md says what each is for.
-BUILD_PACKAGES := gcc libc6-dev liburing-dev
+BUILD_PACKAGES := gcc libc6-dev libseccomp-dev liburing-dev
 RUN_PACKAGES   := iproute2 iputils-ping
 CHECK_PACKAGES := clang-format-14 git
 TEST_PACKAGES  := $(CHECK_PACKAGES) cppcheck curl ethtool iperf3

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 from forwarder._native import ffi, lib
 
 if TYPE_CHECKING:
-    from forwarder._native import CData, ttf_counters, ttf_instance_stats, ttf_port_stats, ttf_worker_status
+    from forwarder._native import (
+        CData,
+        ttf_counters,
+        ttf_instance_stats,
+        ttf_port_stats,
+        ttf_urings,
+        ttf_worker_status,
+    )
 
 __all__ = [
     "CData",
@@ -22,6 +29,7 @@ __all__ = [
     "ttf_counters",
     "ttf_instance_stats",
     "ttf_port_stats",
+    "ttf_urings",
     "ttf_worker_status",
 ]
 

@@ -34,9 +34,10 @@ HEADERS = (
     "guard.h",
     "recover.h",
     "run_state.h",
+    "sandbox.h",
     "map.h",
-    "privilege.h",
     "uring.h",
+    "discard.h",
     "packet_ring.h",
     "../kmod/uapi/turbotap.h",
 )
@@ -55,10 +56,8 @@ STRUCTS = (
     "turbotap_info",
 )
 FUNCTIONS = (
-    "ttf_die_with_parent",
     "ttf_drop_meaning",
     "ttf_drop_name",
-    "ttf_drop_privileges",
     "ttf_fdb_area",
     "ttf_fdb_flush",
     "ttf_frames_bytes",
@@ -68,7 +67,7 @@ FUNCTIONS = (
     "ttf_header_check",
     "ttf_map",
     "ttf_map_writable",
-    "ttf_packet_discard",
+    "ttf_queue_discard",
     "ttf_recover_discarded",
     "ttf_recover_ring",
     "ttf_recover_waiting",
@@ -85,6 +84,9 @@ FUNCTIONS = (
     "ttf_run_state_reset",
     "ttf_run_state_seen",
     "ttf_run_state_set",
+    "ttf_sandbox_confine",
+    "ttf_sandbox_enter",
+    "ttf_sandbox_part_name",
     "ttf_stats_area",
     "ttf_stats_bytes",
     "ttf_stats_instance",
@@ -98,6 +100,7 @@ FUNCTIONS = (
     "ttf_stats_worker",
     "ttf_unmap",
     "ttf_uring_probe",
+    "ttf_urings_new",
     "ttf_worker_attach",
     "ttf_worker_attention",
     "ttf_worker_detach",
@@ -137,7 +140,7 @@ def extension(module: str, headers: Iterable[str], declared: Declarations) -> FF
         sources=sorted(f"native/{path.name}" for path in NATIVE.glob("*.c")),
         include_dirs=["native"],
         extra_compile_args=build_flags(),
-        libraries=["uring"],
+        libraries=["seccomp", "uring"],
         extra_link_args=sanitizer_flags(),
     )
     return builder

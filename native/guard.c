@@ -234,10 +234,10 @@ static bool heartbeat_plausible(uint64_t before, uint64_t found, uint64_t now_ns
 
 static bool pool_plausible(uint64_t found)
 {
-	struct ttf_worker_stats stats;
+	uint32_t frames[2]; /* pool_free_frames, pool_frames */
 
-	memcpy(&stats.pool_free_frames, &found, sizeof(found));
-	return stats.pool_free_frames <= stats.pool_frames;
+	memcpy(frames, &found, sizeof(frames));
+	return frames[0] <= frames[1];
 }
 static_assert(offsetof(struct ttf_worker_stats, pool_frames) == 68, "one word with pool_free_frames");
 

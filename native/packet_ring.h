@@ -25,15 +25,6 @@ static_assert((TTF_PACKET_TX_SLOTS & (TTF_PACKET_TX_SLOTS - 1)) == 0, "slots are
 static_assert(TTF_PACKET_SLOTS * TTF_PACKET_SLOT_BYTES % TTF_PACKET_BLOCK_BYTES == 0, "blocks are whole");
 static_assert(TTF_PACKET_TX_SLOTS * TTF_PACKET_SLOT_BYTES % TTF_PACKET_BLOCK_BYTES == 0, "blocks are whole");
 
-struct ttf_discarded {
-	uint64_t packets;
-	uint64_t bytes;
-	uint64_t kernel_drops; /* packets that the kernel had no room for */
-};
-
-/* Discard and count the packets of a socket that no worker reads, `limit` at most. 0 or -errno. */
-int ttf_packet_discard(int fd, uint32_t limit, struct ttf_discarded *discarded);
-
 /* The slot of an index that wraps. `count`, the number of slots, is a power of two. */
 static inline struct tpacket2_hdr *packet_slot(uint8_t *slots, uint32_t count, uint32_t index)
 {

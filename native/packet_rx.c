@@ -560,29 +560,3 @@ const struct ttf_driver_ops ttf_driver_packet = { .rx = packet_driver_rx,
 						  .open = packet_open,
 						  .close = packet_close,
 						  .needs_header = true };
-
-int ttf_packet_discard(int fd, uint32_t limit, struct ttf_discarded *discarded)
-{
-	const struct ttf_port_config config = { .fd = fd, .plain_fd = -1 };
-	struct ttf_queue queue = { .fd = fd, .header_bytes = TTF_VNET_HDR_BYTES };
-	uint8_t *memory = malloc(TTF_FRAME_STRIDE);
-	struct ttf_frame frame;
-	uint64_t calls = 0;
-	int error;
-
-	*discarded = (struct ttf_discarded){ 0 };
-	if (!memory)
-		return -ENOMEM;
-	frame = (struct ttf_frame){ .eth = memory + TTF_FRAME_HEADROOM };
-	error = packet_open(&queue, &config);
-	if (!error) {
-		while (discarded->packets < limit && packet_driver_rx(&queue, &frame, 1, &calls) > 0) {
-			discarded->packets++;
-			discarded->bytes += frame_counted_bytes(&frame);
-		}
-		discarded->kernel_drops = packet_drops(&queue);
-		packet_close(&queue);
-	}
-	free(memory);
-	return error;
-}

@@ -22,17 +22,20 @@ enum ttf_driver {
 #undef TTF_DRIVER_NUMBER
 };
 
+struct ttf_urings;
+
 struct ttf_port_config {
 	uint32_t port_id;
 	uint32_t generation;
 	uint32_t queues;
 	uint32_t mtu;
-	int32_t peer;	       /* -1: none */
-	int32_t fd;	       /* this worker's queue, borrowed; -1: the port has none here */
-	int32_t plain_fd;      /* driver packet: a socket with a transmit ring, borrowed; -1: none */
-	uint32_t driver;       /* enum ttf_driver */
-	uint32_t header_bytes; /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
-	uint32_t offloads;     /* TTF_OFFLOAD_ bits that the port takes; 0 without a header */
+	int32_t peer;		   /* -1: none */
+	int32_t fd;		   /* this worker's queue, borrowed; -1: the port has none here */
+	int32_t plain_fd;	   /* driver packet: a socket with a transmit ring, borrowed; -1: none */
+	uint32_t driver;	   /* enum ttf_driver */
+	uint32_t header_bytes;	   /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
+	uint32_t offloads;	   /* TTF_OFFLOAD_ bits that the port takes; 0 without a header */
+	struct ttf_urings *urings; /* driver uring: those of this process (uring.h) */
 };
 
 #endif

@@ -16,12 +16,14 @@ from forwarder.config.model import PortConfig
 from forwarder.devices import changes, packet_sockets
 from forwarder.devices.device import Device
 from forwarder.devices.place import Place
-from forwarder.devices.port import Discarded, Offer, Port
+from forwarder.devices.port import Offer, Port
 from forwarder.native import lib
 
 
 class PacketPort(Port):
     """An existing device, with two sockets for each queue."""
+
+    emptied_by = drivers.PACKET
 
     _fds: tuple[int, ...] = ()
     _sender_fds: tuple[int, ...] = ()  # of packet rings: for frames without offload
@@ -60,8 +62,11 @@ class PacketPort(Port):
     def renew(self, queue: int) -> None:
         packet_sockets.renew_ring(self._fds[queue])
 
-    def discard(self, queue: int) -> Discarded:
-        return packet_sockets.discard(self._fds[queue])
+    def discard_fd(self, queue: int) -> int:
+        return self._fds[queue]
+
+    def drops(self, queue: int) -> int:
+        return packet_sockets.drops(self._fds[queue])
 
     def close(self) -> None:
         still_there = self._is_still_there()

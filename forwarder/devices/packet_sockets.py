@@ -20,9 +20,8 @@ from pyroute2.ethtool.ioctl import EthtoolError, IoctlEthtool
 
 from forwarder import capabilities
 from forwarder.devices.place import Place
-from forwarder.devices.port import Discarded
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
-from forwarder.native import check, ffi, lib
+from forwarder.native import lib
 
 log = logging.getLogger("ttfwd")
 
@@ -30,6 +29,7 @@ _ETH_P_ALL = 3
 _SOL_PACKET = 263
 _PACKET_ADD_MEMBERSHIP = 1
 _PACKET_RX_RING = 5
+_PACKET_STATISTICS = 6
 _PACKET_COPY_THRESH = 7
 _PACKET_VERSION = 10
 _PACKET_RESERVE = 12
@@ -49,8 +49,6 @@ _SO_RCVBUFFORCE = 33
 _TPACKET_V2 = 1
 # For frames sent without a ring, and for received frames that are longer than a slot of the packet ring.
 _BUFFER_BYTES = 16 << 20
-# More than a packet ring holds. Discarding ends here even if the device goes on receiving.
-_DISCARD_PACKETS = 65536
 # Features that a device may offer, by their names in net/ethtool/common.c.
 _FEATURES = {
     "tx-tcp-segmentation": lib.TTF_OFFLOAD_TSO4,
@@ -199,11 +197,12 @@ def renew_ring(fd: int) -> None:
         _add_ring(sock, _PACKET_RX_RING, lib.TTF_PACKET_SLOTS)
 
 
-def discard(fd: int) -> Discarded:
-    """Empty a queue that no worker serves."""
-    discarded = ffi.new("struct ttf_discarded *")
-    check(lib.ttf_packet_discard(fd, _DISCARD_PACKETS, discarded))
-    return Discarded(discarded.packets, discarded.bytes, discarded.kernel_drops)
+def drops(fd: int) -> int:
+    """Packets that the kernel had no room for, since the last call."""
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        stats = sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)  # struct tpacket_stats
+    dropped: int = struct.unpack("II", stats)[1]
+    return dropped
 
 
 def bound_device(fd: int) -> str:

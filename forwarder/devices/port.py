@@ -9,7 +9,7 @@ import logging
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from pyroute2.netlink.exceptions import NetlinkError
 
@@ -26,15 +26,6 @@ from forwarder.errors import DeviceError, TtfwdError
 _MAC_BYTES = 6
 
 log = logging.getLogger("ttfwd")
-
-
-@dataclass(frozen=True)
-class Discarded:
-    """The packets that were discarded from a queue that no worker serves."""
-
-    packets: int
-    size_bytes: int
-    kernel_drops: int = 0  # packets that the queue had no room for
 
 
 @dataclass(frozen=True)
@@ -57,6 +48,8 @@ class Host:
 
 class Port(ABC):
     """A network device and its queues. One subclass for each driver."""
+
+    emptied_by: ClassVar[Driver]  # the driver by which a queue that no worker serves is emptied
 
     def __init__(
         self, config: PortConfig, driver: Driver, note: str, queues: int, place: Place, host: Host
@@ -125,8 +118,12 @@ class Port(ABC):
         """
 
     @abstractmethod
-    def discard(self, queue: int) -> Discarded:
-        """Empty a queue that no worker serves, within a bounded time. Raises OSError."""
+    def discard_fd(self, queue: int) -> int:
+        """The fd by which a queue that no worker serves is emptied."""
+
+    def drops(self, queue: int) -> int:
+        """Packets that the kernel dropped since the last call because the queue was full."""
+        return 0
 
     @property
     def can_renew(self) -> bool:

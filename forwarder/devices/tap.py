@@ -8,6 +8,7 @@ queues, and stays. Drivers that move bursts over taps by other means are subclas
 import errno
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -16,7 +17,8 @@ from forwarder import drivers
 from forwarder.config.model import PortConfig
 from forwarder.devices import changes, tap_queues
 from forwarder.devices.place import Place
-from forwarder.devices.port import Discarded, Offer, Port
+from forwarder.devices.port import Offer, Port
+from forwarder.devices.tap_queues import Rights
 from forwarder.errors import DeviceError
 from forwarder.native import lib
 
@@ -27,8 +29,11 @@ _IFA_F_NODAD = 0x02
 class TapPort(Port):
     """A tap. It is made here if no device has its name."""
 
+    emptied_by = drivers.TAP
+
     _tap_fds: tuple[int, ...] = ()
     _worker_fds: tuple[int, ...] = ()
+    _rights = Rights()  # before we had it
     _granted = 0  # the offloads that the kernel's side takes: TTF_OFFLOAD_ bits
 
     @classmethod
@@ -56,15 +61,27 @@ class TapPort(Port):
     def steer(self, queue: int, attached: bool) -> None:
         tap_queues.set_attached(self._tap_fds[queue], attached)
 
-    def discard(self, queue: int) -> Discarded:
-        return tap_queues.discard(self._tap_fds[queue], self.header_bytes)
+    def discard_fd(self, queue: int) -> int:
+        return self._tap_fds[queue]
 
     def close(self) -> None:
         still_there = self._is_still_there()
+        if still_there and self._device is not None:
+            self._restore_rights()
         for fd in {*self._tap_fds, *self._worker_fds}:
             os.close(fd)
         self._tap_fds = self._worker_fds = ()
         self._set_back(still_there)
+        if still_there and self.made_device and self._device is not None:
+            # A worker that doesn't die, or the io_uring of one that just did, may hold a queue still.
+            with suppress(NetlinkError):  # gone already, as usual
+                self._host.netlink.of(self.device.place).link("del", index=self.device.ifindex)
+
+    def _restore_rights(self) -> None:
+        with suppress(NetlinkError, DeviceError):
+            found = self._host.netlink.link_at(self.device.place, self.device.ifindex)
+            if found is not None:
+                tap_queues.restore(self._tap_fds, _rights(found), self._rights)
 
     def _whereabouts(self) -> tuple[Place, bytes] | None:
         for fd in self._tap_fds:
@@ -100,6 +117,7 @@ class TapPort(Port):
         if _queues_held(found):
             # The kernel would give us more queues of it, and each holder a share of the packets.
             raise DeviceError(f'port "{self.name}": the tap\'s queues are held by another process')
+        self._rights = _rights(found)
         return True
 
     def _settled_link(self) -> Any | None:
@@ -153,9 +171,26 @@ def _kind(link: Any) -> str | None:
     return info.get_attr("IFLA_INFO_KIND") if info is not None else None
 
 
+def _tun_data(link: Any) -> Any | None:
+    info = link.get_attr("IFLA_LINKINFO")
+    return info.get_attr("IFLA_INFO_DATA") if info is not None else None
+
+
 def _queues_held(link: Any) -> int:
     """How many queues of a multi-queue tap some process has open."""
-    info = link.get_attr("IFLA_LINKINFO")
-    data = info.get_attr("IFLA_INFO_DATA") if info is not None else None
+    data = _tun_data(link)
     held = (data.get_attr(f"IFLA_TUN_NUM_{which}QUEUES") for which in ("", "DISABLED_")) if data else ()
     return sum(count or 0 for count in held)
+
+
+def _rights(link: Any) -> Rights:
+    data = _tun_data(link)
+    if data is None:
+        return Rights()
+    owner, group = (data.get_attr(f"IFLA_TUN_{who}") for who in ("OWNER", "GROUP"))
+    unset = Rights()
+    return Rights(
+        persistent=bool(data.get_attr("IFLA_TUN_PERSIST")),
+        owner=unset.owner if owner is None else owner,
+        group=unset.group if group is None else group,
+    )

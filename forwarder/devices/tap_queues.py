@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The queues of a tap: open one, set its offloads, detach and attach it, empty it, and find its device.
+"""The queues of a tap: open one, set its offloads, detach and attach it, find its device, and clean up.
 
 The ioctls are those of linux/if_tun.h. With offloads, a virtio_net_hdr of 10 bytes stands in front of each
 frame of a queue, so that a GSO frame passes as it was sent (docs/drivers.md says why 10 bytes).
@@ -9,18 +9,21 @@ import errno
 import fcntl
 import os
 import struct
-import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from forwarder import capabilities
 from forwarder.devices.place import Place
-from forwarder.devices.port import Discarded
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
 from forwarder.native import lib
 
 TUN_DEVICE = Path("/dev/net/tun")
 
 _TUNSETIFF = 0x400454CA
+_TUNSETPERSIST = 0x400454CB
+_TUNSETOWNER = 0x400454CC
+_TUNSETGROUP = 0x400454CE
 _TUNSETOFFLOAD = 0x400454D0
 _TUNSETVNETHDRSZ = 0x400454D8
 _TUNSETQUEUE = 0x400454D9
@@ -42,8 +45,17 @@ _FEATURES = (
     lib.TTF_OFFLOAD_USO4 | lib.TTF_OFFLOAD_USO6,
 )
 
-_DISCARD_NS = 500_000_000  # enough for a long queue; a flood must not hold up the supervisor
-_LONGEST_READ_BYTES = 1 << 17  # more than any frame with its offload header
+
+_NOBODY = 2**32 - 1  # nobody in particular: whoever opens the tap needs no permission
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What decides who may use a tap, and whether it stays without a process that has it open."""
+
+    persistent: bool = False
+    owner: int = _NOBODY
+    group: int = _NOBODY
 
 
 def _ifreq(name: str, flags: int) -> bytes:
@@ -126,19 +138,22 @@ def open_netns(fd: int) -> int | None:
     return found
 
 
-def discard(fd: int, header_bytes: int) -> Discarded:
-    """Read a queue that no worker serves until it is empty, for half a second at most.
+def restore(fds: Iterable[int], now: Rights, wanted: Rights) -> None:
+    """Give a tap back its rights, whatever a worker did to them. `fds` are its queues.
 
-    Otherwise its packets are counted nowhere: the kernel drops them when a queue is detached or closed.
+    The kernel can't be told that a tap has no owner or group again; it then gets root.
     """
-    buffer = bytearray(_LONGEST_READ_BYTES)
-    deadline_ns = time.monotonic_ns() + _DISCARD_NS
-    packets = read_bytes = 0
-    while time.monotonic_ns() < deadline_ns:
+    changes = [(_TUNSETPERSIST, int(wanted.persistent))] if now.persistent != wanted.persistent else []
+    for request, found, value in (
+        (_TUNSETOWNER, now.owner, wanted.owner),
+        (_TUNSETGROUP, now.group, wanted.group),
+    ):
+        if found != value:
+            changes.append((request, 0 if value == _NOBODY else value))
+    for fd in fds if changes else ():
         try:
-            got = os.readv(fd, [buffer])
-        except OSError:  # empty (EAGAIN), detached already or gone (EBADFD)
-            break
-        packets += 1
-        read_bytes += got - header_bytes
-    return Discarded(packets, read_bytes)
+            for request, value in changes:
+                fcntl.ioctl(fd, request, value)
+        except OSError:  # EBADFD: this queue is detached, as its worker is away, or the device is gone
+            continue
+        return

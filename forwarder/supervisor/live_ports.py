@@ -7,8 +7,9 @@ logged, and the others are served.
 """
 
 import logging
+import select
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from forwarder.config.model import Config, PortConfig
@@ -17,12 +18,24 @@ from forwarder.devices.port import Port
 from forwarder.errors import DeviceError, TtfwdError, listed
 from forwarder.supervisor.port_table import PortTable, TablePort
 from forwarder.supervisor.shared_state import SharedState
+from forwarder.worker.messages import Delivery, Discard, Discarded
+
+Queue = tuple[TablePort, int]  # of a worker
 
 log = logging.getLogger("ttfwd")
 
 
 class LivePorts:
-    def __init__(self, config: Config, table: PortTable, state: SharedState, devices: Devices) -> None:
+    def __init__(
+        self,
+        config: Config,
+        table: PortTable,
+        state: SharedState,
+        devices: Devices,
+        discard: Callable[[Sequence[Delivery[Discard]]], Sequence[Discarded]],
+    ) -> None:
+        """`discard` empties queues whose content nobody with more rights than a worker may read."""
+        self._discard_queues = discard
         self._config = config
         self._table = table
         self._state = state
@@ -38,8 +51,7 @@ class LivePorts:
         port_id = self._table.free_id()
         port = self._devices.open(config, self._config.queues_of(config))
         entry = self._table.add(port_id, port, self._state.describe_port(port_id, port))
-        for worker in away:
-            self._steer_away(entry, worker)
+        self._steer_away((entry, worker) for worker in away)
         self._state.write_device(port_id, port.device.counters, time.monotonic_ns())
         return entry
 
@@ -51,8 +63,7 @@ class LivePorts:
     def close(self, entry: TablePort) -> None:
         """Remove a port that every worker has detached. Packets left in its queues are dropped by name."""
         # A worker that is away, or out of frames, could not forward them.
-        for worker in range(entry.port.queues):
-            self._discard(entry, worker)
+        self._discard((entry, worker) for worker in range(entry.port.queues))
         for widowed in self._table.remove(entry.port_id):
             self._state.pair(widowed.port_id, None)
         self._state.clear_port(entry.port_id)
@@ -90,27 +101,34 @@ class LivePorts:
 
     def steer_away_from(self, worker: int) -> None:
         """Steer packets to the other queues. Those in a dead worker's queues are dropped by name."""
-        for entry in self._table:
-            self._steer_away(entry, worker)
+        self._steer_away((entry, worker) for entry in self._table)
 
-    def _steer_away(self, entry: TablePort, worker: int) -> None:
-        if worker < entry.port.queues:
-            self._discard(entry, worker)
+    def _steer_away(self, queues: Iterable[Queue]) -> None:
+        theirs = [(entry, worker) for entry, worker in queues if worker < entry.port.queues]
+        self._discard(theirs)
+        for entry, worker in theirs:
             _steer(entry.port, worker, False)
 
     def discard_all(self) -> None:
         """When no worker is left: count and drop the packets that devices which stay up got since."""
-        for entry in self._table:
-            for worker in range(entry.port.queues):
-                self._discard(entry, worker)
+        self._discard((entry, worker) for entry in self._table for worker in range(entry.port.queues))
 
-    def _discard(self, entry: TablePort, worker: int) -> None:
-        try:
-            discarded = entry.port.discard(worker)
-        except OSError as error:
-            log.error("port %s queue %d: its packets can't be discarded: %s", entry.port.name, worker, error)
-        else:
-            self._state.count_discarded(entry.port_id, worker, discarded)
+    def _discard(self, queues: Iterable[Queue]) -> None:
+        held = []
+        for entry, worker in queues:
+            port = entry.port
+            if _holds_packets(port.discard_fd(worker)):
+                held.append((entry, worker))
+            else:
+                self._state.count_discarded(entry.port_id, worker, Discarded(kernel_drops=port.drops(worker)))
+        if not held:
+            return
+        requests = [_discard_request(entry.port, worker) for entry, worker in held]
+        for (entry, worker), found in zip(held, self._discard_queues(requests), strict=True):
+            self._state.count_discarded(entry.port_id, worker, found)
+            if found.error is not None:
+                name = entry.port.name
+                log.error("port %s queue %d: its packets can't be counted: %s", name, worker, found.error)
 
     # --------------------------------------------------------------------------------- the devices
 
@@ -132,6 +150,17 @@ class LivePorts:
             counters = self._devices.counters(entry.port)
             if counters is not None:
                 self._state.write_device(entry.port_id, counters, time.monotonic_ns())
+
+
+def _holds_packets(fd: int) -> bool:
+    """By the kernel's word: nothing is read that a worker can write."""
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return any(events & select.POLLIN for _, events in poller.poll(0))
+
+
+def _discard_request(port: Port, queue: int) -> Delivery[Discard]:
+    return Delivery(Discard(port.emptied_by.number, port.header_bytes), (port.discard_fd(queue),))
 
 
 def _steer(port: Port, queue: int, attached: bool) -> None:

@@ -33,8 +33,10 @@ from forwarder.devices.journal import Journal
 from forwarder.devices.port import Port
 from forwarder.devices.sweep import sweep as sweep_devices
 from forwarder.errors import BadRequest, BootFailed, Interrupted, LeftBehind, Stopping, TtfwdError
+from forwarder.supervisor import oom_score, worker_user
 from forwarder.supervisor.closing import Closing
 from forwarder.supervisor.device_follower import DeviceFollower
+from forwarder.supervisor.discarder import Discarder
 from forwarder.supervisor.live_ports import LivePorts
 from forwarder.supervisor.memory_watch import MemoryWatch
 from forwarder.supervisor.port_table import PortTable, TablePort
@@ -52,7 +54,7 @@ from forwarder.supervisor.worker_events import (
     WentAway,
 )
 from forwarder.supervisor.worker_pool import ANSWER_TIMEOUT_NS, START_TIMEOUT_NS, Question, WorkerPool
-from forwarder.supervisor.worker_process import wait_for
+from forwarder.supervisor.worker_process import Launch, wait_for
 from forwarder.worker.messages import Delivery, Request
 
 TICK_S = STEP_NS / 1e9
@@ -145,10 +147,17 @@ class Supervisor:
         devices = Devices(self._journal, self._claims, after_crash)
         self._closing.later(stack, "netlink sockets", devices.shutdown)
         self._table = PortTable(config)
-        self._ports = LivePorts(config, self._table, self._state, devices)
+        user = stack.enter_context(worker_user.claimed(config.name))
+        launch = Launch(config.name, user, oom_score.protect_supervisor())
+        self._pool = WorkerPool(config, cpus, self._state, self._clock, launch)
+        self._ports = LivePorts(
+            config, self._table, self._state, devices, Discarder(self._pool.take_process).discard
+        )
         self._follower = DeviceFollower(self._table, self._state, devices)
         self._closing.later(stack, "the ports", self._ports.close_all)
-        self._start_workers(stack, cpus)
+        self._closing.later(stack, "the workers", self._pool.close)
+        self._memory = MemoryWatch(self._state, self._pool)
+        self._start_workers()
         self._open_ports()
         for worker in self._pool.workers:
             self._send_ports_and_go(worker.index)
@@ -161,12 +170,9 @@ class Supervisor:
         self._watch_processes()
         return Running(config, cpus, tuple(entry.port for entry in self._table), boot_ns / 1e6)
 
-    def _start_workers(self, stack: ExitStack, cpus: tuple[int, ...]) -> None:
+    def _start_workers(self) -> None:
         """They start while the devices are made: an interpreter's start is most of the boot."""
         try:
-            self._pool = WorkerPool(self._config, cpus, self._state, self._clock)
-            self._closing.later(stack, "the workers", self._pool.close)
-            self._memory = MemoryWatch(self._state, self._pool)
             self._pool.start_all()
         except OSError as error:  # out of processes or descriptors
             raise BootFailed(f"the workers can't be started: {error.strerror}") from None

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from forwarder import rundir, shm, shm_names
 from forwarder.config.model import Config
 from forwarder.devices.device import Device, Link
-from forwarder.devices.port import Discarded, Port
+from forwarder.devices.port import Port
 from forwarder.errors import SegmentNameTaken
 from forwarder.native import ffi, lib, string
 from forwarder.supervisor.worker_state import WorkerState
-from forwarder.worker.messages import Delivery, Memory, Pools
+from forwarder.worker.messages import Delivery, Discarded, Memory, Pools
 
 if TYPE_CHECKING:
     from forwarder.native import ttf_instance_stats, ttf_port_stats, ttf_worker_status

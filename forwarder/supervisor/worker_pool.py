@@ -33,12 +33,13 @@ from forwarder.supervisor.worker_events import (
     Restarted,
     WentAway,
 )
-from forwarder.supervisor.worker_process import WorkerProcess, wait_for
+from forwarder.supervisor.worker_process import Launch, WorkerProcess, wait_for
 from forwarder.supervisor.worker_state import WorkerState
 from forwarder.worker.channel import ChannelClosed
 from forwarder.worker.messages import (
     Ack,
     Delivery,
+    Discarded,
     Failed,
     Go,
     Hello,
@@ -102,7 +103,9 @@ class Question:
 class WorkerPool:
     """One PoolWorker for each queue, the doorbells that they share, and standby processes."""
 
-    def __init__(self, config: Config, cpus: tuple[int, ...], state: SharedState, clock: WatchClock) -> None:
+    def __init__(
+        self, config: Config, cpus: tuple[int, ...], state: SharedState, clock: WatchClock, launch: Launch
+    ) -> None:
         self._config = config
         self._state = state
         self._clock = clock
@@ -110,9 +113,10 @@ class WorkerPool:
         self._seq = 0
         self._booting = True
         self._draining = False
+        self._unprotected: str | None = None  # what was last said of the workers' sandbox
         self._placement = Placement(cpus)
         self._place_at_ns = 0
-        self._standbys = Standbys(len(cpus), lambda: WorkerProcess.start())
+        self._standbys = Standbys(len(cpus), launch.start)
         watched = Watched(clock.now_ns())
         self.workers = tuple(PoolWorker(index, cpu, watched) for index, cpu in enumerate(cpus))
 
@@ -126,7 +130,7 @@ class WorkerPool:
     def _start(self, worker: PoolWorker) -> None:
         self._state.reset_run_state(worker.index)
         self._enter(worker, WorkerState.STARTING)  # before the pid: nobody sees a new process as READY
-        process = worker.process = self._standbys.take()
+        process = worker.process = self.take_process()
         worker.watched = Watched(self._clock.now_ns())
         self._pin(worker, self._placement.for_start(worker.index))
         self._state.worker_started(worker.index, process.pid, time.monotonic_ns())
@@ -143,6 +147,10 @@ class WorkerPool:
         self._send(worker, hello, self._doorbells)
         for delivery in self._state.memory_for(worker.index):
             self._send(worker, delivery.message, delivery.fds)
+
+    def take_process(self) -> WorkerProcess:
+        """One that has been told nothing yet. Raises OSError."""
+        return self._standbys.take()
 
     def keep_standbys(self, now_ns: int) -> None:
         """Have processes ready for the next deaths. Their start must not slow down that of a worker."""
@@ -237,6 +245,8 @@ class WorkerPool:
         process = worker.process
         if process is None:
             return
+        for line in process.output.lines():
+            log.error("worker %d: %s", worker.index, line)
         try:
             for message in process.messages(self._clock.now_ns()):
                 if worker.watched.messages.admit(time.monotonic_ns()):
@@ -251,7 +261,7 @@ class WorkerPool:
     def _heard(self, worker: PoolWorker, process: WorkerProcess, message: ToSupervisor) -> Iterator[Event]:
         match message:
             case Ready():
-                yield from self._heard_ready(worker, process)
+                yield from self._heard_ready(worker, process, message)
             case Ack():
                 process.take_answer(message)
                 if message.error is not None and self._booting:
@@ -260,14 +270,19 @@ class WorkerPool:
                     log.error("worker %d refuses a request: %s", worker.index, message.error)
             case Failed():
                 process.failed = message.error
+            case Discarded():
+                raise ProtocolError("discarded, where nothing was to be")
             case QueueError():
                 yield QueueReported(worker.index, message.port_id, message.error)
             case QueueStuck():
                 yield QueueGotStuck(worker.index, message.port_id)
 
-    def _heard_ready(self, worker: PoolWorker, process: WorkerProcess) -> Iterator[Event]:
+    def _heard_ready(self, worker: PoolWorker, process: WorkerProcess, ready: Ready) -> Iterator[Event]:
         if worker.state is not WorkerState.STARTING:
             raise ProtocolError(f"ready, in state {worker.state.name}")
+        if ready.unprotected not in (None, self._unprotected):
+            self._unprotected = ready.unprotected
+            log.warning("workers run without what is not permitted here: %s", ready.unprotected)
         worker.policy.got_ready()
         worker.watched.beat_seen_ns = self._clock.now_ns()  # its loop begins now
         self._state.worker_ready(worker.index, time.monotonic_ns())

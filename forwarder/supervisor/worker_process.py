@@ -12,20 +12,39 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Self
 
+from forwarder.supervisor.worker_output import WorkerOutput
+from forwarder.supervisor.worker_user import STAY
 from forwarder.worker.channel import ChannelClosed, SupervisorEnd
 from forwarder.worker.messages import Ack, ProtocolError, ToSupervisor
 
-COMMAND = (sys.executable, "-P", "-m", "forwarder.worker.main")
+# -I: neither the working directory nor PYTHON... variables say what is imported.
+COMMAND = (sys.executable, "-I", "-m", "forwarder.worker.main")
 KILL_TIMEOUT_MS = 2_000
 MESSAGES_AT_ONCE = 256  # of one worker: one that never stops sending must not delay the others
 
 _HINTS = {
     signal.SIGKILL: "killed from outside; perhaps out of memory, see the kernel's log",
     signal.SIGBUS: "perhaps no room left in /dev/shm",
+    signal.SIGSYS: "it made a system call that a worker never makes",
 }
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How the processes of an instance's workers are started."""
+
+    instance: str
+    user: int = STAY
+    oom_score_adj: int = 0
+
+    def start(self) -> "WorkerProcess":
+        """Raises OSError."""
+        settings = (str(self.user), str(self.oom_score_adj), self.instance)
+        return WorkerProcess.start((*COMMAND, *settings))
 
 
 @dataclass
@@ -33,6 +52,7 @@ class WorkerProcess:
     popen: "subprocess.Popen[bytes]"
     pidfd: int
     channel: SupervisorEnd
+    output: WorkerOutput
     unanswered: deque[int] = field(default_factory=deque)  # seqs, oldest first
     answered: int = 0  # the seq of its last answer
     refusal: str | None = None  # the error in that answer
@@ -42,29 +62,20 @@ class WorkerProcess:
     deaf_since_ns: int = 0  # when its end of the channel was found closed, 0 if it wasn't
 
     @classmethod
-    def start(cls, command: Sequence[str] = COMMAND) -> Self:
+    def start(cls, command: Sequence[str]) -> Self:
         """Start `command` with the number of its channel's fd as last argument. Raises OSError."""
-        channel, theirs = SupervisorEnd.pair()
-        try:
-            popen = subprocess.Popen(
-                [*command, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                process_group=0,  # Ctrl-C on the terminal is not for it
-            )
-        except OSError:
-            channel.close()
-            raise
-        finally:
-            theirs.close()
-        try:
-            return cls(popen, os.pidfd_open(popen.pid), channel)
-        except OSError:  # out of descriptors: a process that can't be watched must not run
-            channel.close()
-            popen.kill()
-            popen.wait()
-            raise
+        with ExitStack() as undo:
+            channel, theirs = SupervisorEnd.pair()
+            undo.callback(channel.close)
+            with theirs:
+                output = WorkerOutput()
+                undo.callback(output.close)
+                popen = _spawn(command, theirs.fileno(), output)
+            undo.callback(popen.wait)
+            undo.callback(popen.kill)  # out of descriptors: a process that can't be watched must not run
+            pidfd = os.pidfd_open(popen.pid)
+            undo.pop_all()
+        return cls(popen, pidfd, channel, output)
 
     @property
     def pid(self) -> int:
@@ -124,7 +135,23 @@ class WorkerProcess:
 
     def close(self) -> None:
         self.channel.close()
+        self.output.close()
         os.close(self.pidfd)
+
+
+def _spawn(command: Sequence[str], channel_fd: int, output: WorkerOutput) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(
+            [*command, str(channel_fd)],
+            pass_fds=[channel_fd],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=output.write_fd,
+            env={},
+            process_group=0,  # Ctrl-C on the terminal is not for it
+        )
+    finally:
+        output.close_write_end()
 
 
 def wait_for(processes: Iterable[WorkerProcess], timeout_ms: int) -> None:

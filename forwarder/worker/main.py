@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One worker process: pin, map, give up privileges, check the memory, then run the C loop slice by slice.
+"""One worker process: shut itself in, map and check the memory, then run the C loop slice by slice.
 
-Runs as `python -m forwarder.worker.main FD` with its end of the worker channel on FD. The messages and their
-order are in forwarder.worker.messages. Guarantees that Python does nothing per packet or per burst
-(between slices it only looks for messages), and that a worker which forwards never waits for the supervisor.
+Runs as `python -I -m forwarder.worker.main USER OOM_SCORE_ADJ INSTANCE FD` with its end of the worker channel
+on FD. USER is the user to become, 0 to stay the same; INSTANCE is there for those who list processes. The
+messages and their order are in forwarder.worker.messages. Guarantees that nothing is read outside the
+sandbox, that Python does nothing per packet or per burst (between slices it only looks for messages), and
+that a worker which forwards never waits for the supervisor.
 """
 
 import errno
@@ -14,9 +16,11 @@ import select
 import signal
 import sys
 from collections import deque
+from typing import NoReturn
 
 from forwarder.errors import TtfwdError
 from forwarder.native import check, ffi, lib
+from forwarder.worker import discard
 from forwarder.worker.channel import ChannelClosed, ChannelFull, WorkerEnd
 from forwarder.worker.memory import MappedMemory
 from forwarder.worker.messages import (
@@ -27,6 +31,7 @@ from forwarder.worker.messages import (
     Attach,
     Delivery,
     Detach,
+    Discard,
     Failed,
     Go,
     Hello,
@@ -44,9 +49,9 @@ from forwarder.worker.messages import (
     UpdatePort,
     text,
 )
+from forwarder.worker.sandbox import Sandbox, enter
 
 SLICE_NS = 250_000_000  # bounds how stale the counters of CPU time get; messages end a slice early
-NOBODY = 65534
 _NO_PEER = -1
 
 
@@ -54,10 +59,16 @@ class Worker:
     """A worker's state between slices."""
 
     def __init__(
-        self, channel: WorkerEnd, hello: Hello, doorbells: tuple[int, ...], memory: MappedMemory
+        self,
+        channel: WorkerEnd,
+        sandbox: Sandbox,
+        hello: Hello,
+        doorbells: tuple[int, ...],
+        memory: MappedMemory,
     ) -> None:
         """Raises TtfwdError."""
         self._channel = channel
+        self._sandbox = sandbox
         self._unsent: deque[ToSupervisor] = deque()
         self._queue_fds: dict[int, tuple[int, ...]] = {}  # of each port that has a queue here
         self._reported: dict[int, int] = {}  # the errno last reported of each queue, 0: none
@@ -85,7 +96,7 @@ class Worker:
         # Not before go: a packet for a port that is yet to be attached would have nowhere to go.
         while not isinstance((early := _next(self._channel)).message, Go):
             self._handle(early)
-        self._say(Ready())
+        self._say(Ready(", ".join(self._sandbox.missing) or None))
         while True:
             attention = lib.ttf_worker_attention(self._worker)  # before the look, see native/worker.h
             while (delivery := self._channel.receive()) is not None:
@@ -118,8 +129,8 @@ class Worker:
     def _handle(self, delivery: Delivery[ToWorker]) -> None:
         """Carry out a request, and answer it. Raises ProtocolError for any other message."""
         request, fds = delivery
-        if isinstance(request, Hello | Memory | Pools | Go):
-            raise ProtocolError(f"{request.op}: a second time")
+        if isinstance(request, Hello | Memory | Pools | Go | Discard):
+            raise ProtocolError(f"{request.op}: to a worker that runs")
         try:
             match request:
                 case Attach():
@@ -146,6 +157,7 @@ class Worker:
         config.header_bytes = request.header_bytes
         config.offloads = request.offloads
         config.fd, config.plain_fd = (*fds, -1, -1)[:2]
+        config.urings = self._sandbox.urings
         try:
             check(lib.ttf_worker_attach(self._worker, config))
         except OSError:
@@ -223,38 +235,54 @@ def _mapped(channel: WorkerEnd, hello: Hello, workers: int) -> MappedMemory:
             os.close(fd)
 
 
-def _give_up_privileges() -> None:
-    try:
-        check(lib.ttf_drop_privileges(NOBODY, NOBODY))
-    except OSError as error:
-        raise TtfwdError(f"privileges can't be given up: {error.strerror}") from None
+def _serve(channel: WorkerEnd, sandbox: Sandbox) -> None:
+    """Become what the supervisor's first message says. Raises ChannelClosed when the supervisor is gone."""
+    first = _next(channel)
+    match first.message:
+        case Hello() as hello:
+            memory = _mapped(channel, hello, len(first.fds))
+            worker = Worker(channel, sandbox, hello, first.fds, memory)
+            gc.freeze()
+            worker.run()
+            worker.close()
+        case Discard():
+            discard.serve(channel, first)
+        case other:
+            raise ProtocolError(f"{other.op}: before hello")
 
 
-def main() -> int:
+def _where(error: BaseException) -> str:
+    """Where an error was raised. In the sandbox a traceback can't read the lines of the source."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else "?"
+
+
+def main() -> NoReturn:
     # The supervisor acts on Ctrl-C, and tells us through the run state.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()  # a hung worker gets SIGABRT: say where it hung
-    channel = WorkerEnd.inherited(int(sys.argv[1]))
+    user, oom_score_adj, _, fd = sys.argv[1:]
     supervisor = os.getppid()
+    channel = WorkerEnd.inherited(int(fd))
+    code = 1
     try:
         try:
-            hello, doorbells = _expected(channel, Hello)
-            memory = _mapped(channel, hello, len(doorbells))
-            _give_up_privileges()
-            check(lib.ttf_die_with_parent())
-            worker = Worker(channel, hello, doorbells, memory)
+            _serve(channel, enter(int(user), int(oom_score_adj), supervisor))
+        except ChannelClosed:
+            raise
         except (OSError, TtfwdError, ValueError, ProtocolError) as error:
             channel.send(Failed(text(error)))
-            return 1
-        if os.getppid() != supervisor:
-            return 1  # it died before it could be tied to our life
-        gc.freeze()
-        worker.run()
-        worker.close()
+        except Exception as error:
+            channel.send(Failed(f"{type(error).__name__}: {text(error)[:500]}, at {_where(error)}"))
+        else:
+            code = 0
     except ChannelClosed:
-        return 1
-    return 0
+        pass
+    # Not by the interpreter's own end, which makes system calls that the sandbox forbids.
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,9 +2,10 @@
 """The messages between the supervisor and one worker, and their form on the worker channel.
 
     supervisor                               worker
+        |                                      |   is in its sandbox already
         | hello + every worker's doorbell      |   pins itself
         | memory + the segments' fds           |
-        | pools + every worker's pool          |   maps, closes these fds, gives up privileges
+        | pools + every worker's pool          |   maps, closes these fds
         | attach + its queue's fds, per port   |
         | go                                   |
         |                                ready |   forwards from now on
@@ -13,6 +14,11 @@
         |                          queue_error |   whenever a queue stops or works again
         |                          queue_stuck |   whenever a queue needs a new packet ring
         |                               failed |   why it ends by itself
+
+A process that is sent discard first never becomes a worker. It empties queues, and is ended:
+
+        | discard + the queue's fd             |
+        |                            discarded |   one for each, in their order
 
 On the wire a message is one JSON object: "op" and the fields of its class. decode() trusts nothing: it
 accepts a message that this end may receive, with exactly its fields, each of its type and within its bounds,
@@ -242,6 +248,17 @@ class Go(Message):
     op = "go"
 
 
+@dataclass(frozen=True, slots=True)
+class Discard(Message):
+    """Empty a queue that no worker serves, and count what it held."""
+
+    op = "discard"
+    fd_counts = range(1, 2)
+
+    driver: U32  # enum ttf_driver: by which the queue is read
+    header_bytes: U32
+
+
 # ------------------------------------------------------------------------------------ to the supervisor
 
 
@@ -250,6 +267,8 @@ class Ready(Message):
     """Said once: the worker forwards from now on."""
 
     op = "ready"
+
+    unprotected: Text | None = None  # the parts of its sandbox that the kernel doesn't permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,13 +309,35 @@ class QueueStuck(Message):
     port_id: PortId
 
 
+@dataclass(frozen=True, slots=True)
+class Discarded(Message):
+    """The answer to discard: what was in the queue, or why it can't be emptied."""
+
+    op = "discarded"
+
+    packets: Annotated[int, _Whole(0, lib.TTF_DISCARD_MAX)] = 0
+    size_bytes: Annotated[int, _Whole(0, lib.TTF_DISCARD_MAX * lib.TTF_FRAME_MAX_BYTES)] = 0
+    kernel_drops: U32 = 0  # packets that the queue had no room for
+    error: Text | None = None
+
+
 Request = Attach | UpdatePort | SetPeer | Detach  # each is answered by an ack
-ToWorker = Hello | Memory | Pools | Request | Go
-ToSupervisor = Ready | Ack | Failed | QueueError | QueueStuck
+ToWorker = Hello | Memory | Pools | Request | Go | Discard
+ToSupervisor = Ready | Ack | Failed | QueueError | QueueStuck | Discarded
 M = TypeVar("M", bound=Message, covariant=True)
 
-TO_WORKER: tuple[type[ToWorker], ...] = (Hello, Memory, Pools, Attach, UpdatePort, SetPeer, Detach, Go)
-TO_SUPERVISOR: tuple[type[ToSupervisor], ...] = (Ready, Ack, Failed, QueueError, QueueStuck)
+TO_WORKER: tuple[type[ToWorker], ...] = (
+    Hello,
+    Memory,
+    Pools,
+    Attach,
+    UpdatePort,
+    SetPeer,
+    Detach,
+    Go,
+    Discard,
+)
+TO_SUPERVISOR: tuple[type[ToSupervisor], ...] = (Ready, Ack, Failed, QueueError, QueueStuck, Discarded)
 
 
 class Delivery(NamedTuple, Generic[M]):

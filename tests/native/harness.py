@@ -260,6 +260,7 @@ class Harness:
             for w in range(workers)
         ]
         self.doorbells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
+        self._urings: dict[int, Any] = {}
         self.ports: dict[int, SocketPort] = {}
         self._closing: list[SocketPort] = []
         self.live: list[Any] = [None] * workers
@@ -381,7 +382,16 @@ class Harness:
                 "offloads": port.offloads,
             },
         )
+        if port.driver == lib.TTF_DRIVER_URING:
+            config.urings = self._urings_of(w)
         check(lib.ttf_worker_attach(self.live[w], config))
+
+    def _urings_of(self, w: int) -> Any:
+        """A worker's process makes them at its start."""
+        if w not in self._urings:
+            self._urings[w] = lib.ttf_urings_new()
+            assert self._urings[w]
+        return self._urings[w]
 
     def update(self, port_id: int, *, mtu: int, offloads: int) -> None:
         """Tell the workers what the port's device is like now."""
@@ -538,6 +548,8 @@ class Harness:
         for port in [*self.ports.values(), *self._closing]:
             for end in [*port.inside, *port.outside, *([port.plain] if port.plain else [])]:
                 end.close()
+        for urings in self._urings.values():
+            lib.ttf_urings_free(urings)
         for fd in self.doorbells:
             os.close(fd)
         lib.ttf_guard_free(self.guard)

@@ -22,6 +22,7 @@
 #include "atomic.h"
 #include "run_state.h"
 #include "layout.h"
+#include "uring.h"
 #include "worker.h"
 
 #define WORKERS 3u
@@ -49,6 +50,8 @@ static void *zeroed(uint64_t bytes)
 /* In the worker's own thread: an io_uring belongs to one thread. */
 static void attach(uint32_t w)
 {
+	struct ttf_urings *urings = io == TTF_DRIVER_URING ? ttf_urings_new() : NULL;
+
 	for (uint32_t p = 0; p < PORTS; p++) {
 		struct ttf_port_config port = { .port_id = p,
 						.generation = 2,
@@ -56,7 +59,8 @@ static void attach(uint32_t w)
 						.mtu = 1500,
 						.peer = 1 - (int)p,
 						.fd = inside[p][w],
-						.driver = io };
+						.driver = io,
+						.urings = urings };
 
 		if (ttf_worker_attach(workers[w], &port) != 0)
 			exit(2);

@@ -33,7 +33,17 @@ def build(program: str, sources: Sequence[str], into: Path, *flags: str) -> Path
     """Compile tests/native/PROGRAM.c with these files of native/."""
     output = into / program
     files = [HERE / f"{program}.c", *(NATIVE / source for source in sources)]
-    command: list[str | Path] = [compiler(), *CFLAGS, *flags, f"-I{NATIVE}", "-o", output, *files, "-luring"]
+    command: list[str | Path] = [
+        compiler(),
+        *CFLAGS,
+        *flags,
+        f"-I{NATIVE}",
+        "-o",
+        output,
+        *files,
+        "-lseccomp",
+        "-luring",
+    ]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return output

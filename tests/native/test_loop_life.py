@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import random
@@ -20,6 +21,7 @@ from tests.native.conftest import MakeHarness
 from tests.native.ext import ffi, lib
 from tests.native.harness import EPOCH, MS, Harness, SocketPort, frame, mac, udp_frame
 
+PR_SET_PDEATHSIG = 1
 RUN, DRAIN, STOP = lib.TTF_RUN_STATE_RUN, lib.TTF_RUN_STATE_DRAIN, lib.TTF_RUN_STATE_STOP
 
 
@@ -597,7 +599,7 @@ def test_killed_workers_lose_a_burst_and_nothing_else(harness: MakeHarness, seed
         if child:
             return child
         try:
-            lib.ttf_die_with_parent()
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             made.new_worker(w)
             while True:
                 made.run(w, 100 * MS)

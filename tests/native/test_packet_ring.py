@@ -19,7 +19,7 @@ import pytest
 
 from forwarder.devices import packet_sockets
 from tests.native.conftest import MakeHarness
-from tests.native.ext import lib
+from tests.native.ext import ffi, lib
 from tests.native.far import Far, packet_pair
 from tests.native.harness import MS, Harness, SocketPort, drain, frame
 from tests.native.test_segment import packet_of
@@ -421,7 +421,9 @@ def test_a_queue_that_is_discarded_is_emptied_whatever_its_cursor_says(
     made.kill(0)
     far.send(*[frame(n) for n in range(70)])
     Ring(made.ports[0]).cursor += moved
-    assert packet_sockets.discard(made.ports[0].inside[0].fileno()).packets == 70
+    fd, found = made.ports[0].inside[0].fileno(), ffi.new("struct ttf_discarded *")
+    assert lib.ttf_queue_discard(lib.TTF_DRIVER_PACKET, fd, lib.TTF_VNET_HDR_BYTES, found) == 0
+    assert found.packets == 70
     made.revive(0)
     assert_traffic_is_back(made, far)
 

@@ -66,7 +66,7 @@ def sysctl(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.usefixtures("_no_turbotap")
-@pytest.mark.parametrize(("disabled", "chosen"), [("0", "uring"), ("1", "tap"), ("2", "tap")])
+@pytest.mark.parametrize(("disabled", "chosen"), [("0", "uring"), ("1", "uring"), ("2", "tap")])
 def test_auto_takes_the_fastest_and_says_why_not_a_faster_one(
     sysctl: Path, disabled: str, chosen: str
 ) -> None:
@@ -103,7 +103,8 @@ def test_a_worker_owns_no_frame_between_bursts(driver: str) -> None:
             it.settled(received=len(frames))
             (pid,) = it.worker_pids()
             requests = [re.findall(r"op=(\d+)", info) for info in ring_infos(pid)]
-            assert requests == [[str(POLL_ADD)]] * 2, "a ring a port, and nothing in it but a poll"
+            used = [found for found in requests if found]
+            assert used == [[str(POLL_ADD)]] * 2, "a ring a port, and nothing in it but a poll"
             os.kill(pid, signal.SIGKILL)
         for device, netns in (("p0", left.netns), ("p1", right.netns)):
             assert device not in ip("link", "show", netns=netns)

@@ -15,20 +15,28 @@ from pathlib import Path
 import psutil
 import pytest
 
+from forwarder.worker import main as worker_main
 from tests.process.topology import Pair
 from tests.support.commands import COMMAND_TIMEOUT_S, ip, run, unique
-from tests.support.instance import STOP_TIMEOUT_S, TTFWD, instance, private_environment, start_fails
+from tests.support.instance import (
+    STOP_TIMEOUT_S,
+    TTFWD,
+    instance,
+    is_worker,
+    private_environment,
+    start_fails,
+)
 from tests.support.netns import NETNS, device_exists, namespace, namespace_exists
 from tests.support.shm import segments_of
 from tests.support.wait import wait_until
 
 
-def processes_with(variable: str) -> list[psutil.Process]:
-    """The processes whose environment has this variable."""
+def processes_of(variable: str, instance: str) -> list[psutil.Process]:
+    """The processes whose environment has this variable, and the workers of that instance."""
     found = []
     for process in psutil.process_iter():
         try:
-            if variable in process.environ():
+            if variable in process.environ() or is_worker(process, instance):
                 found.append(process)
         except psutil.Error:
             continue
@@ -137,12 +145,13 @@ def test_a_boot_failure_names_its_reason_and_leaves_nothing(
     mark = f"TTFWD_TEST_{os.getpid()}"
     with setting() as refusal:
         monkeypatch.setenv(mark, "1")
-        done = start_fails(refusal.config)
+        name = unique("t")
+        done = start_fails(refusal.config, name=name)
         assert done.returncode == refusal.code
         assert done.stderr.startswith("ttfwd: " + refusal.says), done.stderr
         assert done.stderr.count("\n") == 1
         assert done.stdout == ""
-        assert processes_with(mark) == []
+        assert processes_of(mark, name) == []
 
 
 def test_a_detached_start_that_fails_says_why_with_the_same_exit_code(tmp_path: Path) -> None:
@@ -178,20 +187,31 @@ def test_shared_memory_that_cannot_be_made(tmp_path: Path, mount: str, says: str
 
 
 def test_a_worker_that_cannot_start_ends_the_boot(tmp_path: Path) -> None:
-    """In a user namespace that maps only root, a worker can't become `nobody`, and must not continue."""
     config = tmp_path / "config.toml"
     name = unique("t")
     config.write_text('mode = "rxonly"\nqueues = 2\n[[port]]\nname = "x0"\n')
-    done = run(
-        *("unshare", "-rn", TTFWD, "start", "-c", config, "--name", name),
-        code=1,
-        env=private_environment(tmp_path),
-    )
-    assert "could not start: privileges can't be given up: " in done.stderr
+    broken = tmp_path / "main.py"
+    broken.write_text("raise SystemExit(7)")
+    start = f"mount --bind {broken} {worker_main.__file__} && exec {TTFWD} start -c {config} --name {name}"
+    done = run("unshare", "-mn", "sh", "-c", start, code=1, env=private_environment(tmp_path))
+    assert "could not start: exit code 7" in done.stderr
     assert done.stderr.startswith("ttfwd: worker ")
     assert done.stderr.count("\n") == 1
     assert segments_of(name) == []
     assert not (tmp_path / f"{name}.sock").exists()
+
+
+def test_root_in_a_user_namespace_that_maps_nobody_else_has_workers_too(tmp_path: Path) -> None:
+    """They can't become another user, and run without what that would protect. That is said."""
+    config = tmp_path / "config.toml"
+    name = unique("t")
+    config.write_text('mode = "rxonly"\nqueues = 2\n[[port]]\nname = "x0"\ndriver = "tap"\n')
+    environment = private_environment(tmp_path)
+    run("unshare", "-rn", TTFWD, "start", "-c", config, "--name", name, "--detach", env=environment)
+    run(TTFWD, "stop", "--name", name, env=environment)
+    log = (tmp_path / f"{name}.log").read_text()
+    assert log.count("workers run as this user: no other one can be used here") == 1
+    assert "every packet is accounted for" in log
 
 
 @pytest.mark.parametrize("descriptors", [9, 14, 20, 30, 40])

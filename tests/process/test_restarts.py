@@ -20,7 +20,7 @@ from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.watch_clock import WatchClock
 from forwarder.supervisor.worker_events import CameBack, Event, Restarted, WentAway
 from forwarder.supervisor.worker_pool import WorkerPool
-from forwarder.supervisor.worker_process import WorkerProcess
+from forwarder.supervisor.worker_process import Launch, WorkerProcess
 from forwarder.supervisor.worker_state import WorkerState
 from forwarder.worker.messages import Message, QueueError, Ready
 from tests.process.topology import is_ready, standbys_of
@@ -50,6 +50,7 @@ class FakeProcess:
         self.condemned: str | None = None
         self.abort_sent_ns = self.deaf_since_ns = 0
         self.channel = SimpleNamespace(send=lambda *_: None)
+        self.output = SimpleNamespace(lines=lambda: ())
         self.says: list[Message] = []
         self.signals: list[int] = []
 
@@ -84,7 +85,7 @@ def pool(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerPo
     monkeypatch.setattr(time, "monotonic_ns", clock)
     config = Config(name=unique("tr"), queues=2)
     with SharedState(config, (0, 0)) as state:
-        found = WorkerPool(config, (0, 0), state, WatchClock(clock))
+        found = WorkerPool(config, (0, 0), state, WatchClock(clock), Launch(config.name))
         found.end_of_boot()
         yield found
         found.close()
@@ -105,7 +106,7 @@ def dies(pool: WorkerPool, state: WorkerState) -> list[Event]:
 
 
 def start_yields(monkeypatch: pytest.MonkeyPatch, code: int | None) -> None:
-    monkeypatch.setattr(WorkerProcess, "start", lambda: FakeProcess(code))
+    monkeypatch.setattr(WorkerProcess, "start", lambda _: FakeProcess(code))
 
 
 def starts(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> FakeProcess:
@@ -127,7 +128,7 @@ def runs(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> FakeProcess:
 def test_a_worker_that_no_process_can_be_had_for_backs_off_and_is_tried_again(
     pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused() -> WorkerProcess:
+    def refused(_: object) -> WorkerProcess:
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(WorkerProcess, "start", refused)

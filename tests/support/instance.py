@@ -146,7 +146,8 @@ class Instance:
         found = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get("TTFWD_RUNTIME_DIR") == self.environment["TTFWD_RUNTIME_DIR"]:
+                ours = process.environ().get("TTFWD_RUNTIME_DIR") == self.environment["TTFWD_RUNTIME_DIR"]
+                if ours or is_worker(process, self.name):
                     found.append(process)
             except psutil.Error:
                 continue  # it ended meanwhile, or is a zombie without an environment
@@ -251,6 +252,12 @@ class Instance:
             self._reader = None
         remove_segments(self.name)
         self._absent.remove_namespaces()
+
+
+def is_worker(process: psutil.Process, instance: str) -> bool:
+    """Is it a worker's process of that instance, or a standby?"""
+    command = process.cmdline()
+    return "forwarder.worker.main" in command and instance in command
 
 
 def _packets(snapshot: Snapshot) -> tuple[Any, ...]:

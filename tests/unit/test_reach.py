@@ -29,6 +29,7 @@ NSENTER = f"nsenter --mount --target {os.getpid()} "
         (HOST + "99 27 0:22 /ttfwd /run/ttfwd rw - tmpfs tmpfs rw\n", "/run/ttfwd/lab.sock", ""),
         (HOST + "99 27 0:50 / /runner rw - tmpfs tmpfs rw\n", "/run/ttfwd/lab.sock", ""),
     ],
+    ids=range(7),  # the prefix has our own pid
 )
 def test_a_command_is_run_where_its_file_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: str, path: str, prefix: str
