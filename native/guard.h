@@ -6,7 +6,6 @@
  * what it held before, word by word, each read once. It calculates with its copy alone. The rules:
  *
  *   - a counter only grows, and by less than a generous bound for each nanosecond;
- *   - a heartbeat is no more than a second ahead of the clock;
  *   - what came in is what went out and a little more: what a worker can hold at one moment.
  *
  * A word that breaks a rule is damaged. It gets back the value of the copy, so what was counted since the

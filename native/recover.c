@@ -140,7 +140,8 @@ int64_t ttf_rings_contradiction(void *rings, uint32_t first, struct ttf_ring_ind
 	for (uint32_t number = first; number < workers * workers; number++) {
 		const struct ttf_ring ring = ttf_rings_ring(rings, number / workers, number % workers);
 
-		if (!ring_is_possible(&ring, seen))
+		/* No worker has a ring to itself. */
+		if (number / workers != number % workers && !ring_is_possible(&ring, seen))
 			return number;
 	}
 	return -1;

@@ -114,7 +114,7 @@ struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 	worker->cpu_base_ns = worker->stats->cpu_ns;
 	worker->last_work_ns = clock_precise_ns();
 	store_relaxed(&worker->stats->pool_frames, worker->pool.frames);
-	store_relaxed(&worker->stats->pool_free_frames, worker->pool.free);
+	store_release(&worker->stats->pool_free_frames, worker->pool.free); /* the guard reads both at once */
 	store_relaxed(&worker->words->sleeping, 0);
 	store_relaxed(&worker->stats->heartbeat_ns, clock_coarse_ns());
 	return worker;

@@ -21,7 +21,7 @@ class MemoryWatch:
         self._state = state
         self._pool = pool
         self._next_ns = 0
-        self._ring_faults = [0 for _ in pool.workers]  # of each worker, at either end
+        self._faults = [0] * len(pool.workers)  # of each worker: its counters, and rings at either end
 
     def look_when_due(self, now_ns: int) -> None:
         if now_ns >= self._next_ns:
@@ -34,6 +34,7 @@ class MemoryWatch:
         for worker in self._pool.workers:
             damage = self._state.damage(worker.index)
             if damage is not None:
+                self._faults[worker.index] += 1
                 log.error(
                     "worker %d spoilt its counters: %s; from now on the accounting is not exact",
                     worker.index,
@@ -49,17 +50,17 @@ class MemoryWatch:
                 self._state.drop_waiting(worker.index)
 
     def _mend_ring(self, fault: RingFault) -> None:
-        """Either end may have done it, so both are replaced. Only the one that had more such rings is blamed:
-        else a worker that spoils its rings again and again would drive all the others into backing off.
+        """Either end may have done it, so both are replaced. Only the one with more faults is blamed: else a
+        worker that spoils its rings again and again would drive all the others into backing off.
         """
         ring = f"handoff ring {fault.producer} -> {fault.consumer}"
         log.error("%s makes no sense (%s): it is emptied, and both ends are replaced", ring, fault.indices)
         ends = (fault.producer, fault.consumer)
         for end in ends:
-            self._ring_faults[end] += 1
-        most = max(self._ring_faults[end] for end in ends)
+            self._faults[end] += 1
+        most = max(self._faults[end] for end in ends)
         for end in ends:
-            is_blameless = self._ring_faults[end] < most
+            is_blameless = self._faults[end] < most
             self._pool.end(end, f"killed because {ring} makes no sense", is_blameless=is_blameless)
         self._state.empty_ring(fault)
         for end in ends:

@@ -28,7 +28,6 @@ MESSAGES_AT_ONCE = 256  # of one worker: one that never stops sending must not d
 
 _HINTS = {
     signal.SIGKILL: "killed from outside; perhaps out of memory, see the kernel's log",
-    signal.SIGBUS: "perhaps no room left in /dev/shm",
     signal.SIGSYS: "it made a system call that a worker never makes",
 }
 

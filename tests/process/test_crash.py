@@ -123,8 +123,9 @@ def test_a_start_that_takes_long_costs_no_flow_more_than_its_beginning(pair: Pai
             os.kill(replacement, signal.SIGSTOP)  # so the outage lasts until the test continues it
             kill_worker(it, 0)
             try:
-                wait_until(lambda: "worker 0 starts slowly" in it.log, "its queues are detached")
-                start = it.stats()
+                wait_until(lambda: "worker 0 starts slowly" in it.log, "it is away")
+                named = "what its queue held is named"
+                start = it.wait(lambda s: accounting(s).dropped_packets["shutdown"] > 0, named)
                 it.wait(
                     lambda s: queue_rx(s, "t0", 1) > queue_rx(start, "t0", 1) + 2_000, "the other takes all"
                 )

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,20 +70,20 @@ def test_spoilt_counters_are_named_and_nothing_is_said_to_be_exact(pair: Pair, d
         with Source(pair.left, "t0", rate=4_000):
             before = both_forward(it)
             with writable_stats(it.name) as base:
-                counters = lib.ttf_stats_queue(base, 0, 1)
-                counters.tx_calls = 2**64 - 1
-                counters.rx_packets = 2**63 + 1
-                if dies:
+                # The worker doesn't write this one meanwhile.
+                lib.ttf_stats_queue(base, 0, 1).drops[lib.TTF_DROP_TX_ERROR] = 2**63 + 1
+            if dies:
+                with suppress(ProcessLookupError):
                     os.kill(before.workers[1].pid, signal.SIGKILL)
             it.wait(lambda s: is_ready(s, 1, 1), "it is replaced")
             assert it.stats().workers[0].restarts == 0
             after = both_forward(it)
-            assert after.counters.rx_packets < 2**40
+            assert after.counters.dropped_packets < 2**40
         it.wait(lambda s: s.instance.damaged == 1, "it is said")
         assert it.stats_json()["accounting"]["exact"] is False
         assert _SPOILT in it.cli("stats").stdout
         final = it.stop()
-        assert re.search(r"worker 1 spoilt its counters: (rx_packets|tx_calls) of port id 0 was 0x", it.log)
+        assert "worker 1 spoilt its counters: tx_error of port id 0 was 0x8000000000000001" in it.log
         assert _SPOILT in it.output
         assert _CLOSES not in it.output
         assert final.workers[1].lost_in_crash_packets < 10_000

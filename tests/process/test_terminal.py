@@ -127,7 +127,7 @@ def test_a_closed_terminal_drains_and_removes_everything(setting: Setting) -> No
     with setting.start() as terminal:
         terminal.wait_for("heartbeat")
         children = psutil.Process(terminal.process.pid).children()
-        assert len(children) == 2
+        assert len(children) >= 2  # the workers, and perhaps a standby
         terminal.hang_up()
         assert terminal.process.wait(STOP_TIMEOUT_S) == 0
         assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)

@@ -89,6 +89,14 @@ def test_spoilt_counters_are_told_even_if_the_worker_is_dead(caplog: pytest.LogC
     assert fakes.done == [("condemn", 1)]
 
 
+def test_who_spoilt_its_counters_is_blamed_for_its_rings_as_well() -> None:
+    fakes = Fakes(2, {0, 1})
+    fakes.damaged = {1: "rounds was 0x1"}
+    fakes.faults = [RingFault(0, 1, "tail 5")]
+    fakes.watch().mend()
+    assert fakes.done == [("condemn", 1), ("end", 0, True), ("end", 1, False), ("empty", 0, 1)]
+
+
 def test_what_waits_for_the_dead_is_dropped_and_nothing_is_looked_at_too_often() -> None:
     fakes = Fakes(3, {1})
     watch = fakes.watch()
