@@ -43,7 +43,6 @@ PAIRS = [
     ("uring-off", "uring"),
     ("uring", "packet"),
     ("packet", "uring"),
-    ("turbotap-burst", "turbotap-mmsg"),
     ("turbotap-mmsg", "turbotap-burst-off"),
 ]
 CUT_BEFORE_US = ("tap-off", "uring-off")
