@@ -31,7 +31,7 @@ class Connection:
             self._socket.close()
             raise self._failure(error) from None
         uid = self._peer()[1]
-        if uid not in rundir.owners():  # whoever listens there didn't start the instance
+        if uid not in rundir.owners():  # the process that listens there didn't start the instance
             self._socket.close()
             raise NotPermitted(f"{self._path}: it belongs to user {uid}")
 

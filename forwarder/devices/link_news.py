@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel's notifications of links in one network namespace: which of them changed.
 
-A notification is taken for no more than that. Whoever needs the device's state asks for it then, so a burst
-of notifications costs one question, and a forged or a lost one does no harm.
+A notification says no more than that. The reader then asks the kernel for the device's state. So a burst of
+notifications costs one question, and a forged or a lost one does no harm.
 """
 
 import socket

@@ -64,7 +64,7 @@ def give_name(place: Place) -> None:
 
 
 def take_name(place: Place) -> None:
-    """Remove the name. The namespace goes with whatever is last to use it. Raises OSError."""
+    """Remove the name. The namespace goes with its last user. Raises OSError."""
     assert place.name is not None
     netns.remove(place.name)
 

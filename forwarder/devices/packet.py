@@ -16,11 +16,11 @@ from forwarder.config.model import PortConfig
 from forwarder.devices import changes, packet_sockets
 from forwarder.devices.device import Device
 from forwarder.devices.place import Place
-from forwarder.devices.port import Offer, Port
+from forwarder.devices.port import Offer, RenewablePort
 from forwarder.native import lib
 
 
-class PacketPort(Port):
+class PacketPort(RenewablePort):
     """An existing device, with two sockets for each queue."""
 
     emptied_by = drivers.PACKET
@@ -54,10 +54,6 @@ class PacketPort(Port):
 
     def steer(self, queue: int, attached: bool) -> None:
         """Nothing: a socket stays in its fanout group, and its packet ring holds what comes meanwhile."""
-
-    @property
-    def can_renew(self) -> bool:
-        return True
 
     def renew(self, queue: int) -> None:
         packet_sockets.renew_ring(self._fds[queue])

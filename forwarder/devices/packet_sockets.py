@@ -72,8 +72,8 @@ def _drop_everything(sock: socket.socket) -> None:
 
 
 def _set_buffer(sock: socket.socket, forced: int, bounded: int) -> None:
-    """Set the size of a buffer. Beyond net.core.rmem_max and wmem_max, that needs CAP_NET_ADMIN in the first
-    user namespace; whoever lacks it gets as much as they allow.
+    """Set the size of a buffer. More than net.core.rmem_max or wmem_max needs CAP_NET_ADMIN in the first user
+    namespace. Without it the buffer gets that size.
     """
     try:
         sock.setsockopt(socket.SOL_SOCKET, forced, _BUFFER_BYTES)

@@ -125,15 +125,6 @@ class Port(ABC):
         """Packets that the kernel dropped since the last call because the queue was full."""
         return 0
 
-    @property
-    def can_renew(self) -> bool:
-        """Whether a queue of this driver can get stuck, and renew() is there."""
-        return False
-
-    def renew(self, queue: int) -> None:
-        """Have a queue that got stuck, and that no worker has now, go on. Raises OSError."""
-        raise NotImplementedError(self.driver.name)
-
     @abstractmethod
     def close(self) -> None:
         """Close the queues, and undo what was done to the device."""
@@ -224,3 +215,11 @@ class Port(ABC):
             limit=limit,
             counters=dict(message.get_attr("IFLA_STATS64")),
         )
+
+
+class RenewablePort(Port):
+    """A port of a driver whose queues can get stuck."""
+
+    @abstractmethod
+    def renew(self, queue: int) -> None:
+        """Have a queue that got stuck, and that no worker has now, go on. Raises OSError."""

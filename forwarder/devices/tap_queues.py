@@ -46,7 +46,7 @@ _FEATURES = (
 )
 
 
-_NOBODY = 2**32 - 1  # nobody in particular: whoever opens the tap needs no permission
+_NOBODY = 2**32 - 1  # no owner: every user may open the tap
 
 
 @dataclass(frozen=True)

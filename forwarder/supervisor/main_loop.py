@@ -30,7 +30,7 @@ from forwarder.control.server import ControlServer
 from forwarder.devices.claims import Claims
 from forwarder.devices.devices import Devices
 from forwarder.devices.journal import Journal
-from forwarder.devices.port import Port
+from forwarder.devices.port import Port, RenewablePort
 from forwarder.devices.sweep import sweep as sweep_devices
 from forwarder.errors import BadRequest, BootFailed, Interrupted, LeftBehind, Stopping, TtfwdError
 from forwarder.supervisor import oom_score, worker_user
@@ -39,6 +39,7 @@ from forwarder.supervisor.device_follower import DeviceFollower
 from forwarder.supervisor.discarder import Discarder
 from forwarder.supervisor.live_ports import LivePorts
 from forwarder.supervisor.memory_watch import MemoryWatch
+from forwarder.supervisor.pool_worker import Question
 from forwarder.supervisor.port_table import PortTable, TablePort
 from forwarder.supervisor.queue_reports import QueueReports
 from forwarder.supervisor.shared_state import SharedState
@@ -53,7 +54,7 @@ from forwarder.supervisor.worker_events import (
     Restarted,
     WentAway,
 )
-from forwarder.supervisor.worker_pool import ANSWER_TIMEOUT_NS, START_TIMEOUT_NS, Question, WorkerPool
+from forwarder.supervisor.worker_pool import ANSWER_TIMEOUT_NS, START_TIMEOUT_NS, WorkerPool
 from forwarder.supervisor.worker_process import Launch, wait_for
 from forwarder.worker.messages import Delivery, Request
 
@@ -202,7 +203,7 @@ class Supervisor:
         self._pool.end_of_boot()
 
     def _listen(self, stack: ExitStack) -> None:
-        """Whoever connects during the boot is served after it. The socket is the last to go."""
+        """Open the control socket. Clients that connect during the boot are served after it."""
         path = rundir.socket_path(self._config.name)
         server = ControlServer(path, self._selector, self._handle)
         self._closing.later(stack, f"the control socket {path}", server.close)
@@ -296,7 +297,7 @@ class Supervisor:
         entry = self._entry_of(worker, port_id, "queue_stuck")
         if entry is None:
             return
-        if entry.port.can_renew:
+        if isinstance(entry.port, RenewablePort):
             self._stuck.add(worker, port_id)
         else:
             what = f"queue_stuck of port {port_id}, whose queues never are"
@@ -305,8 +306,8 @@ class Supervisor:
     def _renew_queue(self, worker: int, port_id: int) -> None:
         """Take a stuck queue from its worker, renew it, and give it back."""
         entry = self._table.get(port_id)
-        if entry is None:
-            return
+        if entry is None or not isinstance(entry.port, RenewablePort):
+            return  # deleted since
         name = entry.port.name
         log.warning(
             "port %s queue %d: the kernel fills its packet ring no more, perhaps because of a GSO frame "

@@ -14,13 +14,13 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from forwarder.config.model import Config
 from forwarder.errors import BootFailed
-from forwarder.supervisor.leaky_bucket import LeakyBucket
 from forwarder.supervisor.placement import Placement
-from forwarder.supervisor.restart_policy import NextStart, RestartPolicy
+from forwarder.supervisor.pool_worker import PoolWorker, Question
+from forwarder.supervisor.restart_policy import NextStart
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.standbys import Standbys
 from forwarder.supervisor.watch_clock import WatchClock
@@ -57,47 +57,8 @@ ABORT_GRACE_NS = 500_000_000
 START_TIMEOUT_NS = 20_000_000_000
 AWAY_AFTER_NS = 500_000_000  # of a start, or of a death: as long as the kernel's queues hold what arrives
 PLACE_EVERY_NS = 1_000_000_000
-FAILING_LINE_EVERY_NS = 60_000_000_000
 
 log = logging.getLogger("ttfwd")
-
-
-def _failing_lines() -> LeakyBucket:
-    return LeakyBucket(1, FAILING_LINE_EVERY_NS)
-
-
-@dataclass
-class PoolWorker:
-    """One worker over all its processes."""
-
-    index: int
-    cpu: int  # where it is pinned
-    watched: Watched
-    policy: RestartPolicy = field(default_factory=RestartPolicy)
-    state: WorkerState = WorkerState.NONE
-    process: WorkerProcess | None = None  # None: dead, and not yet replaced
-    away: bool = False  # WentAway was yielded, CameBack not yet
-    restart_at_ns: int = 0  # in BACKOFF and FAILED; CLOCK_MONOTONIC
-    lines: LeakyBucket = field(default_factory=_failing_lines)  # of the log, while it is failing
-    is_blameless: bool = False  # it was ended for what another did: that counts for nothing
-
-
-@dataclass(frozen=True)
-class Question:
-    """A request that a worker's process was sent."""
-
-    worker: int
-    process: WorkerProcess
-    seq: int
-
-    @property
-    def is_open(self) -> bool:
-        """Whether an answer may still come."""
-        return self.process.answered < self.seq and self.process.exit_code() is None
-
-    @property
-    def refusal(self) -> str | None:
-        return self.process.refusal if self.process.answered >= self.seq else None
 
 
 class WorkerPool:
