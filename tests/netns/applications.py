@@ -18,6 +18,11 @@ def ping(source: Side, target: str, *words: str) -> None:
     assert " 0% packet loss" in done.stdout
 
 
+def answered(source: Side, target: str, *words: str) -> bool:
+    """Whether one echo was answered. Beside a stream that fills the queues, a packet may be dropped."""
+    return source.run("ping", "-c", "1", "-W", "1", *words, target, code=None).returncode == 0
+
+
 @contextmanager
 def iperf3_server(side: Side) -> Iterator[None]:
     with side.server("iperf3", "-s", "--forceflush", ready="Server listening"):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from forwarder.stats.snapshot import Port
-from tests.netns.applications import ping
+from tests.netns.applications import answered
 from tests.netns.topology import Lab, Side, lab
 from tests.netns.transfer import Stream
 from tests.support.commands import in_namespace, ip, run
@@ -97,7 +97,9 @@ def test_tcp_goes_on_while_its_devices_change(driver: str) -> None:
                 here.set(port, "mtu", "9000")
                 here.shows(port, "its MTU was raised", mtu=9000)
                 here.says(f"port p{port}: MTU 1500 -> 9000")
-            ping(left, RIGHT, "-s", "8000", "-M", "do")
+            wait_until(
+                lambda: answered(left, RIGHT, "-s", "8000", "-M", "do"), "a packet of 8,028 bytes crossed"
+            )
             stream.flows(FLOWS_BYTES, "after the MTU was raised")
 
             for words in (
