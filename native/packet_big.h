@@ -49,4 +49,14 @@ static inline bool packet_big_waits(const struct packet_big *big)
 /* Write the next part, and its offload header, to frame->eth. Only if one waits. */
 void ttf_packet_big_take(struct packet_big *big, struct ttf_frame *frame);
 
+/* Write as many parts as wait, `count` at most. Returns how many. */
+static inline uint32_t packet_big_take_all(struct packet_big *big, struct ttf_frame *frames, uint32_t count)
+{
+	uint32_t n = 0;
+
+	while (n < count && packet_big_waits(big))
+		ttf_packet_big_take(big, &frames[n++]);
+	return n;
+}
+
 #endif

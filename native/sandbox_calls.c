@@ -19,6 +19,12 @@
 
 #include "sandbox.h"
 
+/* A condition. The macros of seccomp.h leave a field out, of which clang warns. */
+#define ARGUMENT_IS(number, value)                                                    \
+	{                                                                             \
+		.arg = (number), .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)(value), \
+	}
+
 static const int always[] = {
 	/* bursts, messages, doorbells, and the lines that a crash writes */
 	SCMP_SYS(read),
@@ -80,20 +86,21 @@ static int allow_always(scmp_filter_ctx filter)
 
 static int allow_conditionally(scmp_filter_ctx filter)
 {
-	const struct scmp_arg_cmp no_code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
+	const struct scmp_arg_cmp no_code = {
+		.arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0
+	};
 	/* Of this process alone. The supervisor may lack CAP_SYS_NICE, and can't do it then. */
-	const struct scmp_arg_cmp own_cpu = SCMP_A0(SCMP_CMP_EQ, 0);
+	const struct scmp_arg_cmp own_cpu = ARGUMENT_IS(0, 0);
 	/* A signal to this process alone: Python's fault handler ends with one. */
-	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
-	const struct scmp_arg_cmp get_error[] = { SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET),
-						  SCMP_A2(SCMP_CMP_EQ, SO_ERROR) };
-	const struct scmp_arg_cmp get_drops[] = { SCMP_A1(SCMP_CMP_EQ, SOL_PACKET),
-						  SCMP_A2(SCMP_CMP_EQ, PACKET_STATISTICS) };
+	const struct scmp_arg_cmp self = ARGUMENT_IS(0, getpid());
+	const struct scmp_arg_cmp get_error[] = { ARGUMENT_IS(1, SOL_SOCKET), ARGUMENT_IS(2, SO_ERROR) };
+	const struct scmp_arg_cmp get_drops[] = { ARGUMENT_IS(1, SOL_PACKET),
+						  ARGUMENT_IS(2, PACKET_STATISTICS) };
 	/* Has the device of a packet socket a carrier (packet_tx.c)? */
-	const struct scmp_arg_cmp get_name = SCMP_A1(SCMP_CMP_EQ, SIOCGIFNAME);
-	const struct scmp_arg_cmp get_flags = SCMP_A1(SCMP_CMP_EQ, SIOCGIFFLAGS);
+	const struct scmp_arg_cmp get_name = ARGUMENT_IS(1, SIOCGIFNAME);
+	const struct scmp_arg_cmp get_flags = ARGUMENT_IS(1, SIOCGIFFLAGS);
 	/* The io_urings were made, and restricted, before the filter (uring.h): a queue comes, a queue goes. */
-	const struct scmp_arg_cmp set_file = SCMP_A1(SCMP_CMP_EQ, IORING_REGISTER_FILES_UPDATE);
+	const struct scmp_arg_cmp set_file = ARGUMENT_IS(1, IORING_REGISTER_FILES_UPDATE);
 	const struct {
 		int call;
 		unsigned int count;
