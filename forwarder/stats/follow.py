@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from forwarder import rundir
 from forwarder.errors import TtfwdError
@@ -19,20 +17,12 @@ _POLL_S = 0.1
 
 
 class Follower:
-    """Owns the reader of the newest start of an instance. Use as a context manager."""
+    """Owns the reader of the newest start of an instance, until close()."""
 
     def __init__(self, instance: str) -> None:
         """Raises NotRunning, NotPermitted, or SegmentError if it can't be read."""
         self._instance = instance
         self._reader = StatsReader.attach(instance)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._reader.close()

@@ -12,7 +12,7 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -127,7 +127,7 @@ class LiveView:
 
     def _look(self, follower: Follower, first: Snapshot, show: Callable[[RenderableType], None]) -> None:
         before, found = first, None
-        with follower:
+        with closing(follower):
             while True:
                 show(self._picture(before, found))
                 if before.instance.state == "stopped":

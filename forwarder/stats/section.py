@@ -53,11 +53,12 @@ class Section:
                 break
             kept.remove(most_spare)
             table = self._table(kept)
-        yield Text(f"\n{self.title}", style="bold cyan")
+        yield Text(f"\n{self.title}" if self.title else "", style="bold cyan")
         yield table
 
     def _table(self, kept: Sequence[int]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+        table.show_header = any(column.header for column in self.columns)
         for index in kept:
             column = self.columns[index]
             table.add_column(Text(column.header), justify="left" if column.left else "right", overflow="fold")

@@ -6,8 +6,7 @@
     RUNNING  -> DRAINING  a signal, or `stop` over the control socket
     DRAINING -> STOPPED   the rings are empty, what the kernel held is counted, the workers are gone
 
-One thread, one selector. The supervisor alone knows both the worker pool and the ports: it tells workers of
-ports, and steers ports to workers. While it is hung or busy the workers keep forwarding; when it dies they
+One thread, one selector. While it is hung or busy the workers keep forwarding; when it dies they
 die with it.
 """
 
@@ -16,50 +15,40 @@ import os
 import resource
 import selectors
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from forwarder import offloads, rundir, shm
-from forwarder.config.cpus import allowed_cpus, assign
-from forwarder.config.load import port_from_params
+from forwarder import rundir, shm
+from forwarder.config.cpus import assign, cpus_for
 from forwarder.config.model import Config, peers_of
 from forwarder.control.rpc import MethodNotFound
 from forwarder.control.server import ControlServer
 from forwarder.devices.claims import Claims
 from forwarder.devices.devices import Devices
 from forwarder.devices.journal import Journal
-from forwarder.devices.port import Port, RenewablePort
+from forwarder.devices.port import Port
 from forwarder.devices.sweep import sweep as sweep_devices
-from forwarder.errors import BadRequest, BootFailed, Interrupted, LeftBehind, Stopping, TtfwdError
+from forwarder.errors import BadRequest, BootFailed, Interrupted, LeftBehind, Stopping
 from forwarder.supervisor import oom_score, worker_user
 from forwarder.supervisor.closing import Closing
 from forwarder.supervisor.device_follower import DeviceFollower
 from forwarder.supervisor.discarder import Discarder
 from forwarder.supervisor.live_ports import LivePorts
 from forwarder.supervisor.memory_watch import MemoryWatch
-from forwarder.supervisor.pool_worker import Question
-from forwarder.supervisor.port_table import PortTable, TablePort
-from forwarder.supervisor.queue_reports import QueueReports
+from forwarder.supervisor.port_requests import PortRequests
+from forwarder.supervisor.port_service import PortService
+from forwarder.supervisor.port_table import PortTable
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.signals import Signals
-from forwarder.supervisor.stuck_queues import StuckQueues
 from forwarder.supervisor.watch_clock import STEP_NS, WatchClock
-from forwarder.supervisor.worker_events import (
-    CameBack,
-    Event,
-    QueueGotStuck,
-    QueueReported,
-    Restarted,
-    WentAway,
-)
-from forwarder.supervisor.worker_pool import ANSWER_TIMEOUT_NS, START_TIMEOUT_NS, WorkerPool
-from forwarder.supervisor.worker_process import Launch, wait_for
-from forwarder.worker.messages import Delivery, Request
+from forwarder.supervisor.worker_pool import WorkerPool
+from forwarder.supervisor.worker_process import Launch
 
 TICK_S = STEP_NS / 1e9
 STOP_GRACE_NS = 3_000_000_000
+BOOT_TIMEOUT_NS = 120_000_000_000  # on an emulated, overloaded machine it takes half of it
 
 log = logging.getLogger("ttfwd")
 
@@ -90,9 +79,7 @@ class Supervisor:
         self._signals = Signals()
         self._selector = selectors.DefaultSelector()
         self._clock = WatchClock()
-        self._reports = QueueReports()
         self._closing = Closing()
-        self._stuck = StuckQueues()
         self._stopping = False
         self._drain_by_ns = 0  # of the WatchClock
         self._watched: tuple[tuple[int, int], ...] = ()
@@ -143,7 +130,7 @@ class Supervisor:
 
     def _boot(self, stack: ExitStack, after_crash: bool) -> Running:
         config = self._config
-        cpus = assign(config.queues, config.cpus, allowed_cpus())
+        cpus = assign(config.queues, config.cpus, cpus_for(config.cpus))
         self._state = stack.enter_context(SharedState(config, cpus))
         devices = Devices(self._journal, self._claims, after_crash)
         self._closing.later(stack, "netlink sockets", devices.shutdown)
@@ -154,6 +141,10 @@ class Supervisor:
         self._ports = LivePorts(
             config, self._table, self._state, devices, Discarder(self._pool.take_process).discard
         )
+        self._service = PortService(self._table, self._ports, self._pool, self._state, self._clock)
+        self._requests = PortRequests(
+            config, self._table, self._ports, self._pool, self._state, self._service
+        )
         self._follower = DeviceFollower(self._table, self._state, devices)
         self._closing.later(stack, "the ports", self._ports.close_all)
         self._closing.later(stack, "the workers", self._pool.close)
@@ -161,7 +152,7 @@ class Supervisor:
         self._start_workers()
         self._open_ports()
         for worker in self._pool.workers:
-            self._send_ports_and_go(worker.index)
+            self._service.start(worker.index)
         self._wait_until_ready()
         self._selector.register(self._follower, selectors.EVENT_READ, None)
         stack.callback(self._selector.unregister, self._follower)
@@ -190,16 +181,16 @@ class Supervisor:
 
     def _wait_until_ready(self) -> None:
         """Raises BootFailed with the first reason why a worker is not ready, and Interrupted."""
-        deadline_ns = self._clock.now_ns() + START_TIMEOUT_NS
+        deadline_ns = self._clock.now_ns() + BOOT_TIMEOUT_NS
         while late := self._pool.not_ready():
             if self._clock.now_ns() > deadline_ns:
                 names = ", ".join(map(str, late))
-                raise BootFailed(f"worker {names}: not ready after {START_TIMEOUT_NS // 10**9} s")
+                raise BootFailed(f"worker {names}: not ready after {BOOT_TIMEOUT_NS // 10**9} s")
             if self._signals.end_arrived():
                 raise Interrupted("interrupted before the instance ran")
             self._pool.wait(100)
-            self._act_on(self._pool.hear())
-            self._act_on(self._pool.reap())
+            self._service.act_on(self._pool.hear())
+            self._service.act_on(self._pool.reap())
         self._pool.end_of_boot()
 
     def _listen(self, stack: ExitStack) -> None:
@@ -219,19 +210,18 @@ class Supervisor:
             self._drain_until(self._config.drain_timeout_ms)
         now_ns = time.monotonic_ns()
         self._memory.look_when_due(now_ns)
-        self._act_on(self._pool.hear())
-        self._act_on(self._pool.reap())
+        self._service.act_on(self._pool.hear())
+        self._service.act_on(self._pool.reap())
         self._state.heartbeat(now_ns)
-        self._act_on(self._pool.watch())
-        self._act_on(self._pool.restart_due(now_ns))
+        self._service.act_on(self._pool.watch())
+        self._service.act_on(self._pool.restart_due(now_ns))
         self._pool.keep_standbys(now_ns)
         self._pool.place(now_ns)
-        self._reports.tell(now_ns)
+        self._service.log_reports(now_ns)
         self._serve(events)
         for entry in self._follower.follow(now_ns):
-            self._tell_of_device(entry)
-        for worker, port_id in self._stuck.due(now_ns):
-            self._renew_queue(worker, port_id)
+            self._service.tell_of_device(entry)
+        self._service.renew_due_queues(now_ns)
 
     def _serve(self, events: list[tuple[selectors.SelectorKey, int]]) -> None:
         self._watch_processes()  # before a new client gets the number of a dead process' fd
@@ -250,100 +240,6 @@ class Supervisor:
             self._selector.register(fd, selectors.EVENT_READ, None)
         self._watched = fds
 
-    # --------------------------------------------------------------------- workers and their ports
-
-    def _act_on(self, events: Iterable[Event]) -> None:
-        """Send messages to workers and steer ports, as the worker pool's events require."""
-        for event in events:
-            match event:
-                case Restarted(worker):
-                    self._send_ports_and_go(worker)
-                case CameBack(worker):
-                    self._state.worker_lives(worker, True)
-                    self._ports.steer_to(worker)
-                case WentAway(worker):
-                    self._state.worker_lives(worker, False)
-                    self._ports.steer_away_from(worker)
-                case QueueReported():
-                    self._tell_of_queue(event)
-                case QueueGotStuck(worker, port_id):
-                    self._note_stuck_queue(worker, port_id)
-
-    def _send_ports_and_go(self, worker: int) -> None:
-        """Send a starting worker every port, and let it run."""
-        for delivery in self._table.attach_all(worker):
-            self._pool.request(worker, delivery)
-        self._pool.go(worker)
-
-    def _tell_of_device(self, entry: TablePort) -> None:
-        """Tell the workers what a port's device is like now."""
-        self._ask_all(lambda worker: self._table.update(entry.port_id, worker))
-
-    def _tell_of_queue(self, report: QueueReported) -> None:
-        entry = self._entry_of(report.worker, report.port_id, "queue_error")
-        if entry is not None and (report.error is not None or entry.port.driver.reports_recovery):
-            self._reports.add(entry.port.name, report.worker, report.error, time.monotonic_ns())
-
-    def _entry_of(self, worker: int, port_id: int, said: str) -> TablePort | None:
-        """The port that a worker spoke of. None if it has no queue of it: then the worker is killed."""
-        entry = self._table.get(port_id)
-        if entry is not None and worker < entry.port.queues:
-            return entry
-        what = f"{said} of port {port_id}, of which it has no queue"
-        self._pool.condemn(worker, f"killed for a protocol violation: {what}")
-        return None
-
-    def _note_stuck_queue(self, worker: int, port_id: int) -> None:
-        entry = self._entry_of(worker, port_id, "queue_stuck")
-        if entry is None:
-            return
-        if isinstance(entry.port, RenewablePort):
-            self._stuck.add(worker, port_id)
-        else:
-            what = f"queue_stuck of port {port_id}, whose queues never are"
-            self._pool.condemn(worker, f"killed for a protocol violation: {what}")
-
-    def _renew_queue(self, worker: int, port_id: int) -> None:
-        """Take a stuck queue from its worker, renew it, and give it back."""
-        entry = self._table.get(port_id)
-        if entry is None or not isinstance(entry.port, RenewablePort):
-            return  # deleted since
-        name = entry.port.name
-        log.warning(
-            "port %s queue %d: the kernel fills its packet ring no more, perhaps because of a GSO frame "
-            "that it can't describe; the queue gets a new ring",
-            name,
-            worker,
-        )
-        asked = self._pool.ask(worker, self._table.detach(port_id))
-        if self._refusals(asked) or not all(question.process.exit_code() is None for question in asked):
-            return  # its next process gets the queue as it is, and says the same
-        try:
-            entry.port.renew(worker)
-        except OSError as error:
-            log.error("port %s queue %d: no new ring: %s", name, worker, error.strerror)
-        self._pool.request(worker, self._table.attach(port_id, worker))
-        for other in self._table:
-            if other.peer == port_id:
-                self._pool.request(worker, self._table.set_peer(other.port_id))
-
-    def _ask_all(self, request_for: Callable[[int], Delivery[Request]]) -> list[str]:
-        """Send every worker a request and wait for the answers. Returns why workers refuse."""
-        return self._refusals(self._pool.ask_all(request_for))
-
-    def _refusals(self, questions: list[Question]) -> list[str]:
-        """Wait for answers. Returns why workers refuse.
-
-        A worker that is starting answers after `go`. One that doesn't answer in time hangs, and is killed.
-        Its replacement gets every port that there is by then.
-        """
-        deadline_ns = self._clock.now_ns() + ANSWER_TIMEOUT_NS
-        while self._clock.now_ns() < deadline_ns and (waiting := [q for q in questions if q.is_open]):
-            wait_for([question.process for question in waiting], 50)
-            self._act_on(self._pool.hear())
-        self._pool.give_up_on(questions)
-        return [f"worker {question.worker}: {question.refusal}" for question in questions if question.refusal]
-
     # ---------------------------------------------------------------------------------- requests
 
     def _handle(self, method: str, params: dict[str, Any]) -> Any:
@@ -356,9 +252,9 @@ class Supervisor:
             case "connect" | "delete" if self._stopping:
                 raise Stopping(f'instance "{self._config.name}" is stopping')
             case "connect":
-                return self._connect(params)
+                return self._requests.connect(params)
             case "delete":
-                return self._delete(params)
+                return self._requests.delete(params)
             case _:
                 raise MethodNotFound(method)
 
@@ -370,50 +266,6 @@ class Supervisor:
         if "timeout_ms" in params or not self._stopping:
             self._drain_until(timeout_ms)
         return {"instance": self._config.name, "pid": os.getpid()}
-
-    def _connect(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Make a port. If a worker refuses it, it is removed again."""
-        config = port_from_params(params, self._config, self._table.configs())
-        peer = self._table.named(config.peer) if config.peer is not None else None
-        entry = self._ports.open(config, self._pool.away())
-        self._ports.pair(entry, peer)
-        refusals = self._ask_all(lambda worker: self._table.attach(entry.port_id, worker))
-        if refusals:
-            self._remove(entry)
-            raise TtfwdError(f'port "{config.name}": {"; ".join(refusals)}')
-        if peer is not None:
-            self._ports.pair(peer, entry)
-            self._ask_all(lambda _: self._table.set_peer(peer.port_id))
-        port = entry.port
-        log.info("port %s connected: %s, %d queues, %s", port.name, port.driver, port.queues, port.note)
-        return {
-            "port": port.name,
-            "slot": entry.port_id,
-            "driver": port.driver.name,
-            "io": port.driver.io_name or None,
-            "driver_note": port.note,
-            "offloads": list(offloads.names(port.device.offloads)),
-            "netns": port.config.netns,
-            "peer": config.peer,
-            **self._ports.seen(entry),
-        }
-
-    def _delete(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Forward what the queues hold, then remove the port."""
-        name = params.get("name")
-        if not isinstance(name, str):
-            raise BadRequest("name: the name of a port")
-        entry = self._table.named(name)
-        self._state.port_goes(entry.port_id)
-        self._remove(entry)
-        log.info("port %s deleted", name)
-        return {"port": name, "slot": entry.port_id}
-
-    def _remove(self, entry: TablePort) -> None:
-        self._ports.link_down(entry)
-        self._ask_all(lambda _: self._table.detach(entry.port_id))
-        self._ports.close(entry)
-        self._reports.forget(entry.port.name)
 
     # ------------------------------------------------------------------------------------- drain
 
@@ -439,9 +291,9 @@ class Supervisor:
         self._pool.drain()
         while self._clock.now_ns() < self._drain_by_ns:
             self._memory.look_when_due(time.monotonic_ns())
-            self._act_on(self._pool.hear())
-            self._act_on(self._pool.reap())
-            self._act_on(self._pool.watch())
+            self._service.act_on(self._pool.hear())
+            self._service.act_on(self._pool.reap())
+            self._service.act_on(self._pool.watch())
             if self._pool.is_drained():
                 return
             self._pool.wait(2)
@@ -459,6 +311,6 @@ class Supervisor:
             if waited_ns > STOP_GRACE_NS:
                 self._pool.kill()
             self._pool.wait(20)
-            self._act_on(self._pool.hear())
-            self._act_on(self._pool.reap())
+            self._service.act_on(self._pool.hear())
+            self._service.act_on(self._pool.reap())
             self._serve(self._selector.select(0))

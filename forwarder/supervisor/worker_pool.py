@@ -54,7 +54,7 @@ from forwarder.worker.messages import (
 
 ANSWER_TIMEOUT_NS = 2_000_000_000
 ABORT_GRACE_NS = 500_000_000
-START_TIMEOUT_NS = 20_000_000_000
+START_TIMEOUT_NS = 40_000_000_000
 AWAY_AFTER_NS = 500_000_000  # of a start, or of a death: as long as the kernel's queues hold what arrives
 PLACE_EVERY_NS = 1_000_000_000
 

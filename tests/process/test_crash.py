@@ -9,7 +9,6 @@ import random
 import signal
 import time
 from functools import partial
-from itertools import product
 
 import pytest
 
@@ -26,7 +25,7 @@ from tests.process.topology import (
     worker_times,
 )
 from tests.process.traffic import Received, Sent, Sink, Source, assert_in_order, assert_unique, longest_gap_ms
-from tests.support.drivers import BATCHED, URING
+from tests.support.drivers import URING, extended
 from tests.support.instance import Instance, instance
 from tests.support.netns import namespace
 from tests.support.wait import wait_until
@@ -79,7 +78,9 @@ def assert_accounted(
 
 
 @pytest.mark.parametrize(
-    ("pair", "victim"), [("tap", 0), ("tap", 1), *product(BATCHED, [0])], indirect=["pair"]
+    ("pair", "victim"),
+    [("tap", 0), ("tap", 1), ("uring", 0), extended("turbotap-burst", 0)],
+    indirect=["pair"],
 )
 def test_a_killed_worker_is_replaced_while_the_interface_stays_up(
     pair: Pair, victim: int, record: Recorder

@@ -175,7 +175,7 @@ def test_garbage_in_everything_that_a_worker_may_write_ends_that_worker_alone(pa
             it.wait(lambda s: s.workers[0].state == "ready", "it is back")
             there = [queue_rx(it.stats(), "t0", q) for q in (0, 1)]
             it.wait(lambda s: all(queue_rx(s, "t0", q) != there[q] for q in (0, 1)), "both queues forward")
-        assert it.cli("connect", "late0", "--driver", "tap").returncode == 0
+        assert it.cli("connect", "late4", "--driver", "tap").returncode == 0
         it.stop()
         assert it.process.returncode == 0
         assert "Traceback" not in it.log

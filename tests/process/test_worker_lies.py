@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,39 +92,50 @@ LIES: list[tuple[Message, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("data", "fds", "reason"),
-    [*MALFORMED, *((encode(lie), 0, reason) for lie, reason in LIES)],
-    ids=[reason for _, _, reason in MALFORMED] + [reason for _, reason in LIES],
-)
+# An instance for each part: one that crashes more often backs off.
+PARTS = [
+    MALFORMED[:4],
+    MALFORMED[4:],
+    *([(encode(lie), 0, reason) for lie, reason in LIES[at : at + 3]] for at in (0, 3)),
+]
+
+
+@pytest.mark.parametrize("said", PARTS, ids=lambda said: "; ".join(reason for _, _, reason in said))
 def test_a_worker_that_breaks_the_protocol_is_named_and_replaced_and_nobody_else_is(
-    pair: Pair, data: bytes, fds: int, reason: str
+    pair: Pair, said: list[tuple[bytes, int, str]]
 ) -> None:
     with instance(pair.config(batch=_BATCH)) as it:
         pair.lengthen_queues()
+        pids = []
         with Sink(pair.right, "t1") as sink:
             with Source(pair.left, "t0", rate=4_000) as source:
                 it.wait(lambda s: all(queue_rx(s, "t0", q) > 100 for q in (0, 1)), "both queues busy")
                 it.wait(lambda _: len(it.processes()) == 4, "a standby")
                 before = fds_of(it)
-                pid = says(it, 0, data, fds)
-                after = it.wait(lambda s: is_ready(s, 0, 1), "it is replaced")
-                assert after.workers[0].pid != pid
-                assert after.workers[1].restarts == 0
-                start = [queue_rx(it.stats(), "t0", q) for q in (0, 1)]
-                it.wait(lambda s: all(queue_rx(s, "t0", q) > start[q] + 200 for q in (0, 1)), "both forward")
-                it.wait(lambda _: len(it.processes()) == 4, "a standby")
-                assert fds_of(it) == before
+                for crashes, (data, fds, _) in enumerate(said, 1):
+                    pids.append(says(it, 0, data, fds))
+                    it.wait(partial(is_ready, worker=0, restarts=crashes), "it is replaced")
+                    _both_forward(it)
+                    it.wait(lambda _: len(it.processes()) == 4, "a standby")
+                    assert fds_of(it) == before
             it.settled()
         assert it.cli("connect", "late0", "--driver", "tap").returncode == 0  # requests are still served
         final = it.stop()
-        assert f"worker 0 (process {pid}) killed for a protocol violation: {reason}" in it.log
-        assert f"worker 0 died: killed for a protocol violation: {reason}" in it.log
+        assert len({*pids, final.workers[0].pid}) == len(said) + 1
+        assert final.workers[1].restarts == 0
+        for pid, (_, _, reason) in zip(pids, said, strict=True):
+            assert f"worker 0 (process {pid}) killed for a protocol violation: {reason}" in it.log
+            assert f"worker 0 died: killed for a protocol violation: {reason}" in it.log
         assert "worker 1" not in it.log.partition("protocol violation")[2]
     lost = lost_packets(final)
-    assert lost <= _BATCH
-    assert 0 <= source.result.accepted_packets - sink.received.packets <= lost + _BATCH
+    assert lost <= len(said) * _BATCH
+    assert 0 <= source.result.accepted_packets - sink.received.packets <= lost + len(said) * _BATCH
     assert_unique(sink.received.of())
+
+
+def _both_forward(it: Instance) -> None:
+    start = [queue_rx(it.stats(), "t0", q) for q in (0, 1)]
+    it.wait(lambda s: all(queue_rx(s, "t0", q) > start[q] + 200 for q in (0, 1)), "both forward")
 
 
 def test_a_worker_that_closed_its_channel_is_replaced(pair: Pair) -> None:

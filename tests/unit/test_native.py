@@ -7,10 +7,10 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
 from cffi import FFI
 
-from native import stub
-from native.build_ffi import FUNCTIONS, STRUCTS
+from native import build_ffi, build_tester, stub
 from native.declarations import read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,20 +67,27 @@ def test_headers_are_read_as_the_compiler_reads_them(tmp_path: Path) -> None:
     )
 
 
-def test_the_stub_is_that_of_the_headers() -> None:
-    assert stub.STUB.read_text() == stub.text(), "python -m native.stub"
+@pytest.mark.parametrize("path", stub.PRODUCTS, ids=lambda path: path.name)
+def test_a_stub_is_that_of_the_headers(path: Path) -> None:
+    assert path.read_text() == stub.Stub(stub.PRODUCTS[path]()).text(), "python -m native.stub"
 
 
 def test_nothing_is_declared_that_is_not_used() -> None:
     code = "\n".join(SOURCES.values())
-    assert {name for name in FUNCTIONS if not re.search(rf"\blib\.{name}\b", code)} == set()
-    assert {name for name in STRUCTS if f'"struct {name} *"' not in code} == set()
+    functions = build_ffi.FUNCTIONS + build_tester.FUNCTIONS
+    structs = build_ffi.STRUCTS + build_tester.STRUCTS
+    assert {name for name in functions if not re.search(rf"\blib\.{name}\b", code)} == set()
+    assert {name for name in structs if f'"struct {name} *"' not in code} == set()
 
 
-def test_one_module_imports_the_extension() -> None:
+@pytest.mark.parametrize(
+    ("extension", "importer"),
+    [("_native", "forwarder/native.py"), ("_tester", "forwarder/tester/native.py")],
+)
+def test_one_module_imports_an_extension(extension: str, importer: str) -> None:
     importers = set()
     for path, source in SOURCES.items():
         for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.ImportFrom) and node.module == "forwarder._native":
+            if isinstance(node, ast.ImportFrom) and node.module == f"forwarder.{extension}":
                 importers.add(path.relative_to(ROOT).as_posix())
-    assert importers == {"forwarder/native.py"}
+    assert importers == {importer}
