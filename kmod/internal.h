@@ -10,6 +10,10 @@
  *	large.c		sending one frame that is too long for a batch
  *	inject.c	the batch: collecting frames and injecting them
  *	pages.c		the memory of sent frames
+ *	queue.c		a tun queue: is it one, and what kind?
+ *	argument.c	structures that begin with their size
+ *
+ * main.c uses the family of crossing.c, too: see crossing.h.
  *
  * Words:
  *
@@ -125,6 +129,15 @@ static inline struct turbotap_sock *tt_sk(const struct socket *sock)
 /* Attach a socket to the tun queue tun_fd: a new fd, or -errno. */
 int tt_socket_open(int tun_fd, u32 flags, u32 vnet_hdr_size);
 
+/* crossing.c: make a crossing: a new fd, or -errno. */
+int tt_crossing_init(void);
+void tt_crossing_exit(void);
+long tt_crossing_open(void __user *argument);
+
+/* argument.c: 0, or -EFAULT, -EINVAL (too short), -E2BIG. */
+int tt_argument_size(const void __user *from, size_t least);
+int tt_argument(void *to, size_t known, size_t least, const void __user *from);
+
 int tt_recvmsg(struct socket *sock, struct msghdr *m, size_t size, int flags);
 int tt_sendmsg(struct socket *sock, struct msghdr *m, size_t size);
 
@@ -163,6 +176,11 @@ void tt_chunks_hold(struct tt_pool *pool);
 void tt_chunks_unhold(struct tt_pool *pool);
 void tt_chunks_settle(struct tt_pool *pool);
 void tt_chunks_free(struct tt_pool *pool);
+
+/* queue.c. What tt_queue_get() returns is the caller's; or ERR_PTR. */
+struct file *tt_queue_get(int tun_fd);
+int tt_queue_check(struct file *tun_file, struct socket *tun_sock,
+		   bool framing_declared, u32 vnet_hdr_size);
 
 /* The iovecs of a message. In a burst message each is one frame. */
 static inline unsigned int tt_iovec_count(const struct iov_iter *iter)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * turbotap: a socket for every queue of a tap device.
+ * turbotap: a socket for every queue of a tap device, and crossings between them.
  *
  * This file is the device node, TURBOTAP_DEVICE, and its ioctls.
  */
@@ -11,6 +11,7 @@
 #include <linux/uaccess.h>
 
 #include "internal.h"
+#include "uapi/turbotap_crossing.h"
 
 /* The first version's sizes: no caller can have a smaller structure. */
 #define TT_INFO_SIZE_MIN	offsetofend(struct turbotap_info, abi_version)
@@ -20,31 +21,18 @@
 				 TURBOTAP_ATTACH_NONBLOCK | \
 				 TURBOTAP_ATTACH_BATCH)
 
-/* Both structures begin with their size. Returns it, or -errno. */
-static int size_of_argument(void __user *argument, size_t least)
-{
-	u32 size;
-
-	if (get_user(size, (u32 __user *)argument))
-		return -EFAULT;
-	if (size < least)
-		return -EINVAL;
-	if (size > PAGE_SIZE)
-		return -E2BIG;
-	return size;
-}
-
 static long get_info(void __user *argument)
 {
 	const struct turbotap_info info = {
 		.size = sizeof(info),
 		.abi_version = TURBOTAP_ABI_VERSION,
-		.features = TURBOTAP_FEATURE_BATCH | TURBOTAP_FEATURE_BURST,
+		.features = TURBOTAP_FEATURE_BATCH | TURBOTAP_FEATURE_BURST |
+			TURBOTAP_FEATURE_CROSSING,
 		.max_burst = TT_MAX_BURST,
 		.max_batch = TT_MAX_BATCH,
 		.max_frame = TT_MAX_FRAME,
 	};
-	int size = size_of_argument(argument, TT_INFO_SIZE_MIN);
+	int size = tt_argument_size(argument, TT_INFO_SIZE_MIN);
 	size_t known;
 
 	if (size < 0)
@@ -58,13 +46,10 @@ static long get_info(void __user *argument)
 
 static long attach(void __user *argument)
 {
-	int size = size_of_argument(argument, TT_ATTACH_SIZE_MIN);
 	struct turbotap_attach attach;
-	int err;
+	int err = tt_argument(&attach, sizeof(attach), TT_ATTACH_SIZE_MIN,
+			      argument);
 
-	if (size < 0)
-		return size;
-	err = copy_struct_from_user(&attach, sizeof(attach), argument, size);
 	if (err)
 		return err;
 	if (attach.flags & ~TT_ATTACH_FLAGS)
@@ -93,6 +78,8 @@ static long tt_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return attach(argument);
 	case TUNGETSOCKFD:
 		return attach_legacy(argument);
+	case TURBOTAP_CREATE:
+		return tt_crossing_open(argument);
 	default:
 		return -ENOTTY;
 	}
@@ -112,9 +99,28 @@ static struct miscdevice tt_misc = {
 	.mode = 0600,
 	.fops = &tt_fops,
 };
-module_misc_device(tt_misc);
 
-MODULE_DESCRIPTION("A socket for every queue of a tap device");
+static int __init tt_init(void)
+{
+	int err = tt_crossing_init();
+
+	if (err)
+		return err;
+	err = misc_register(&tt_misc);
+	if (err)
+		tt_crossing_exit();
+	return err;
+}
+module_init(tt_init);
+
+static void __exit tt_exit(void)
+{
+	misc_deregister(&tt_misc);
+	tt_crossing_exit();
+}
+module_exit(tt_exit);
+
+MODULE_DESCRIPTION("Sockets for tap queues, and crossings without a copy");
 MODULE_AUTHOR("The ttfwd authors");
 MODULE_VERSION("1");
 MODULE_LICENSE("GPL");

@@ -129,9 +129,6 @@ static int recv_message(struct turbotap_sock *ts, struct msghdr *m, size_t size,
 {
 	int length = recv_by_tun(ts, NULL, &m->msg_iter, &m->msg_flags);
 
-	if (length == -EAGAIN)
-		return length;
-	tt_wake_queue(ts->tun_file, 1);
 	if (length < 0)
 		return length;
 	atomic_long_inc(&ts->rx_frames);
@@ -160,7 +157,8 @@ static void take(struct turbotap_sock *ts, unsigned int frames,
 {
 	*taken = (struct taken){};
 	rcu_read_lock();
-	taken->count = ptr_ring_consume_batched(ts->ring, ts->rx_ptrs, frames);
+	taken->count = tt_ring_take(ts->tun_file, ts->ring, ts->rx_ptrs,
+				    frames);
 	if (taken->count && ts->framing_declared &&
 	    can_copy_directly(ts, ts->rx_ptrs[0])) {
 		taken->dev = ((struct sk_buff *)ts->rx_ptrs[0])->dev;
@@ -250,7 +248,6 @@ static int recv_frames(struct turbotap_sock *ts, struct msghdr *m,
 			ptr_ring_unconsume(ts->ring, ts->rx_ptrs + i,
 					   taken.count - i, tun_ptr_free);
 		finish_copied(ts, &taken);
-		tt_wake_queue(ts->tun_file, i);
 	} while (length >= 0 && taken.count == want && done < frames);
 
 	/* As in recvmmsg(), the next call returns the error. */

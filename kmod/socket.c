@@ -136,62 +136,6 @@ static const struct proto_ops tt_ops = {
 	TT_PROTO_OPS_SENDPAGE
 };
 
-/*
- * The kind of a queue, as an errno. tun exports no function for this, so call
- * its ioctl TUNGETFILTER without a buffer:
- *
- *	-EBADFD		the queue has no device
- *	-EINVAL		the device is IFF_TUN
- *	-EFAULT		the device is IFF_TAP
- */
-static int queue_kind(struct file *tun_file)
-{
-	return tun_file->f_op->unlocked_ioctl(tun_file, TUNGETFILTER, 0);
-}
-
-/*
- * 0 if the queue has a virtio_net_hdr of at least `size` bytes. A header that it
- * doesn't have would let the caller request offloads that the tun fd doesn't
- * offer. The check hands tun a frame to copy out, with room for size - 1 bytes:
- * tun refuses with -EINVAL, before it counts the frame, if its header is longer
- * than that.
- */
-static int check_vnet_hdr(struct socket *tun_sock, unsigned int size)
-{
-	u8 buffer[TT_MAX_HEADERS];
-	struct kvec vec = { .iov_base = buffer, .iov_len = size - 1 };
-	struct msghdr msg = {};
-	struct sk_buff *skb;
-	int ret;
-
-	if (size < sizeof(struct virtio_net_hdr) || size > sizeof(buffer))
-		return -EINVAL;
-	skb = alloc_skb(ETH_HLEN, GFP_KERNEL);
-	if (!skb)
-		return -ENOMEM;
-	skb_put_zero(skb, ETH_HLEN);
-	iov_iter_kvec(&msg.msg_iter, ITER_DEST, &vec, 1, vec.iov_len);
-	msg.msg_control = skb;	/* tun frees it */
-	ret = tun_sock->ops->recvmsg(tun_sock, &msg, vec.iov_len, MSG_DONTWAIT);
-	if (ret == -EINVAL)
-		return 0;
-	return ret < 0 ? ret : -EINVAL;
-}
-
-static int check_queue(struct file *tun_file, struct socket *tun_sock,
-		       u32 flags, u32 vnet_hdr_size)
-{
-	int kind = queue_kind(tun_file);
-
-	if (kind == -EBADFD)
-		return -EBADFD;
-	if (!(flags & TURBOTAP_ATTACH_BATCH))
-		return vnet_hdr_size ? -EINVAL : 0;
-	if (kind == -EINVAL)
-		return -EINVAL;
-	return vnet_hdr_size ? check_vnet_hdr(tun_sock, vnet_hdr_size) : 0;
-}
-
 static struct turbotap_sock *sock_make(struct socket *sock,
 				       struct socket *tun_sock)
 {
@@ -252,18 +196,12 @@ int tt_socket_open(int tun_fd, u32 flags, u32 vnet_hdr_size)
 	struct socket *tun_sock;
 	int fd, err;
 
-	tun_file = fget(tun_fd);
-	if (!tun_file)
-		return -EBADF;
-	err = -ENOTSOCK;
+	tun_file = tt_queue_get(tun_fd);
+	if (IS_ERR(tun_file))
+		return PTR_ERR(tun_file);
 	tun_sock = tun_get_socket(tun_file);
-	if (IS_ERR(tun_sock))
-		goto out;
-	err = -EACCES;
-	if ((tun_file->f_mode & (FMODE_READ | FMODE_WRITE)) !=
-	    (FMODE_READ | FMODE_WRITE))
-		goto out;
-	err = check_queue(tun_file, tun_sock, flags, vnet_hdr_size);
+	err = tt_queue_check(tun_file, tun_sock, flags & TURBOTAP_ATTACH_BATCH,
+			     vnet_hdr_size);
 	if (err)
 		goto out;
 

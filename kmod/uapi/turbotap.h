@@ -9,7 +9,8 @@
  * socket: one message is one frame, so recvmmsg() and sendmmsg() move a burst
  * with one system call.
  *
- * With the socket option TURBOTAP_BURST, below, one message is a burst.
+ * With the socket option TURBOTAP_BURST, below, one message is a burst. Without
+ * a socket, and without a copy: turbotap_crossing.h.
  * Lifetimes, errors and limits: kmod/README.md.
  */
 #ifndef _UAPI_LINUX_TURBOTAP_H
@@ -19,7 +20,7 @@
 #include <linux/types.h>
 
 #define TURBOTAP_DEVICE		"/dev/net/turbotap"
-#define TURBOTAP_ABI_VERSION	1
+#define TURBOTAP_ABI_VERSION	2
 
 /*
  * The call of the turbotap module of 2016: takes a pointer to a tun fd,
@@ -33,13 +34,15 @@
 /* Bits of turbotap_info.features */
 #define TURBOTAP_FEATURE_BATCH	0x1	/* TURBOTAP_ATTACH_BATCH */
 #define TURBOTAP_FEATURE_BURST	0x2	/* SOL_TURBOTAP, TURBOTAP_BURST */
+#define TURBOTAP_FEATURE_CROSSING 0x4	/* turbotap_crossing.h */
 
 /**
  * struct turbotap_info - version, features and limits of the module
  * @size: in: size of the caller's buffer in bytes, at least 8;
  *	out: size of this structure in the module. The module zeroes the rest
  *	of a longer buffer.
- * @abi_version: TURBOTAP_ABI_VERSION; grows when a structure does
+ * @abi_version: TURBOTAP_ABI_VERSION; grows when a structure does, and with new
+ *	calls
  * @features: TURBOTAP_FEATURE_*
  * @max_burst: maximum number of frames in a burst message
  * @max_batch: maximum number of frames that are injected into the network

@@ -1,30 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guests in which the kernel module is tested, run in the background while other tests run.
-
-They start with the first test, one after the other, and get only idle CPU time (SCHED_IDLE), so they don't
-slow down tests on the host. When a test waits for them, each gets its share. On a busy machine a guest may
-starve until then, and its tests may fail. A guest that fails in the background runs once more, with its
-share.
-"""
+"""The guests in which the kernel module is tested. They run while other tests do, two at a time."""
 
 from __future__ import annotations
 
-import re
 import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 
 from tests.kmod import vm
-from tests.kmod.kernels import ROOT, SERIES, Kernel, build, of_series
+from tests.kmod.kernels import ROOT, SERIES, build, of_series
 
-# Counted from the moment when a test waits for the guests.
-_TIMEOUT_S = 2700
+_TIMEOUT_S = 2700  # for each, from the moment when a test waits for it
+_AT_ONCE = 2
 
 # Turns off features that only cost an emulated CPU time: workarounds for other hardware, zeroing of each
 # allocated page, and string instructions, which it executes byte by byte.
@@ -33,11 +27,12 @@ _FASTER = "mitigations=off init_on_alloc=0 clearcpuid=erms,fsrm,rep_good"
 
 @dataclass(frozen=True)
 class Guest:
-    """A kernel, and the tests that in_guest.sh runs on it."""
+    """A kernel, and the tests that in_guest.sh runs on it, chosen by their markers."""
 
     series: str
     tests: str
     cpus: int = 2
+    markers: str = ""
 
     @property
     def name(self) -> str:
@@ -47,7 +42,7 @@ class Guest:
 # ttfwd's own tests are mostly Python, faster on one emulated CPU than on two. They would take too long on
 # both kernels.
 OF_THE_MODULE = tuple(Guest(series, "module") for series in SERIES)
-OF_TTFWD = Guest(SERIES[-1], "ttfwd", cpus=1)
+OF_TTFWD = Guest(SERIES[-1], "ttfwd", cpus=1, markers="not extended")
 ALL = (OF_TTFWD, *OF_THE_MODULE)
 
 
@@ -58,40 +53,36 @@ class Ran:
     result: vm.Result
     results: Path
 
-    def passed(self, guest: Guest) -> bool:
-        """Did all its tests run and pass, on a kernel without faults?"""
-        report = self.results / f"{guest.tests}.xml"
-        return (
-            self.result.status == 0
-            and not self.result.faults
-            and report.is_file()
-            and not re.search("<(failure|error|skipped)\\b", report.read_text(encoding="utf-8"))
-        )
+    def failures(self, guest: Guest) -> list[str]:
+        """The tests that failed or were skipped, with reasons. Raises AssertionError if none ran."""
+        path = self.results / f"{guest.tests}.xml"
+        assert path.is_file(), f"no {path.name}\n{self.result.output}\n{self.result.log[-4000:]}"
+        cases = ElementTree.parse(path).getroot().findall(".//testcase")
+        assert cases, f"no test ran\n{self.result.output}"
+        told = []
+        for case in cases:
+            for verdict in (child for child in case if child.tag in ("failure", "error", "skipped")):
+                name = f"{case.get('classname')}::{case.get('name')}"
+                told.append(f"{name}: {verdict.tag}: {verdict.get('message')}\n{verdict.text or ''}")
+        return told
 
 
 class Guests:
-    """All guests, at work in the background from when this is made. They can be ended at any time."""
+    """All guests, at work from when this is made. They can be ended at any time."""
 
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="ttfwd-guests-")
+        self._parts = Parts(Path(self._temporary.name))
         self._running: list[vm.Running] = []
-        self._waited_for, self._ended = Event(), Event()
-        self._pool = ThreadPoolExecutor(len(ALL))
-        first = self._pool.submit(self._run, OF_TTFWD)
-        self._ran = {OF_TTFWD: first} | {
-            guest: self._pool.submit(self._run, guest, first) for guest in OF_THE_MODULE
-        }
+        self._ended = Event()
+        self._pool = ThreadPoolExecutor(_AT_ONCE)
+        self._ran = {guest: self._pool.submit(self._run, guest) for guest in ALL}
 
     def wait(self, guest: Guest) -> Ran:
         """Raises the reason why it didn't run: a skip that names a missing capability, or AssertionError."""
-        if not self._waited_for.is_set():
-            self._waited_for.set()
-            for running in self._running:
-                running.hurry()
         try:
             return self._ran[guest].result(_TIMEOUT_S)
         except TimeoutError:
-            self._ended.set()  # or a killed guest would run once more
             self._end_running()
             result = self._ran[guest].result().result
             raise AssertionError(
@@ -101,7 +92,6 @@ class Guests:
     def end(self) -> None:
         """Kill the running guests, and remove their files."""
         self._ended.set()
-        self._waited_for.set()
         self._end_running()
         self._pool.shutdown(cancel_futures=True)
         self._temporary.cleanup()
@@ -115,46 +105,58 @@ class Guests:
         if self._ended.is_set():
             running.end()
 
-    def _run(self, guest: Guest, after: Future[Ran] | None = None) -> Ran:
-        if after:
-            wait([after])
+    def _run(self, guest: Guest) -> Ran:
         assert not self._ended.is_set(), "the tests are over"
         folder = Path(self._temporary.name, guest.name)
         folder.mkdir()
-        kernel = of_series(guest.series)
-        environment = {
-            "MODULE": str(build(kernel, folder)),
-            "PROGRAMS": str(_programs(folder)),
-            "PYTHON": sys.executable,
-            "TESTS": guest.tests,
-            "FILES": " ".join(_files_with_turbotap()) if guest is OF_TTFWD else "tests/kmod/guest",
-        }
-        in_background = not self._waited_for.is_set()
-        ran = self._boot(guest, kernel, environment, folder / "results", in_background)
-        if in_background and not ran.passed(guest):
-            self._waited_for.wait()
-            if not self._ended.is_set():
-                print(f"{guest.name} failed in the background: it runs once more", file=sys.stderr)
-                print(ran.result.output[-4000:], *ran.result.faults, sep="\n", file=sys.stderr)
-                ran = self._boot(guest, kernel, environment, folder / "results-again", False)
-        return ran
+        return boot(guest, self._parts.command(guest), folder / "results", on_start=self._started)
 
-    def _boot(
-        self, guest: Guest, kernel: Kernel, environment: Mapping[str, str], results: Path, background: bool
-    ) -> Ran:
-        results.mkdir()
-        settings = [f"{name}={value}" for name, value in {**environment, "RESULTS": results}.items()]
-        result = vm.run(
-            kernel,
-            shlex.join(["env", *settings, "sh", "tests/kmod/in_guest.sh"]),
-            cpus=guest.cpus,
-            timeout=None,
-            append=_FASTER,
-            writable=results,
-            background=background,
-            on_start=self._started,
-        )
-        return Ran(result, results)
+
+class Parts:
+    """What guests need of the host: the module for each kernel, and the C programs. Each is built once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = Lock()
+        self._modules: dict[str, Path] = {}
+        self._programs: Path | None = None
+
+    def command(self, guest: Guest) -> Mapping[str, str]:
+        """The environment of in_guest.sh, without RESULTS. Raises AssertionError."""
+        with self._lock:
+            if guest.series not in self._modules:
+                self._modules[guest.series] = build(of_series(guest.series), self._folder)
+            self._programs = self._programs or _programs(self._folder)
+            return {
+                "MODULE": str(self._modules[guest.series]),
+                "PROGRAMS": str(self._programs),
+                "PYTHON": sys.executable,
+                "TESTS": guest.tests,
+                "MARKERS": guest.markers,
+                "FILES": "tests/kmod/guest" if guest.tests == "module" else " ".join(_files(guest.markers)),
+            }
+
+
+def boot(
+    guest: Guest,
+    environment: Mapping[str, str],
+    results: Path,
+    *,
+    on_start: Callable[[vm.Running], None] = lambda running: None,
+) -> Ran:
+    """Run in_guest.sh in a guest, to its end. `results`: a new folder, that the guest writes to."""
+    results.mkdir()
+    settings = [f"{name}={value}" for name, value in {**environment, "RESULTS": results}.items()]
+    result = vm.run(
+        of_series(guest.series),
+        shlex.join(["env", *settings, "sh", "tests/kmod/in_guest.sh"]),
+        cpus=guest.cpus,
+        timeout=None,
+        append=_FASTER,
+        writable=results,
+        on_start=on_start,
+    )
+    return Ran(result, results)
 
 
 def _programs(into: Path) -> Path:
@@ -166,9 +168,9 @@ def _programs(into: Path) -> Path:
     return folder
 
 
-def _files_with_turbotap() -> list[str]:
-    """The files of tests that use the module: a guest takes seconds to import each file."""
-    selection = ["-k", "turbotap", "tests/netns", "tests/process"]
+def _files(markers: str) -> list[str]:
+    """The files of ttfwd's tests that use the module: a guest takes seconds to import each file."""
+    selection = ["-k", "turbotap-", "-m", markers, "tests/netns", "tests/process"]
     command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", *selection]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from tests.bench.kmod.plan import BASELINE, PARTS, REFERENCE, SEGMENTS, WAYS, Cell
+from tests.bench.kmod.plan import BASELINE, PARTS, REFERENCE, SEGMENTS, SEPARABLE, WAYS, Cell
 from tests.bench.kmod.results import JsonLine
 from tests.bench.programs import ProgramError
 from tests.bench.tcp import Stream
@@ -88,8 +88,12 @@ class Guest:
 
     def _profile(self, cell: Cell, rounds: int) -> list[str]:
         return [
-            *(f"{self._forward(cell, rounds)} -x {part}" for part in PARTS),
-            *(f"{self._forward(cell, _PROFILE_ROUNDS, way)} -x {part} -e" for part in PARTS for way in WAYS),
+            *(f"{self._forward(cell, rounds, ','.join(SEPARABLE))} -x {part}" for part in PARTS),
+            *(
+                f"{self._forward(cell, _PROFILE_ROUNDS, way)} -x {part} -e"
+                for part in PARTS
+                for way in SEPARABLE
+            ),
         ]
 
     def _forward(self, cell: Cell, rounds: int, ways: str = ",".join(WAYS)) -> str:

@@ -12,7 +12,10 @@ WAYS = {
     "uring": "io_uring",
     "mmsg": "mmsg",
     "burst": "burst messages",
+    "crossing": "crossing",
 }
+# Receiving and sending alone can be measured of these: a crossing sends only what it has received.
+SEPARABLE = tuple(way for way in WAYS if way != "crossing")
 PARTS = ("receive", "send")
 
 # Bytes of a frame on a tap, and its conventional size, which includes the frame check sequence.
@@ -26,6 +29,8 @@ REFERENCE_BATCH = 64
 SEGMENT_SIZE = 65226
 SEGMENT_BATCH = 8
 
+# Of a crossing, by the size of a frame: instructions as a multiple of the baseline's.
+CROSSING_BARS = ((60, 0.36), (1514, 0.34))
 
 # TCP through ttfwd itself, with offload, by driver. turbotap uses burst messages by default.
 TCP_BASELINE = "tap"
@@ -94,4 +99,6 @@ def bars() -> Sequence[Bar]:
             for way in ("mmsg", "burst")
         ),
         Bar("burst", SEGMENTS, 0.90, 2 / SEGMENT_BATCH),
+        *(Bar("crossing", Cell(size, REFERENCE_BATCH, False), ratio, calls) for size, ratio in CROSSING_BARS),
+        Bar("crossing", SEGMENTS, 0.14, 2 / SEGMENT_BATCH),
     ]

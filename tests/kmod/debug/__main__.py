@@ -47,9 +47,9 @@ def _initramfs(module: Path, programs: list[Path], into: Path) -> Path:
     return archive
 
 
-def _boot(archive: Path, steps: list[str], calls: int, timeout_s: float) -> str:
+def _boot(archive: Path, steps: list[str], calls: int, seed: str, timeout_s: float) -> str:
     """Run the machine, until it ends or the timeout, and print its console: the text of the console."""
-    environment = f'steps="{" ".join(steps)}" calls={calls}'
+    environment = f'steps="{" ".join(steps)}" calls={calls} seed={seed}'
     # -1: a kernel that panics reboots at once, which ends qemu.
     arguments = f"console=ttyS0 panic=-1 {_PATIENT} {environment}"
     command: list[str | Path] = [
@@ -92,6 +92,8 @@ def _summary(console: str, steps: list[str], seconds: float) -> bool:
         status = ended.get(step)
         verdict = "not reached" if status is None else "ok" if status == "0" else f"FAILED, {status}"
         print(f"  {step:15} {verdict}")
+    for line in re.findall(r"^seed \d+$", console, re.MULTILINE):
+        print(f"  fuzz: {line}")
     for line in re.findall(r"^\d+ ran, .*$", console, re.MULTILINE):
         print(f"  cases: {line}")
     print(f"  faults in the kernel log: {len(reports)}")
@@ -108,6 +110,9 @@ def main() -> int:
     parser.add_argument("steps", nargs="*", choices=[*_STEPS, []], help="run only these (all)")
     parser.add_argument(
         "--calls", type=int, default=100_000, help="number of calls of the fuzzer (%(default)s)"
+    )
+    parser.add_argument(
+        "--seed", default="random", help="of the fuzzer; it prints the one that it takes (%(default)s)"
     )
     parser.add_argument(
         "--timeout", type=float, default=7200, metavar="S", help="time for the whole run (%(default)s)"
@@ -132,7 +137,7 @@ def main() -> int:
         if subprocess.run(["make", "-s", "-C", _PROGRAMS, f"OUT={out}", *programs]).returncode:
             return 2
         archive = _initramfs(scratch / "module" / "turbotap.ko", programs, scratch)
-        console = _boot(archive, steps, given.calls, given.timeout)
+        console = _boot(archive, steps, given.calls, given.seed, given.timeout)
     (kernel.FOLDER / "console.log").write_text(console + "\n")
     return 0 if _summary(console, steps, time.monotonic() - began) else 1
 

@@ -4,6 +4,7 @@
 # step, and "all steps done" at the end; __main__.py counts these lines. Environment, from the kernel's command line:
 #   steps  names of the steps to run, of cases, fuzz, failslab
 #   calls  number of calls of the fuzzer
+#   seed   its seed, or "random"
 
 /bin/busybox mkdir -p /proc /sys /dev /tmp
 /bin/busybox --install -s /bin
@@ -54,12 +55,12 @@ load() {
 
 echo clear >/sys/kernel/debug/kmemleak
 step load load
-# shellcheck disable=SC2154 # steps and calls come from the environment
+# shellcheck disable=SC2154 # steps, calls and seed come from the environment
 for name in $steps; do
 	case $name in
 	# Tracepoints evaluate their arguments only when they are enabled. Test them in both states.
 	cases) step cases /bin/cases all ;;
-	fuzz) step tracing tracing && step fuzz /bin/fuzz 1 "$calls" 4 ;;
+	fuzz) step tracing tracing && step fuzz /bin/fuzz "$seed" "$calls" 4 ;;
 	failslab) step failslab /bin/failslab ;;
 	esac
 done

@@ -14,15 +14,6 @@
 #define FRAMES 8
 #define CSUM_START 34
 
-/* A wire whose frames have a virtio_net_hdr: its offload requests are left to the device. */
-static int offload_wire_open(int index)
-{
-	int wire = wire_open(index), on = 1;
-
-	DO(setsockopt(wire, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)));
-	return wire;
-}
-
 static void offload_wire_send(int wire, const struct virtio_net_hdr *header, unsigned int number)
 {
 	char frame[LENGTH];

@@ -37,7 +37,7 @@ CASE(uapi_info)
 	CHECK_EQ(sizeof(info), 32);
 	CHECK_EQ(info.size, sizeof(info));
 	CHECK_EQ(info.abi_version, TURBOTAP_ABI_VERSION);
-	CHECK_EQ(info.features, TURBOTAP_FEATURE_BATCH | TURBOTAP_FEATURE_BURST);
+	CHECK_EQ(info.features, TURBOTAP_FEATURE_BATCH | TURBOTAP_FEATURE_BURST | TURBOTAP_FEATURE_CROSSING);
 	CHECK(info.max_burst >= 64);
 	CHECK_EQ(info.max_batch, 64);
 	CHECK_EQ(info.max_frame, 65557);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Let every allocation of a call fail once: the first one in the first round, the second one in the second,
- * and so on, until a call has no allocation left that fails. This tests attaching, and sending by each way.
- * It needs a debug kernel with CONFIG_FAULT_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC, and debugfs mounted.
+ * and so on, until a call has no allocation left that fails. This tests attaching, sending by each way, and
+ * crossings (failslab_crossing.c). It needs a debug kernel with CONFIG_FAULT_INJECTION, FAILSLAB and FAIL_PAGE_ALLOC, and debugfs mounted.
  *
  * A failed attach returns ENOMEM or ENFILE, and leaves no descriptor and no reference. A failed send returns
  * an error. Every accepted frame was given to the stack or counted as dropped, and later sends succeed. Exit
@@ -15,12 +15,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "failslab.h"
 #include "frames.h"
 #include "harness.h"
 #include "kernel.h"
 #include "link.h"
 
-#define MOST_ALLOCATIONS 300 /* of one call; with more, the rounds would never end */
 #define LENGTH 60
 
 /* Kept open, since opening a file allocates. */
@@ -37,8 +37,7 @@ static bool find_fail_nth(void)
 	return fail_nth >= 0;
 }
 
-/* Let the n-th allocation of this thread from now on fail, once. */
-static void inject(unsigned int n)
+void inject(unsigned int n)
 {
 	char text[16];
 
@@ -46,8 +45,7 @@ static void inject(unsigned int n)
 	DO(pwrite(fail_nth, text, strlen(text), 0));
 }
 
-/* Has the allocation failed? After this call none will. */
-static bool injected(void)
+bool injected(void)
 {
 	char text[16] = "";
 
@@ -76,7 +74,7 @@ static bool prepare_injection(void)
 	return find_fail_nth();
 }
 
-static unsigned int open_descriptors(void)
+unsigned int open_descriptors(void)
 {
 	unsigned int count = 0;
 
@@ -243,6 +241,8 @@ int main(void)
 	for (unsigned int i = 0; i < sizeof(sent) / sizeof(sent[0]); i++)
 		for (unsigned int way = 0; way < 4; way++)
 			fine &= part(run_send, sent[i] * 4 + way);
+	for (unsigned int which = 0; which < CROSSING_PARTS; which++)
+		fine &= part(crossing_rounds, which);
 	printf(fine ? "all fine\n" : "FAIL\n");
 	return fine ? 0 : 1;
 }

@@ -74,6 +74,14 @@ int wire_open(int index)
 	return wire;
 }
 
+int offload_wire_open(int index)
+{
+	int wire = wire_open(index), on = 1;
+
+	DO(setsockopt(wire, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)));
+	return wire;
+}
+
 void wire_send(int wire, size_t length, unsigned int number)
 {
 	char frame[LONGEST];

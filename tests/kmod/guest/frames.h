@@ -25,6 +25,8 @@ void frame_check(const void *frame, size_t length, unsigned int number);
 unsigned int frame_number(const void *frame);
 
 int wire_open(int index);
+/* A wire whose frames have a virtio_net_hdr: its offload requests are left to the device. */
+int offload_wire_open(int index);
 void wire_send(int wire, size_t length, unsigned int number);
 /* Send `count` frames, with consecutive numbers. */
 void wire_send_many(int wire, size_t length, unsigned int first, unsigned int count);

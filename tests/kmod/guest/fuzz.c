@@ -2,7 +2,8 @@
 /*
  * The fuzzer: random calls from several threads, which try to break the module.
  *
- *   fuzz SEED CALLS [THREADS]   make CALLS calls in total, by THREADS threads (4)
+ *   fuzz SEED CALLS [THREADS]   make CALLS calls in total, by THREADS threads (4); SEED is a number, or
+ *                               "random": another one each time, which is printed
  *   fuzz --replay FILE          make the calls of a printed list
  *   fuzz --self-test            test the shrinking, on an invented failure
  *
@@ -10,6 +11,7 @@
  * failing list is shrunk by running parts of it again, and the shortest part that still fails is printed.
  * Exit status: 0 no failure, 1 failure, 2 wrong usage.
  */
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "fuzz.h"
@@ -133,6 +135,7 @@ int main(int argc, char **argv)
 {
 	unsigned long count, threads;
 	struct calls calls;
+	uint64_t seed;
 
 	if (argc == 2 && !strcmp(argv[1], "--self-test"))
 		return self_test();
@@ -144,6 +147,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: fuzz SEED CALLS [THREADS]\n");
 		return 2;
 	}
-	calls = calls_generate(strtoull(argv[1], NULL, 0), (unsigned int)count, (unsigned int)threads);
+	seed = strtoull(argv[1], NULL, 0);
+	if (!strcmp(argv[1], "random"))
+		DO(getrandom(&seed, sizeof(seed) / 2, 0));
+	printf("seed %llu\n", (unsigned long long)seed);
+	calls = calls_generate(seed, (unsigned int)count, (unsigned int)threads);
 	return run(&calls, count >= ENOUGH_TO_JUDGE);
 }

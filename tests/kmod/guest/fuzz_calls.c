@@ -11,6 +11,7 @@
 #include <linux/if_packet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -22,6 +23,7 @@
 
 #include "frames.h"
 #include "fuzz.h"
+#include "fuzz_world.h"
 #include "harness.h"
 #include "link.h"
 #include "tap.h"
@@ -29,21 +31,24 @@
 #define SLOTS 4
 #define DEVICES 3 /* of all threads; in device_name() those of single threads follow */
 #define FRAMES 32
+#define PROGRAMS 2
 #define ROOM 62000
 
 static _Atomic int tuns[SLOTS], socks[SLOTS];
 static int pair[2], pipe_ends[2], epoll, wire;
+static _Atomic int programs[PROGRAMS];
+static int home, elsewhere; /* network namespaces */
 
 static struct own {
-	int tun, sock;
+	_Atomic int tun;
+	int sock;
 	unsigned long accepted;
 } owns[FUZZ_THREADS];
 
 static _Thread_local unsigned int self;
 static _Thread_local unsigned char *memory; /* a thread's frames; the page behind isn't mapped */
 
-/* Take a number below `below` out of the argument. */
-static unsigned int take(uint32_t *argument, unsigned int below)
+unsigned int take(uint32_t *argument, unsigned int below)
 {
 	unsigned int value = *argument % below;
 
@@ -79,9 +84,30 @@ static const char *device_name(unsigned int device)
 	return name;
 }
 
-static const char *take_device(uint32_t *argument)
+const char *take_device(uint32_t *argument)
 {
 	return device_name(take(argument, DEVICES + FUZZ_THREADS));
+}
+
+/* Of another thread's own device, too, where it may be closed at any time. */
+int tun_of(uint32_t *argument)
+{
+	unsigned int which = take(argument, 2 * FUZZ_THREADS);
+
+	return which < FUZZ_THREADS ? owns[which].tun : slot_get(tuns, argument);
+}
+
+unsigned int thread_self(void)
+{
+	return self;
+}
+
+void *memory_for(uint32_t *argument)
+{
+	unsigned int which = take(argument, 32);
+	void *late = which < 4 ? stall_memory(take(argument, 48)) : NULL;
+
+	return late ? late : memory + take(argument, 90);
 }
 
 static bool do_open(uint32_t argument)
@@ -139,7 +165,7 @@ static unsigned int frames_make(struct iovec *iov, uint32_t *argument, bool good
 	unsigned int which = take(argument, 12);
 
 	for (unsigned int i = 0; i < count; i++) {
-		iov[i].iov_base = memory + take(argument, 90);
+		iov[i].iov_base = good ? memory + take(argument, 90) : memory_for(argument);
 		iov[i].iov_len = lengths[good ? which % 10 : (which + i) % 12];
 	}
 	if (!good && bad < count)
@@ -426,11 +452,11 @@ static bool do_link_set(uint32_t argument)
 }
 
 /* Frames from the network stack, which any thread may receive. */
-static bool do_wire(uint32_t argument)
+static bool wire_to(const char *name, uint32_t argument)
 {
 	struct sockaddr_ll address = {
 		.sll_family = AF_PACKET,
-		.sll_ifindex = link_index(take_device(&argument)),
+		.sll_ifindex = link_index(name),
 		.sll_halen = 6,
 	};
 	bool sent = false;
@@ -441,6 +467,21 @@ static bool do_wire(uint32_t argument)
 		sent |= sendto(wire, memory, 14 + argument % 1400, 0, (struct sockaddr *)&address,
 			       sizeof(address)) > 0;
 	return sent;
+}
+
+static bool do_wire(uint32_t argument)
+{
+	const char *name = take_device(&argument);
+
+	return wire_to(name, argument);
+}
+
+void wire_some(uint32_t argument)
+{
+	const char *name = device_name(take(&argument, DEVICES + FUZZ_THREADS / 2));
+
+	try_link_set_up(name, true);
+	wire_to(name, argument);
 }
 
 static bool do_control(uint32_t argument)
@@ -506,7 +547,7 @@ static void own_close(struct own *own)
 		close(own->sock);
 	if (own->tun >= 0)
 		close(own->tun);
-	*own = (struct own){ -1, -1, 0 };
+	*own = (struct own){ .tun = -1, .sock = -1 };
 }
 
 static bool do_own_open(uint32_t argument)
@@ -553,12 +594,59 @@ static bool do_own_check(uint32_t argument)
 	return owns[self].sock >= 0;
 }
 
-static const struct operation {
-	const char *name;
-	bool (*run)(uint32_t argument);
-	unsigned int weight;
-	bool works;
-} operations[] = {
+/*
+ * A program on a device of one queue: each link replaces that of another device, which then has none. Not on
+ * the others: when a queue is detached, tun still names its old number, and generic XDP warns of that.
+ */
+static bool do_xdp(uint32_t argument)
+{
+	static const enum xdp_action actions[] = { XDP_PASS, XDP_PASS, XDP_DROP, XDP_TX };
+	_Atomic int *slot = &programs[take(&argument, PROGRAMS)];
+	int index = link_index(device_name(DEVICES + take(&argument, FUZZ_THREADS)));
+	int old = atomic_exchange(slot, -1), link;
+
+	if (old >= 0)
+		close(old);
+	link = index ? try_xdp_attach(index, actions[take(&argument, 4)]) : -1;
+	if (link < 0)
+		return false;
+	old = atomic_exchange(slot, link);
+	if (old >= 0)
+		close(old);
+	return true;
+}
+
+static bool do_move(uint32_t argument)
+{
+	int index = link_index(take_device(&argument));
+
+	return index && try_link_move(index, elsewhere) == 0;
+}
+
+static bool do_move_back(uint32_t argument)
+{
+	const char *name = take_device(&argument);
+	bool moved;
+	int index;
+
+	DO(setns(elsewhere, CLONE_NEWNET));
+	index = link_index(name);
+	moved = index && try_link_move(index, home) == 0;
+	DO(setns(home, CLONE_NEWNET));
+	return moved && try_link_set_up(name, true) == 0;
+}
+
+/* A tun fd that has lost its device gets another one. */
+static bool do_set_iff(uint32_t argument)
+{
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE };
+	int tun = slot_get(tuns, &argument);
+
+	snprintf(request.ifr_name, IFNAMSIZ, "%s", device_name(take(&argument, DEVICES)));
+	return ioctl(tun, TUNSETIFF, &request) == 0 && try_link_set_up(request.ifr_name, true) == 0;
+}
+
+static const struct operation own_operations[] = {
 	{ "open", do_open, 6, true },
 	{ "attach", do_attach, 12, true },
 	{ "attach_legacy", do_attach_legacy, 3, true },
@@ -591,8 +679,18 @@ static const struct operation {
 	{ "own_open", do_own_open, 4, true },
 	{ "own_send", do_own_send, 16, true },
 	{ "own_check", do_own_check, 2, true },
+	{ "xdp", do_xdp, 3, true },
+	{ "move", do_move, 1, true },
+	{ "move_back", do_move_back, 6, true },
+	{ "set_iff", do_set_iff, 8, true },
 };
-#define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
+#define OWN_OPERATIONS (sizeof(own_operations) / sizeof(own_operations[0]))
+#define OPERATIONS (OWN_OPERATIONS + crossing_operation_count)
+
+static const struct operation *operation_at(unsigned int i)
+{
+	return i < OWN_OPERATIONS ? &own_operations[i] : &crossing_operations[i - OWN_OPERATIONS];
+}
 
 unsigned int operation_count(void)
 {
@@ -601,12 +699,12 @@ unsigned int operation_count(void)
 
 const char *operation_name(unsigned int operation)
 {
-	return operations[operation].name;
+	return operation_at(operation)->name;
 }
 
 bool operation_works(unsigned int operation)
 {
-	return operations[operation].works;
+	return operation_at(operation)->works;
 }
 
 /* splitmix64: public domain, Sebastiano Vigna. */
@@ -624,12 +722,12 @@ static uint8_t choose_operation(uint64_t random)
 	unsigned int total = 0, at;
 
 	for (unsigned int i = 0; i < OPERATIONS; i++)
-		total += operations[i].weight;
+		total += operation_at(i)->weight;
 	at = (unsigned int)(random % total);
 	for (unsigned int i = 0;; i++) {
-		if (at < operations[i].weight)
+		if (at < operation_at(i)->weight)
 			return (uint8_t)i;
-		at -= operations[i].weight;
+		at -= operation_at(i)->weight;
 	}
 }
 
@@ -668,7 +766,7 @@ bool calls_read(struct calls *calls, FILE *from)
 	while ((fields = fscanf(from, "%u %31s %u", &thread, name, &argument)) == 3) {
 		unsigned int operation = 0;
 
-		while (operation < OPERATIONS && strcmp(name, operations[operation].name))
+		while (operation < OPERATIONS && strcmp(name, operation_at(operation)->name))
 			operation++;
 		if (operation == OPERATIONS || thread >= FUZZ_THREADS)
 			return false;
@@ -700,7 +798,7 @@ bool call_run(const struct call *call)
 	self = call->thread;
 	if (!memory)
 		memory = memory_make();
-	return operations[call->operation].run(call->argument);
+	return operation_at(call->operation)->run(call->argument);
 }
 
 void world_make(unsigned int threads)
@@ -708,11 +806,18 @@ void world_make(unsigned int threads)
 	for (unsigned int i = 0; i < SLOTS; i++)
 		tuns[i] = socks[i] = -1;
 	for (unsigned int i = 0; i < threads; i++)
-		owns[i] = (struct own){ -1, -1, 0 };
+		owns[i] = (struct own){ .tun = -1, .sock = -1 };
 	DO(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair));
 	DO(pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK));
 	epoll = (int)DO(epoll_create1(EPOLL_CLOEXEC));
 	wire = (int)DO(socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+	for (unsigned int i = 0; i < PROGRAMS; i++)
+		programs[i] = -1;
+	home = (int)DO(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+	elsewhere = namespace_new();
+	crossings_make();
+	if (!stall_make())
+		printf("without userfaultfd\n");
 }
 
 static void close_all(unsigned int threads)
@@ -731,6 +836,13 @@ static void close_all(unsigned int threads)
 	close(pipe_ends[1]);
 	close(epoll);
 	close(wire);
+	for (unsigned int i = 0; i < PROGRAMS; i++)
+		if (programs[i] >= 0)
+			close(programs[i]);
+	close(home);
+	close(elsewhere);
+	crossings_end();
+	stall_end();
 }
 
 void world_end(unsigned int threads)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "fuzz_world.h"
 #include "harness.h"
 #include "kernel.h"
 
@@ -44,6 +45,7 @@ static void *run_thread(void *argument)
 		else
 			progress->refused[call->operation]++;
 	}
+	crossings_leave();
 	return NULL;
 }
 

@@ -162,7 +162,7 @@ void link_delete(int index)
 	DO(try_link_delete(index));
 }
 
-void link_move(int index, int net_namespace)
+int try_link_move(int index, int net_namespace)
 {
 	struct link_message message = {
 		.header = { .nlmsg_len = sizeof(message), .nlmsg_type = RTM_SETLINK },
@@ -171,7 +171,12 @@ void link_move(int index, int net_namespace)
 		.value = net_namespace,
 	};
 
-	DO(exchange(&message));
+	return exchange(&message);
+}
+
+void link_move(int index, int net_namespace)
+{
+	DO(try_link_move(index, net_namespace));
 }
 
 int namespace_new(void)
@@ -211,7 +216,7 @@ static int bpf(enum bpf_cmd command, union bpf_attr *attributes)
 	return (int)syscall(SYS_bpf, command, attributes, sizeof(*attributes));
 }
 
-int xdp_attach(int index, enum xdp_action action)
+int try_xdp_attach(int index, enum xdp_action action)
 {
 	const struct bpf_insn program[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = (int)action },
@@ -225,13 +230,25 @@ int xdp_attach(int index, enum xdp_action action)
 	};
 	union bpf_attr link = { 0 };
 
-	link.link_create.prog_fd = (__u32)bpf(BPF_PROG_LOAD, &load);
-	if ((int)link.link_create.prog_fd < 0) {
-		if (errno == ENOSYS)
-			case_missing("bpf()");
-		FAIL("BPF_PROG_LOAD: %s", strerror(errno));
-	}
+	int loaded = bpf(BPF_PROG_LOAD, &load), fd, error;
+
+	if (loaded < 0)
+		return -1;
+	link.link_create.prog_fd = (__u32)loaded;
 	link.link_create.target_ifindex = (__u32)index;
 	link.link_create.attach_type = BPF_XDP;
-	return (int)DO(bpf(BPF_LINK_CREATE, &link));
+	fd = bpf(BPF_LINK_CREATE, &link);
+	error = errno;
+	close(loaded); /* the link holds it */
+	errno = error;
+	return fd;
+}
+
+int xdp_attach(int index, enum xdp_action action)
+{
+	int link = try_xdp_attach(index, action);
+
+	if (link < 0 && errno == ENOSYS)
+		case_missing("bpf()");
+	return (int)DO(link);
 }

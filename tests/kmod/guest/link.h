@@ -19,6 +19,7 @@ int link_index(const char *name);
 /* -1 with errno on failure. */
 int try_link_set_up(const char *name, bool up);
 int try_link_delete(int index);
+int try_link_move(int index, int net_namespace);
 
 /* An fd of a new network namespace. The caller stays in its own. */
 int namespace_new(void);
@@ -32,5 +33,6 @@ struct link_counters link_counters(const char *name);
 
 /* Attach a program that returns `action` for every frame. It stays until the returned fd is closed. */
 int xdp_attach(int index, enum xdp_action action);
+int try_xdp_attach(int index, enum xdp_action action);
 
 #endif
