@@ -17,6 +17,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from forwarder.devices.claims import Claims
+from forwarder.devices.link import driver_data, kind
 from forwarder.devices.netlink import reason
 from forwarder.devices.place import Place, inode_of
 from forwarder.errors import DeviceError
@@ -86,8 +87,7 @@ def _links(place: Place) -> tuple[Any, ...]:
 
 
 def _goes_with_its_holder(link: Any) -> bool:
-    info = link.get_attr("IFLA_LINKINFO")
-    if info is None or info.get_attr("IFLA_INFO_KIND") != "tun":
+    if kind(link) != "tun":
         return False
-    data = info.get_attr("IFLA_INFO_DATA")
+    data = driver_data(link)
     return data is not None and not data.get_attr("IFLA_TUN_PERSIST")

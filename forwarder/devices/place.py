@@ -22,7 +22,7 @@ from pyroute2 import netns
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
 
 DIRECTORY = Path(netns.NETNS_RUN_DIR)  # where iproute2 keeps the names of network namespaces
-_OF_THIS_THREAD = "/proc/thread-self/ns/net"
+OF_THIS_THREAD = Path("/proc/thread-self/ns/net")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SO_NETNS_COOKIE = 71
 _COOKIE_BYTES = 8
@@ -70,7 +70,7 @@ class Place:
     @classmethod
     def of_this_thread(cls, name: str | None) -> "Place":
         """The namespace that this thread is in; `name` is its name. This needs no privilege."""
-        fd = _Fd(os.open(_OF_THIS_THREAD, os.O_RDONLY | os.O_CLOEXEC))
+        fd = _Fd(os.open(OF_THIS_THREAD, os.O_RDONLY | os.O_CLOEXEC))
         return cls(name, _identity_of_this_thread(fd), fd)
 
     @classmethod
@@ -91,7 +91,7 @@ class Place:
         """The namespace of an fd, which stays the caller's. Raises DeviceError, NotPermitted, OSError."""
         fd = _Fd(os.dup(number))
         found = inode_of(os.fstat(number))
-        if found == inode_of(os.stat(_OF_THIS_THREAD)):
+        if found == inode_of(os.stat(OF_THIS_THREAD)):
             return cls.of_this_thread(None)
         name = _name_of(found) or f"net:[{found[1]}]"  # as the kernel shows one that has no name here
         with here():
@@ -153,12 +153,12 @@ def inode_of(status: os.stat_result) -> tuple[int, int]:
 @contextmanager
 def here() -> Iterator[None]:
     """Whatever namespace the body enters, this thread comes back to the present one. Raises OSError."""
-    home = os.open(_OF_THIS_THREAD, os.O_RDONLY | os.O_CLOEXEC)
+    home = os.open(OF_THIS_THREAD, os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield
     finally:
         try:
-            if inode_of(os.stat(_OF_THIS_THREAD)) != inode_of(os.fstat(home)):
+            if inode_of(os.stat(OF_THIS_THREAD)) != inode_of(os.fstat(home)):
                 netns.setns(home)
         finally:
             os.close(home)

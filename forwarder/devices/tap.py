@@ -16,6 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from forwarder import drivers
 from forwarder.config.model import PortConfig
 from forwarder.devices import changes, tap_queues
+from forwarder.devices.link import driver_data, kind
 from forwarder.devices.place import Place
 from forwarder.devices.port import Offer, Port
 from forwarder.devices.tap_queues import Rights
@@ -102,7 +103,7 @@ class TapPort(Port):
         if self.device.is_gone:
             return False
         found = self._host.netlink.link_at(self.device.place, self.device.ifindex)
-        return found is not None and _kind(found) == "tun" and _queues_held(found) >= self.queues
+        return found is not None and kind(found) == "tun" and _queues_held(found) >= self.queues
 
     def _takes(self, place: Place, message: Any, thorough: bool) -> tuple[int, str]:
         return self._granted, ""
@@ -112,7 +113,7 @@ class TapPort(Port):
         found = self._settled_link()
         if found is None:
             return False
-        if _kind(found) != "tun":
+        if kind(found) != "tun":
             raise DeviceError(f'port "{self.name}": a device of that name exists and is not a tap')
         if _queues_held(found):
             # The kernel would give us more queues of it, and each holder a share of the packets.
@@ -166,25 +167,15 @@ class TapPort(Port):
         return tuple(str(address) for address in self.config.address if address not in has)
 
 
-def _kind(link: Any) -> str | None:
-    info = link.get_attr("IFLA_LINKINFO")
-    return info.get_attr("IFLA_INFO_KIND") if info is not None else None
-
-
-def _tun_data(link: Any) -> Any | None:
-    info = link.get_attr("IFLA_LINKINFO")
-    return info.get_attr("IFLA_INFO_DATA") if info is not None else None
-
-
 def _queues_held(link: Any) -> int:
     """How many queues of a multi-queue tap some process has open."""
-    data = _tun_data(link)
+    data = driver_data(link)
     held = (data.get_attr(f"IFLA_TUN_NUM_{which}QUEUES") for which in ("", "DISABLED_")) if data else ()
     return sum(count or 0 for count in held)
 
 
 def _rights(link: Any) -> Rights:
-    data = _tun_data(link)
+    data = driver_data(link)
     if data is None:
         return Rights()
     owner, group = (data.get_attr(f"IFLA_TUN_{who}") for who in ("OWNER", "GROUP"))
