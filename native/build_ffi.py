@@ -38,6 +38,7 @@ HEADERS = (
     "map.h",
     "uring.h",
     "discard.h",
+    "noise.h",
     "packet_ring.h",
     "../kmod/uapi/turbotap.h",
 )
@@ -48,6 +49,7 @@ STRUCTS = (
     "ttf_damage",
     "ttf_discarded",
     "ttf_header",
+    "ttf_noise",
     "ttf_pktgen_config",
     "ttf_port_config",
     "ttf_ring_indices",
@@ -67,6 +69,7 @@ FUNCTIONS = (
     "ttf_header_check",
     "ttf_map",
     "ttf_map_writable",
+    "ttf_noise_listen",
     "ttf_queue_discard",
     "ttf_recover_discarded",
     "ttf_recover_ring",

@@ -4,7 +4,7 @@
 A source is compiled again only when it or a file that it includes has changed. The compiler lists these
 files beside each object (-MD). Objects stay in build/objects, in one folder for each set of compiler
 options, so that a sanitized build never takes the objects of a plain one. Extensions made of the same sources
-share their objects.
+share their objects. A program for the kernel (*.bpf.c) is compiled by clang, and linked in as bytes.
 """
 
 import copy
@@ -15,6 +15,8 @@ from pathlib import Path
 
 from setuptools import Extension
 from setuptools.command.build_ext import build_ext
+
+from native import build_bpf
 
 OBJECTS = Path("build", "objects")
 
@@ -52,6 +54,8 @@ class BuildObjects(build_ext):
         folder = str(OBJECTS / f"{zlib.crc32(repr(everything).encode()):08x}")
 
         def compiled(source: str) -> str:
+            if source.endswith(build_bpf.SUFFIX):
+                return build_bpf.embedded(source, folder, is_current)
             (made,) = compiler.object_filenames([source], output_dir=folder)
             if not is_current(Path(made)):
                 compiler.compile(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the type stub of the extension, forwarder/_native.pyi, from the declarations that it is built from.
+"""Write the type stubs of the extensions, forwarder/_*.pyi, from the declarations that they are built from.
 
 Run `python -m native.stub` in the root of the tree when the declarations have changed. A test compares
-the stub with what this makes. A struct and a pointer to it have one type, which has the struct's name. Of
-cffi's own functions the stub has those that are used.
+the stubs with what this makes. A struct and a pointer to it have one type, which has the struct's name. Of
+cffi's own functions a stub has those that are used.
 """
 
 import keyword
@@ -11,10 +11,14 @@ from collections.abc import Iterator
 
 from pycparser import c_ast
 
-from native.build_ffi import NATIVE, product
+from native import build_ffi, build_tester
 from native.declarations import Declarations, structs_in
 
-STUB = NATIVE.parent / "forwarder" / "_native.pyi"
+PACKAGE = build_ffi.NATIVE.parent / "forwarder"
+PRODUCTS = {
+    PACKAGE / "_native.pyi": build_ffi.product,
+    PACKAGE / "_tester.pyi": build_tester.product,
+}
 WIDTH = 110
 INDENT = " " * 4
 
@@ -24,14 +28,15 @@ HEAD = """\
 #
 # Only `ffi` and `lib` exist at run time. Import a type `if TYPE_CHECKING`.
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Generic, Literal, TypeVar, overload
+from typing import Generic, Literal, Self, TypeVar, overload
 
 from typing_extensions import Buffer
 
 _T = TypeVar("_T")
 _CDataT = TypeVar("_CDataT", bound=CData)
 
-class CData: ...
+class CData:
+    def __add__(self, count: int, /) -> Self: ...
 
 class CBuffer:
     def __buffer__(self, flags: int, /) -> memoryview: ...
@@ -54,7 +59,10 @@ class _Integers:
 """
 
 FFI = """\
+    @overload
     def addressof(self, cdata: _CDataT, /) -> _CDataT: ...
+    @overload
+    def addressof(self, cdata: CData, field: str, /) -> CData: ...
     def buffer(self, cdata: CData, size: int = -1, /) -> CBuffer: ...
     def from_buffer(self, python_buffer: Buffer, require_writable: bool = False) -> CData: ...
     def memmove(self, dest: CData | Buffer, src: CData | Buffer, n: int) -> None: ...
@@ -157,6 +165,8 @@ class Stub:
         for cdecl, type_ in pointers.items():
             lines += _overload("new", cdecl, "init: Mapping[str, object] = ...", type_)
         lines += _overload("new", "int[]", "init: Sequence[int]", "Array[int]")
+        lines += _overload("new", "uint8_t[]", "init: bytes", "CData")
+        lines += _overload("new", "uint32_t[]", "init: Sequence[int]", "Array[int]")
         lines += _overload("new", "void *[]", "init: Sequence[CData]", "Array[CData]")
         for cdecl, type_ in (*pointers.items(), ("void *", "CData")):
             lines += _overload("cast", cdecl, "source: CData", type_)
@@ -187,9 +197,6 @@ def _define(name: str, parameters: list[str], result: str) -> Iterator[str]:
     yield f"{INDENT}) -> {result}: ...\n"
 
 
-def text() -> str:
-    return Stub(product()).text()
-
-
 if __name__ == "__main__":
-    STUB.write_text(text())
+    for path, product in PRODUCTS.items():
+        path.write_text(Stub(product()).text())

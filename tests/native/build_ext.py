@@ -25,6 +25,9 @@ ALL_HEADERS = (
     "vnet_hdr.h",
     "gso.h",
     "packet_big.h",
+    "tester/stamp.h",
+    "tester/frame.h",
+    "tester/histogram.h",
 )
 
 
