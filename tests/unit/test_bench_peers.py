@@ -5,16 +5,28 @@ from __future__ import annotations
 
 import io
 import json
+import os
+from pathlib import Path
 from typing import get_args
 
 import pytest
 from rich.console import Console
 
+from forwarder.bench.publishable import few_starts
+from forwarder.bench.request import Request
+from forwarder.cli import bench as cli
 from forwarder.config.model import Driver
+from forwarder.results.load import StoredResult
+from forwarder.results.model import Result
+from forwarder.tester.trial import Endpoint
 from tests.bench import iperf3
-from tests.bench.peers import bars, bridge, measure, ovs, report, testpmd, ttfwd
+from tests.bench.lab import Lab
+from tests.bench.peers import bars, bridge, instrument, measure, ovs, report, testpmd, ttfwd
+from tests.bench.peers.peer import Running
 from tests.bench.peers.results import SIZES_BYTES, STREAMS, PeerResult, RateSample, TcpSample
+from tests.bench.peers.topology import Topology
 from tests.bench.programs import ProgramError
+from tests.support import results
 
 SECOND_NS = 1_000_000_000
 PLAN = measure.Plan(rounds=3, window_s=0.4, tcp_s=3)
@@ -162,3 +174,132 @@ def test_no_two_peers_share_a_name_and_bars_name_peers() -> None:
     keys = [peer.key for family in (ttfwd, testpmd, ovs, bridge) for peer in family.peers()]
     assert len(keys) == len(set(keys))
     assert {key for bar in bars.BARS for key in bar.rivals} - {"ttfwd-tap-no-offload"} <= set(keys)
+
+
+# ------------------------------------------------------------------------------------------- the instrument
+
+
+def by_instrument(
+    *pdr_per_s: float | None, regular: bool = True, why_not: tuple[str, ...] = ()
+) -> PeerResult:
+    """A peer with a result of the instrument for each round."""
+    found = measured("one", 900.0)
+    for each in pdr_per_s:
+        found.measured.append(
+            results.result(
+                test="latency",
+                goals=(results.goal("pdr", [each], loss_ratio=0.005, regular=regular),),
+                latency=tuple(results.latency(f"pdr_{percent}", each or 1.0, 2300.0) for percent in (50, 90)),
+                publishable=False,
+                why_not=(few_starts("pdr", 1), *why_not),
+            )
+        )
+    return found
+
+
+def row_of(title: str, text: str) -> list[str]:
+    (line,) = (line for line in text.splitlines() if line.startswith(f"| {title} | ") and "limited" in line)
+    return line.strip("| ").split(" | ")
+
+
+def test_pdr_and_latency_of_the_rounds_are_shown_with_verdict_and_whether_publishable() -> None:
+    row = row_of("title of one", rendered(by_instrument(4.0e5, 5.0e5, 4.5e5), markdown=True))
+    assert row[1:4] == ["dut_limited", "yes", "450 (425 to 475)"]
+    assert [float(cell) for cell in row[4:]][::2] == pytest.approx([2.3, 2.3], rel=0.02)
+
+
+def test_each_round_is_a_start_and_too_few_of_them_stand_against_publishing() -> None:
+    assert by_instrument(4e5, 4e5, 4e5).publishable
+    assert by_instrument(4e5, 4e5).why_not() == (few_starts("pdr", 2),)
+    assert by_instrument(4e5, 4e5, 4e5, why_not=("steal: 2 %",)).why_not() == ("steal: 2 %",)
+    assert not PeerResult("two", "never measured", "tap", False).publishable
+
+
+def test_a_search_that_ended_early_counts_only_where_there_is_no_other() -> None:
+    found = by_instrument(4e5, None)
+    irregular = by_instrument(1e5, regular=False)
+    spread = irregular.pdr_per_s()
+    assert spread is not None
+    assert spread.median == 1e5
+    found.measured += irregular.measured
+    spread = found.pdr_per_s()
+    assert spread is not None
+    assert (spread.low, spread.high) == (4e5, 4e5)
+    assert (
+        row_of("title of one", rendered(found, markdown=True))[1] == "2 dut_limited; 1 dut_limited, irregular"
+    )
+
+
+def test_reasons_are_shown_once_for_all_and_a_peer_that_was_not_measured_has_its_own() -> None:
+    one = by_instrument(4e5, 4e5, 4e5, why_not=("steal [2 %]", "late"))
+    two = measured("two", 900.0)
+    two.unmeasured.append("too noisy\nhere")
+    three = by_instrument(4e5, 4e5, 4e5, why_not=("steal [2 %]",))
+    lines = rendered(one, three, markdown=True).splitlines()
+    assert "| all | steal [2 %] |" in lines
+    assert "| title of one | late |" in lines
+    lines = rendered(one, two, markdown=True).splitlines()
+    assert "| title of two | - | no | - | - | - | - | - |" in lines
+    assert "| title of two | too noisy here |" in lines
+    assert "| title of one | steal [2 %]; late |" in lines
+
+
+def test_without_the_instrument_there_is_no_such_table() -> None:
+    assert "ttfwd bench" not in rendered(measured("one", 900.0))
+
+
+def test_the_json_has_the_searches_and_latency_with_units() -> None:
+    found = report.PeersReport(PLAN, [by_instrument(4e5, 5e5, 4.5e5), measured("two", 1.0)])
+    one, two = (peer["instrument"] for peer in json.loads(json.dumps(report.as_json(found)))["peers"])
+    assert one["pdr_per_s"]["median"] == 450_000
+    assert (one["publishable"], one["why_not"]) == (True, [])
+    assert [run["verdict"] for run in one["searches"]] == ["dut_limited"] * 3
+    assert all(run["lower_per_s"] < run["upper_per_s"] for run in one["searches"])
+    assert [row["pdr_percent"] for row in one["latency"]] == [50, 90]
+    assert one["latency"][0]["path_p50_ns"]["median"] == pytest.approx(2300, rel=0.02)
+    assert (two["pdr_per_s"], two["publishable"], two["latency"][1]["path_p99_ns"]) == (None, False, None)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """What `ttfwd bench` is asked for; it answers with some result."""
+    found: list[Request] = []
+
+    def run(test: str, *words: str) -> None:
+        context = cli.bench.commands[test].make_context(test, list(words))
+        request = cli._request("latency", context.params)
+        found.append(request)
+        results.write(StoredResult(request.out, results.result(test="latency"), ()), request.out)
+
+    monkeypatch.setattr(instrument, "_run", run)
+    return found
+
+
+def a_measurement(folder: Path, goal: instrument.Goal, allow_noise: bool = False) -> Result:
+    topology = Topology(*(Lab(f"x-{place}", -1) for place in ("source", "middle", "sink")))
+    own = Running((os.getpid(),), kernel_threads=(1,))
+    return instrument.Instrument(goal, 5.0, allow_noise, folder).measure(topology, own, "one-1")
+
+
+def test_a_peer_is_external_to_the_instrument_which_knows_its_processes(
+    asked: list[Request], tmp_path: Path
+) -> None:
+    assert a_measurement(tmp_path, "quick").test == "latency"
+    (request,) = asked
+    assert request.external == (Endpoint("source", "x-source"), Endpoint("sink", "x-sink"))
+    assert (request.dut_cpus, request.dut_pids, request.tester_cpus) == ("1", (os.getpid(), 1), "0")
+    assert request.out == tmp_path / "one-1"
+    assert not request.allow_noise
+
+
+@pytest.mark.parametrize(("goal", "longest_s"), [("quick", 45), ("pdr", 315)])
+def test_the_search_has_its_goal_and_an_end(
+    asked: list[Request], tmp_path: Path, goal: instrument.Goal, longest_s: float
+) -> None:
+    a_measurement(tmp_path, goal, allow_noise=True)
+    (request,) = asked
+    profile = request.profile
+    assert (profile.goals, profile.max_time_s) == ((goal,), longest_s)
+    assert (profile.latency.loads_percent, profile.latency.duration_s) == ((50, 90), 5)
+    assert profile.traffic.sizes == "60", "64 B with the FCS, as the other columns"
+    assert request.allow_noise

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One trial with all that surrounds it. Whoever wants a trial gets one that counts.
+
+The machine and the books are read before and after. A trial that the machine disturbed is void: it is
+journalled as any other, and done again, after a pause that gets longer: most disturbances pass. After ten
+void ones in a row the machine is too noisy to go on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+
+from forwarder.bench.journal import Journal
+from forwarder.bench.limits import Limits, void
+from forwarder.bench.seams import Ledger, Machine, Progress
+from forwarder.bench.verdict import verdict
+from forwarder.errors import TtfwdError
+from forwarder.results.model import Trial
+from forwarder.tester.trial import Load, Tester
+
+# After the first void trial, the second one and so on.
+PAUSES_S = (0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
+VOID_IN_A_ROW = len(PAUSES_S) + 1
+
+
+class TooNoisy(TtfwdError):
+    """Nothing can be measured here now."""
+
+    def __init__(self, last: Trial) -> None:
+        super().__init__(
+            f"{VOID_IN_A_ROW} trials in a row are void; the last one: {'; '.join(last.void)} "
+            "(`ttfwd doctor` looks for causes; --allow-noise lets such trials count)"
+        )
+
+
+def rfc3339() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Runner:
+    def __init__(
+        self,
+        *,
+        tester: Tester,
+        machine: Machine,
+        ledger: Ledger,
+        journal: Journal,
+        progress: Progress,
+        limits: Limits,
+        now: Callable[[], str] = rfc3339,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.progress = progress
+        self.run = 1  # the DUT's start that trials belong to
+        self._tester = tester
+        self._machine = machine
+        self._ledger = ledger
+        self._journal = journal
+        self._limits = limits
+        self._now = now
+        self._sleep = sleep
+
+    def trial(
+        self, load: Load, purpose: str, around: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> Trial:
+        """A trial that counts. `around` makes a context for it, and for each void one before it.
+
+        Raises TooNoisy, TtfwdError (a device is gone, the disk is full).
+        """
+        for pause_s in (*PAUSES_S, None):
+            with around():
+                trial = self._attempt(load, purpose)
+            if not trial.void:
+                break
+            if pause_s is None:
+                raise TooNoisy(trial)
+            self._sleep(pause_s)
+        return trial
+
+    def _attempt(self, load: Load, purpose: str) -> Trial:
+        """One trial, in the journal, void or not."""
+        self.progress.begins(load, purpose)
+        started = self._now()
+        self._ledger.begin()
+        self._machine.begin()
+        sent = self._tester.trial(load)
+        seen = self._machine.end()
+        lost = self._ledger.place(sent)
+        step_ns = sent.clock_step_ns if sent.clock_step_ns is not None else seen.clock_step_ns
+        disturbance = seen.model_copy(update={"preemptions": sent.preemptions, "clock_step_ns": step_ns})
+        reasons = void(load, sent.ways, disturbance, self._limits)
+        trial = Trial(
+            number=self._journal.next_number,
+            started=started,
+            purpose=purpose,
+            run=self.run,
+            intended_per_s=load.per_s,
+            duration_s=load.duration_s,
+            whole_s=sent.whole_s,
+            ways=sent.ways,
+            lost=lost,
+            void=reasons,
+            verdict=verdict(load, sent.ways, lost, reasons),
+            disturbance=disturbance,
+        )
+        self._journal.add(trial)
+        self.progress.ended(trial)
+        return trial
