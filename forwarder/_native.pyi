@@ -3,14 +3,15 @@
 #
 # Only `ffi` and `lib` exist at run time. Import a type `if TYPE_CHECKING`.
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Generic, Literal, TypeVar, overload
+from typing import Generic, Literal, Self, TypeVar, overload
 
 from typing_extensions import Buffer
 
 _T = TypeVar("_T")
 _CDataT = TypeVar("_CDataT", bound=CData)
 
-class CData: ...
+class CData:
+    def __add__(self, count: int, /) -> Self: ...
 
 class CBuffer:
     def __buffer__(self, flags: int, /) -> memoryview: ...
@@ -208,6 +209,13 @@ class ttf_discarded(CData):
     bytes: int
     kernel_drops: int
 
+class ttf_noise(CData):
+    duration_ns: int
+    reads: int
+    longest_ns: int
+    gaps: int
+    gaps_ns: int
+
 class turbotap_info(CData):
     size: int
     abi_version: int
@@ -338,6 +346,7 @@ class Lib:
     TURBOTAP_DEVICE: CData
     TURBOTAP_FEATURE_BATCH: int
     TURBOTAP_FEATURE_BURST: int
+    TURBOTAP_FEATURE_CROSSING: int
     TURBOTAP_GET_INFO: int
     TURBOTAP_IOC_MAGIC: int
     TURBOTAP_LENGTHS: int
@@ -403,6 +412,7 @@ class Lib:
     def ttf_queue_discard(
         self, driver: int, fd: int, header_bytes: int, discarded: ttf_discarded, /
     ) -> int: ...
+    def ttf_noise_listen(self, duration_ns: int, gap_ns: int, noise: ttf_noise, /) -> None: ...
 
 class FFI:
     NULL: CData
@@ -476,6 +486,8 @@ class FFI:
         self, cdecl: Literal["struct ttf_discarded *"], init: Mapping[str, object] = ..., /
     ) -> ttf_discarded: ...
     @overload
+    def new(self, cdecl: Literal["struct ttf_noise *"], init: Mapping[str, object] = ..., /) -> ttf_noise: ...
+    @overload
     def new(
         self, cdecl: Literal["struct turbotap_info *"], init: Mapping[str, object] = ..., /
     ) -> turbotap_info: ...
@@ -485,6 +497,10 @@ class FFI:
     ) -> turbotap_attach: ...
     @overload
     def new(self, cdecl: Literal["int[]"], init: Sequence[int], /) -> Array[int]: ...
+    @overload
+    def new(self, cdecl: Literal["uint8_t[]"], init: bytes, /) -> CData: ...
+    @overload
+    def new(self, cdecl: Literal["uint32_t[]"], init: Sequence[int], /) -> Array[int]: ...
     @overload
     def new(self, cdecl: Literal["void *[]"], init: Sequence[CData], /) -> Array[CData]: ...
     @overload
@@ -526,12 +542,17 @@ class FFI:
     @overload
     def cast(self, cdecl: Literal["struct ttf_discarded *"], source: CData, /) -> ttf_discarded: ...
     @overload
+    def cast(self, cdecl: Literal["struct ttf_noise *"], source: CData, /) -> ttf_noise: ...
+    @overload
     def cast(self, cdecl: Literal["struct turbotap_info *"], source: CData, /) -> turbotap_info: ...
     @overload
     def cast(self, cdecl: Literal["struct turbotap_attach *"], source: CData, /) -> turbotap_attach: ...
     @overload
     def cast(self, cdecl: Literal["void *"], source: CData, /) -> CData: ...
+    @overload
     def addressof(self, cdata: _CDataT, /) -> _CDataT: ...
+    @overload
+    def addressof(self, cdata: CData, field: str, /) -> CData: ...
     def buffer(self, cdata: CData, size: int = -1, /) -> CBuffer: ...
     def from_buffer(self, python_buffer: Buffer, require_writable: bool = False) -> CData: ...
     def memmove(self, dest: CData | Buffer, src: CData | Buffer, n: int) -> None: ...

@@ -6,6 +6,7 @@
         ConfigError            a configuration file, or the parameters of `connect`
         BadRequest             the parameters of any other control request
         UnknownName            a port or worker to show that the instance doesn't have
+        ResultError            a measurement's result can't be read
       NotRunning           3   no such instance
       Stopping             3   the instance is about to end
       NotPermitted        77   the kernel or the instance's owner forbids it
@@ -36,6 +37,7 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     NOT_RUNNING = 3
+    NOT_PUBLISHABLE = 4  # measured, or looked at, and not fit to be published as it is
     NOT_PERMITTED = 77
 
 
@@ -91,6 +93,12 @@ class BadRequest(UsageError):
 
 class UnknownName(UsageError):
     pass
+
+
+class ResultError(UsageError):
+    def for_terminal(self) -> str:
+        """As for a configuration: each line begins with the file."""
+        return str(self)
 
 
 class NotRunning(TtfwdError):

@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from forwarder import drivers, logs, rundir
-from forwarder.config.cpus import allowed_cpus
+from forwarder.cli.bench import bench
+from forwarder.config.cpus import allowed_cpus, nameable_cpus
 from forwarder.control.client import call
 from forwarder.errors import ExitCode, TtfwdError
 
 if TYPE_CHECKING:
+    from forwarder.cli.report import ExportFormat, ReportFormat
     from forwarder.config.model import Config
+    from forwarder.host.finding import Purpose
 
 instance_option = click.option("--name", metavar="INSTANCE", help="Which instance; default: the only one.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -78,11 +81,10 @@ def _load(path: Path, name: str | None) -> Config:
     from forwarder.config.checks import warnings
     from forwarder.config.load import load, renamed
 
-    allowed = allowed_cpus()
-    config = load(path, allowed)
+    config = load(path, nameable_cpus())
     if name is not None:
         config = renamed(config, name)
-    for warning in warnings(config, allowed):
+    for warning in warnings(config, allowed_cpus()):
         _complain(f"{path}: warning: {warning}")
     return config
 
@@ -197,6 +199,100 @@ def stats(
         show(instance, interval, ports, workers, as_json)
 
 
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path), help="File to write, or - for standard output."
+)
+
+
+@main.command()
+@click.argument("results", metavar="[RESULT]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--compare", metavar="BASE", type=click.Path(path_type=Path), help="A result to compare with.")
+@click.option("--format", "kind", type=click.Choice(["text", "html", "md", "csv"]), default="text")
+@click.option("--full", is_flag=True, help="text: the long tables too, every trial among them.")
+@click.option("--require-publishable", is_flag=True, help="Exit with 4 if a result may not be published.")
+@out_option
+def report(
+    results: tuple[Path, ...],
+    compare: Path | None,
+    kind: ReportFormat,
+    full: bool,
+    require_publishable: bool,
+    out: Path | None,
+) -> None:
+    """Show what bench measured; by default the latest result here.
+
+    RESULT is a directory that bench wrote, or its result.json. HTML goes into a file report.html there.
+    """
+    from forwarder.cli import report as report_command
+
+    shown = report_command.report(results, compare, kind, out, full)
+    if require_publishable:
+        report_command.require_publishable(shown)
+
+
+@main.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--format", "kind", required=True, type=click.Choice(["uti", "openmetrics", "hdr", "csv"]))
+@out_option
+def export(result: Path, kind: ExportFormat, out: Path | None) -> None:
+    """Give a result of bench to another program.
+
+    uti is FD.io CSIT's JSON, openmetrics is for Prometheus, hdr is a log of HdrHistogram, csv has a line for
+    each trial.
+    """
+    from forwarder.cli import report as report_command
+
+    report_command.export(result, kind, out)
+
+
+@main.command()
+@click.option(
+    "--for",
+    "purpose",
+    type=click.Choice(["throughput", "latency"]),
+    default="throughput",
+    show_default=True,
+    help="What is to be measured.",
+)
+@click.option("--name", metavar="INSTANCE", help="Look at the CPUs and devices of this running instance.")
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    help="A port of the instance, else DEVICE or NETNS/DEVICE; may be given more than once.",
+)
+@click.option(
+    "--cpus", help='CPUs of the workers, such as "2-5"; default: the isolated ones, else all but 0.'
+)
+@json_option
+@click.option(
+    "--script", "as_script", is_flag=True, help="Print the commands that would change what is wrong."
+)
+@click.option(
+    "--compare",
+    "base",
+    metavar="RESULT",
+    type=click.Path(path_type=Path),
+    help="Compare the host with a result's.",
+)
+def doctor(
+    purpose: Purpose,
+    name: str | None,
+    ports: tuple[str, ...],
+    cpus: str | None,
+    as_json: bool,
+    as_script: bool,
+    base: Path | None,
+) -> None:
+    """Say what of this host would spoil a measurement, and how to change it. Changes nothing.
+
+    Exit code 4: figures of this host aren't fit to be published.
+    """
+    from forwarder.cli import doctor as doctor_command
+
+    sys.exit(doctor_command.run(purpose, name, ports, cpus, as_json, as_script, base))
+
+
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
@@ -223,6 +319,9 @@ def version(as_json: bool) -> None:
 
     found = {"ttfwd": installed("ttfwd"), "abi_version": int(lib.TTF_ABI_VERSION)}
     click.echo(json.dumps(found) if as_json else f"ttfwd {found['ttfwd']} (ABI {found['abi_version']})")
+
+
+main.add_command(bench)
 
 
 @main.command()

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from forwarder.stats.follow import Follower
 from forwarder.stats.live import LiveView
@@ -48,7 +48,7 @@ def watch(
 
 
 def _watch_json(instance: str, interval_s: float, ports: Sequence[str], workers: Sequence[int]) -> None:
-    with Follower(instance) as follower:
+    with closing(Follower(instance)) as follower:
         before = follower.look()
         while True:
             time.sleep(interval_s)

@@ -83,6 +83,28 @@ def usable_cpus() -> frozenset[int]:
     return found
 
 
+def nameable_cpus(sysfs: Path = _SYSFS) -> frozenset[int]:
+    """The CPUs that a list may name: the allowed ones, and those that are isolated (`isolcpus`).
+
+    No process is allowed these, until it asks for them.
+    """
+    isolated = isolated_cpus(sysfs)
+    return allowed_cpus() | (isolated & usable_cpus() if isolated else isolated)
+
+
+def cpus_for(spec: str) -> frozenset[int]:
+    """The CPUs among which assign() finds those of `spec`."""
+    return allowed_cpus() if spec == AUTO else nameable_cpus()
+
+
+def isolated_cpus(sysfs: Path = _SYSFS) -> frozenset[int]:
+    """The CPUs that the scheduler leaves alone since the boot."""
+    try:
+        return frozenset(parse_cpu_list((sysfs / "cpu" / "isolated").read_text(encoding="ascii").strip()))
+    except (OSError, ValueError):  # an empty list names none
+        return frozenset()
+
+
 @dataclass(frozen=True)
 class Topology:
     """Cores and NUMA nodes. A CPU that is in neither table counts as a core of its own on node 0."""

@@ -2,28 +2,25 @@
 """TOML to a validated, frozen Config: every error of a file at once, each with its key path.
 
 The keys, with their bounds and defaults, are the models in forwarder.config.model, the rules between keys
-are in forwarder.config.checks, and the words for what pydantic finds in forwarder.config.messages.
+are in forwarder.config.checks. forwarder.config.document reads the file.
 Guarantees that any file gives either a Config or a ConfigError, and no other exception.
 """
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from forwarder.config.checks import Placed, Readable, check_connect, check_file
-from forwarder.config.messages import Loc, field_at, key_path, message
+from forwarder.config.document import parse_toml, read_text, validate
+from forwarder.config.messages import Loc, field_at, key_path
 from forwarder.config.model import Config, PortConfig
-from forwarder.errors import WHOLE, ConfigError, Problem
-
-MAX_FILE_BYTES = 1 << 20  # keeps /dev/zero and a mistaken core dump out of memory
+from forwarder.errors import ConfigError, Problem
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _GONE = object()
@@ -31,30 +28,12 @@ _GONE = object()
 
 def load(path: Path, allowed_cpus: frozenset[int]) -> Config:
     """The configuration in a file. Raises ConfigError, also for a file that can't be read."""
-    source = str(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(source, [Problem(WHOLE, f"can't be read: {error.strerror or error}")]) from None
-    except ValueError as error:  # a NUL in the path
-        raise ConfigError(source, [Problem(WHOLE, f"can't be read: {error}")]) from None
-    if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(
-            source, [Problem(WHOLE, f"larger than {MAX_FILE_BYTES} bytes: not a configuration")]
-        )
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        what = f"byte 0x{data[error.start]:02x} is not UTF-8: save the file as UTF-8 text"
-        raise ConfigError(source, [Problem(f"line {line}", what)]) from None
-    return parse(text, source, allowed_cpus)
+    return parse(read_text(path), str(path), allowed_cpus)
 
 
 def parse(text: str, source: str, allowed_cpus: frozenset[int]) -> Config:
     """The configuration in a TOML document; `source` names it in errors. Raises ConfigError."""
-    document = _document(text, source)
+    document = parse_toml(text, source)
     config, problems, lost = _validate(Config, document)
     if config is None:
         config = _read_rest(Config, document, lost)
@@ -111,33 +90,10 @@ class _TomlSchema(GenerateJsonSchema):
         return made
 
 
-def _document(text: str, source: str) -> dict[str, Any]:
-    """Parse TOML. tomllib says the place within its message, and raises other errors for some inputs."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        what, _, where = str(error).rpartition(" (at ")
-        position = re.fullmatch(r"(line \d+, column \d+)\)", where)
-        end = f"line {text.count(chr(10)) + 1}, end of file"
-        problem = Problem(position[1] if position else end, (what or str(error))[:200])
-    except RecursionError:
-        problem = Problem(
-            WHOLE, "nested too deeply: the deepest key of a configuration is port[0].address[0]"
-        )
-    except ValueError as error:  # a number of more digits than Python converts
-        problem = Problem(WHOLE, f"not TOML: {str(error).partition(';')[0]}")
-    raise ConfigError(source, [problem])
-
-
 def _validate(model: type[_Model], document: Any) -> tuple[_Model | None, list[Problem], list[Loc]]:
     """The model; or None, its problems, and the places to leave out so that the rest can be read."""
-    try:
-        return model.model_validate(document, by_alias=True, by_name=False), [], []
-    except ValidationError as error:
-        # Without the inputs: pydantic can't print an integer of thousands of digits.
-        details = error.errors(include_url=False, include_input=False)
-    problems = [Problem(key_path(e["loc"]) or WHOLE, message(model, document, e)) for e in details]
-    return None, problems, [_unreadable(model, e["loc"]) for e in details]
+    found, problems, places = validate(model, document)
+    return found, problems, [_unreadable(model, loc) for loc in places]
 
 
 def _unreadable(model: type[BaseModel], loc: Loc) -> Loc:

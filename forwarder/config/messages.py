@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator
+from json import dumps
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from forwarder.config.model import MAX_PORTS, BridgeConfig, Config, PortConfig, TxOnlyConfig, shown
+from forwarder.config.model import shown
 
 Loc = tuple[int | str, ...]  # pydantic's place of an error: ("port", 1, "mtu")
-
-_TABLES: Mapping[str, type[BaseModel]] = MappingProxyType(
-    {"port": PortConfig, "bridge": BridgeConfig, "txonly": TxOnlyConfig}
-)
 
 
 def key_path(loc: Loc) -> str:
@@ -41,9 +37,19 @@ def _keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
     return {str(field.validation_alias or name): field for name, field in model.model_fields.items()}
 
 
+def _tables(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """The models of a file's tables, and of its arrays of tables, by the keys of the file."""
+    found = {}
+    for key, field in _keys(model).items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                found[key] = kind
+    return found
+
+
 def _table_of(model: type[BaseModel], loc: Loc) -> type[BaseModel]:
     """The model of the table that holds the key at `loc`."""
-    return _TABLES.get(str(loc[0]), model) if model is Config and len(loc) > 1 else model
+    return _tables(model).get(str(loc[0]), model) if len(loc) > 1 else model
 
 
 def field_at(model: type[BaseModel], loc: Loc) -> FieldInfo | None:
@@ -71,7 +77,7 @@ def message(model: type[BaseModel], document: Any, error: ErrorDetails) -> str:
     if kind == "invalid_key":
         return "not a key: keys are strings"
     if kind == "extra_forbidden":
-        return _unknown_key(_table_of(model, loc), str(loc[-1]))
+        return _unknown_key(model, _table_of(model, loc), str(loc[-1]))
     value = _at(document, loc)
     if kind == "value_error":
         return str(error["ctx"]["error"])
@@ -82,9 +88,10 @@ def message(model: type[BaseModel], document: Any, error: ErrorDetails) -> str:
         if kind == "literal_error":
             choices = _choices(field.annotation)
             listed = ", ".join(map(shown, choices))
-            return f"{shown(value)} is not one of {listed}{_did_you_mean(value, choices)}"
+            return f"{shown(value)} is not one of {listed}{_did_you_mean(value, map(str, choices))}"
     if kind == "too_long":
-        return f"{len(value)} ports are too many: at most {MAX_PORTS}"
+        most = error["ctx"]["max_length"]
+        return f"{len(value)} {'ports' if loc == ('port',) else 'of them'} are too many: at most {most}"
     return f"{_found(value)}; this key takes {_wanted(kind, loc, field, value)}"
 
 
@@ -93,6 +100,8 @@ def _wanted(kind: str, loc: Loc, field: FieldInfo | None, value: object) -> str:
     match kind:
         case "int_type" if field is not None:
             return f"a whole number: {_range(field)}"
+        case "float_type" if field is not None:
+            return f"a number: {_range(field)}"
         case "bool_type":
             return "true or false"
         case "string_type":
@@ -101,7 +110,9 @@ def _wanted(kind: str, loc: Loc, field: FieldInfo | None, value: object) -> str:
         case "tuple_type" if loc == ("port",):
             return "an array of tables: write [[port]]"
         case "tuple_type":
-            return f"an array: [{shown(value)}]" if isinstance(value, str) else 'an array: ["10.77.0.1/24"]'
+            if isinstance(value, str) or field is None or not field.examples:
+                return f"an array: [{shown(value)}]"
+            return f"an array: {dumps(field.examples[0])}"
         case _:
             return f"a table: [{loc[0]}]" if len(loc) == 1 else f"a table: [[{loc[0]}]]"
 
@@ -120,27 +131,40 @@ def _found(value: object) -> str:
             return f"found {shown(value)}"
 
 
-def _choices(annotation: object) -> list[str]:
-    """The values of a Literal, which may be part of a union with None."""
+def _choices(annotation: object) -> list[object]:
+    """The values of a Literal, which may be part of a union with None, or of an array."""
     if get_origin(annotation) is Literal:
-        return [str(choice) for choice in get_args(annotation)]
+        return list(get_args(annotation))
     return [choice for part in get_args(annotation) for choice in _choices(part)]
 
 
 def _range(field: FieldInfo) -> str:
-    low = next(m.ge for m in field.metadata if hasattr(m, "ge"))
-    high = next(m.le for m in field.metadata if hasattr(m, "le"))
-    return f"{low} to {high}"
+    bounds = list(_bounds(field))
+    low = next(m.ge for m in bounds if hasattr(m, "ge"))
+    high = next(m.le for m in bounds if hasattr(m, "le"))
+    return f"{low:.10g} to {high:.10g}"
 
 
-def _unknown_key(model: type[BaseModel], key: str) -> str:
+def _bounds(annotated: Any) -> Iterator[Any]:
+    """The constraints of a field, and of what it holds, if that is an array or may be left out."""
+    if isinstance(annotated, FieldInfo):
+        yield from annotated.metadata
+        annotated = annotated.annotation
+    for each in getattr(annotated, "__metadata__", ()):
+        yield from each.metadata if isinstance(each, FieldInfo) else (each,)
+    for part in get_args(annotated):
+        yield from _bounds(part)
+
+
+def _unknown_key(file: type[BaseModel], table: type[BaseModel], key: str) -> str:
     """Says where the key belongs if it stands in the wrong table, as a key after a [[port]] does."""
-    homes: dict[str, type[BaseModel]] = {"at the top, above the first [table]": Config}
-    homes |= {f"in {'[[port]]' if name == 'port' else f'[{name}]'}": table for name, table in _TABLES.items()}
-    for home, table in homes.items():
-        if table is not model and key in _keys(table) and key not in _TABLES:
+    tables = _tables(file)
+    homes: dict[str, type[BaseModel]] = {"at the top, above the first [table]": file}
+    homes |= {f"in {'[[port]]' if name == 'port' else f'[{name}]'}": found for name, found in tables.items()}
+    for home, found in homes.items():
+        if found is not table and key in _keys(found) and key not in tables:
             return f"not a key of this table: write it {home}"
-    return f"no such key{_did_you_mean(key, _keys(model))}"
+    return f"no such key{_did_you_mean(key, _keys(table))}"
 
 
 def _did_you_mean(word: object, known: Iterable[str]) -> str:

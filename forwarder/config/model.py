@@ -216,7 +216,10 @@ class PortConfig(_Table):
         default=None, description="network namespace, made when missing; without it the host's"
     )
     address: tuple[InterfaceAddress, ...] = Field(
-        default=(), strict=False, description="addresses with prefix length that the interface gets"
+        default=(),
+        strict=False,
+        description="addresses with prefix length that the interface gets",
+        examples=[["10.77.0.1/24"]],
     )
     mtu: int | None = Field(default=None, ge=68, le=9000, description="bytes; 1500 by default")
     mac: UnicastMac | None = Field(
