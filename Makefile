@@ -9,8 +9,10 @@ VENV   := .venv
 # Debian packages; docs/dependencies.md says what each is for.
 BUILD_PACKAGES := gcc libc6-dev libseccomp-dev liburing-dev
 RUN_PACKAGES   := iproute2 iputils-ping
+# For `ttfwd bench`; the forwarder is built without them, too.
+TESTER_PACKAGES := clang libbpf-dev
 CHECK_PACKAGES := clang-format-14 git
-TEST_PACKAGES  := $(CHECK_PACKAGES) cppcheck curl ethtool iperf3
+TEST_PACKAGES  := $(CHECK_PACKAGES) chromium cppcheck curl ethtool iperf3
 # The forwarders that ttfwd is compared with. testpmd is in dpdk-dev.
 OVS            := openvswitch-switch
 PEERS_PACKAGES := dpdk-dev $(OVS) ethtool iperf3
@@ -21,7 +23,7 @@ KMOD_PACKAGES  := linux-headers-amd64 linux-headers-6.12-amd64 pahole sparse dkm
 DEBUG_PACKAGES := linux-source-6.12 bc bison flex libelf-dev
 
 # The folder itself changes when a file is deleted.
-NATIVE := native $(wildcard native/*.c native/*.h native/*.py) kmod/uapi/turbotap.h
+NATIVE := native native/tester $(wildcard native/*.c native/*.h native/*.py native/tester/*.[ch]) kmod/uapi/turbotap.h
 TTFWD  := $(CURDIR)/$(VENV)/bin/ttfwd
 
 # Python packages that a build of ttfwd needs, one per line.
@@ -48,8 +50,8 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start check test soak build lint bench bench-peers bench-kmod test-kmod-debug clean link
-.PHONY: packages-build packages-run packages-check packages-test packages-peers packages-debug fetched
+.PHONY: help start check test soak build tester lint bench bench-peers bench-kmod test-turbotap test-kmod-debug clean link
+.PHONY: packages-build packages-tester packages-run packages-check packages-test packages-peers packages-debug fetched
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
@@ -61,15 +63,20 @@ check: packages-check $(VENV)/.built $(VENV)/.with-test $(VENV)/.with-lint ## bu
 	@exec $(VENV)/bin/python -m tests.check
 
 test: packages-test fetched $(VENV)/.tox ## install what is missing and run every test
-	@exec $(VENV)/bin/tox run
+	@exec $(VENV)/bin/tox run-parallel --parallel 2 --parallel-no-spinner
 
 test-kmod-debug: packages-debug $(VENV)/.built $(VENV)/.with-test ## run the kernel module on a kernel with KASAN, lockdep, ...; builds it
 	@exec $(VENV)/bin/python -m tests.kmod.debug $(ARGS)
+
+test-turbotap: packages-test fetched $(VENV)/.built $(VENV)/.with-test ## run every test of ttfwd over turbotap, in a guest
+	@exec $(VENV)/bin/python -m tests.kmod.turbotap
 
 soak: packages-run $(VENV)/.built $(VENV)/.with-test ## kill 1,000 workers under load, then look for growth for 10 minutes; ARGS is passed on
 	@exec $(VENV)/bin/python -m tests.soak $(ARGS)
 
 build: $(VENV)/.built link ## install into .venv and build the extension module
+
+tester: packages-tester packages-run $(VENV)/.with-tester $(VENV)/.with-bench link ## install what `ttfwd bench` needs, and build with it
 
 lint: packages-test $(VENV)/.tox ## style, types, static checks and C warnings
 	@exec $(VENV)/bin/tox run -e lint,cwarn
@@ -77,7 +84,7 @@ lint: packages-test $(VENV)/.tox ## style, types, static checks and C warnings
 bench: packages-test build ## run the benchmarks; ARGS is passed on
 	@exec $(VENV)/bin/python -m tests.bench $(ARGS)
 
-bench-peers: packages-peers $(VENV)/.built $(VENV)/.with-bench ## measure ttfwd beside testpmd, Open vSwitch and a bridge; ARGS is passed on
+bench-peers: packages-peers $(VENV)/.with-tester $(VENV)/.with-peers ## measure ttfwd beside testpmd, Open vSwitch and a bridge; ARGS is passed on
 	@exec $(VENV)/bin/python -m tests.bench.peers $(ARGS)
 
 bench-kmod: packages-test fetched $(VENV)/.built $(VENV)/.with-test ## measure the kernel module, in guests; ARGS is passed on
@@ -85,12 +92,15 @@ bench-kmod: packages-test fetched $(VENV)/.built $(VENV)/.with-test ## measure t
 
 clean: ## remove everything that the other targets made here
 	rm -rf $(VENV) .tox build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -f forwarder/_native*.so
+	rm -f forwarder/_native*.so forwarder/_tester*.so
 	find forwarder native tests -name __pycache__ -prune -exec rm -rf {} +
 	@if [ "$$(readlink $(LINK))" = '$(TTFWD)' ]; then rm -f $(LINK); fi
 
 packages-build:
 	$(call install,$(BUILD_PACKAGES))
+
+packages-tester:
+	$(call install,$(BUILD_PACKAGES) $(TESTER_PACKAGES))
 
 packages-run:
 	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES))
@@ -99,7 +109,7 @@ packages-check:
 	$(call install,$(BUILD_PACKAGES) $(CHECK_PACKAGES))
 
 packages-test:
-	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) $(KMOD_PACKAGES))
+	$(call install,$(BUILD_PACKAGES) $(TESTER_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) $(KMOD_PACKAGES))
 
 # Open vSwitch is run privately: the installation neither starts its service nor enables it for the next boot.
 # An installed Open vSwitch isn't changed.
@@ -109,7 +119,7 @@ packages-peers:
 		! dpkg-query -W -f='$${db:Status-Abbrev}' $(OVS) 2>/dev/null | grep -q '^.i'; then \
 		systemctl mask --runtime --quiet $(OVS); \
 	fi
-	$(call install,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(PEERS_PACKAGES))
+	$(call install,$(BUILD_PACKAGES) $(TESTER_PACKAGES) $(RUN_PACKAGES) $(PEERS_PACKAGES))
 	@if [ -L /run/systemd/system/$(OVS).service ]; then \
 		systemctl unmask --runtime --quiet $(OVS) && systemctl disable --quiet $(OVS); \
 	fi
@@ -140,7 +150,11 @@ $(VENV)/.built: $(VENV)/.installed $(NATIVE)
 	$(VENV)/bin/python setup.py -q build_ext --inplace
 	@touch $@
 
-# One of the extras of pyproject.toml: test, lint, bench.
+$(VENV)/.with-tester: $(VENV)/.built
+	TTFWD_TESTER=require $(VENV)/bin/python setup.py -q build_ext --inplace
+	@touch $@
+
+# One of the extras of pyproject.toml: test, lint, bench, peers.
 $(VENV)/.with-%: $(VENV)/.installed
 	$(VENV)/bin/pip install -q --no-build-isolation -e '.[$*]'
 	@touch $@

@@ -8,8 +8,11 @@ Each test also gets the marker of its folder, so that `pytest -m "not netns"` wo
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,13 @@ import pytest
 from tests.support.capabilities import REASON
 
 # Capabilities that continuous integration may lack. Each entry needs a comment that says why.
-ALLOWED_MISSING: frozenset[str] = frozenset({"cpuset cgroups"})  # a container may rarely make any
+ALLOWED_MISSING: frozenset[str] = frozenset(
+    {
+        "cpuset cgroups",  # a container may rarely make any
+        # The instrument's searches and medians need moments without neighbours. It says so when it gets none.
+        "a CPU that others leave alone",
+    }
+)
 if not os.environ.get("TTFWD_GUEST"):
     # Most test machines can't load our module, but the guest that the tests start does. These tests run
     # there, and there a skip is a failure.
@@ -73,8 +82,29 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("any-machine")
 
 
+@pytest.fixture(autouse=True)
+def _beside_others(request: pytest.FixtureRequest) -> Iterator[None]:
+    """While a test that must be alone runs, the run's other process waits before its next test."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:  # there is one process
+        yield
+        return
+    alone = request.node.get_closest_marker("alone") is not None
+    with open(Path(tempfile.gettempdir(), f"ttfwd-tests-{run}"), "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (run := os.environ.get("PYTEST_XDIST_TESTRUNUID")) is not None:
+        Path(tempfile.gettempdir(), f"ttfwd-tests-{run}").unlink(missing_ok=True)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(_HERE).parts[0] if item.path.is_relative_to(_HERE) else ""
         if folder in ("unit", "native", "process", "netns", "kmod"):
             item.add_marker(folder)
+    # Last, when few others are left to wait for.
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)

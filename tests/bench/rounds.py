@@ -16,7 +16,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 from tests.bench import cpu_time
 from tests.bench.forwarders import Forwarder, check_accounts
@@ -63,6 +63,10 @@ class Spread:
     def of(cls, values: Sequence[float]) -> Spread:
         quartiles = statistics.quantiles(values, method="inclusive") if len(values) > 1 else [values[0]] * 3
         return cls(statistics.median(values), quartiles[0], quartiles[2], min(values), max(values))
+
+    def scaled(self, factor: float) -> Spread:
+        """In another unit."""
+        return Spread(*(value * factor for value in astuple(self)))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
 #   PROGRAMS  the folder of the C programs
 #   PYTHON    the interpreter that has pytest
 #   TESTS     "module": the module's own tests; "ttfwd": tests of ttfwd that use the module
+#   MARKERS   an expression that chooses among them, or nothing
 #   FILES     the files or folders of these tests
 #   RESULTS   a folder of the host, for the report $TESTS.xml and the output $TESTS.log; with "module" also for the file udev
 # It succeeds even if tests fail: the report has the results.
@@ -29,11 +30,11 @@ export TTFWD_GUEST=1 TTFWD_TIME_FACTOR=10 TTFWD_KMOD_PROGRAMS="$PROGRAMS" TTFWD_
 modprobe tun
 insmod "$MODULE"
 only=
-[ "$TESTS" = module ] || only=turbotap
-# On an emulated CPU Python takes 20 times as long as on the host, hence the timeout. No test here uses Hypothesis,
-# and its import would take longer than everything else.
+[ "$TESTS" = module ] || only=turbotap-
+# On an emulated CPU Python takes 20 times as long as on the host, hence the timeout. No test here uses Hypothesis
+# or xdist, whose imports take longer than many a test.
 # shellcheck disable=SC2086 # several files
-"$PYTHON" -m pytest -p no:cacheprovider -p no:hypothesispytest -o timeout=1200 --durations=10 \
-	--junit-xml="$RESULTS/$TESTS.xml" -k "$only" $FILES 2>&1 | tee "$RESULTS/$TESTS.log" || true
+"$PYTHON" -m pytest -p no:cacheprovider -p no:hypothesispytest -p no:xdist -p no:xdist.looponfail -o timeout=1200 --durations=10 \
+	--junit-xml="$RESULTS/$TESTS.xml" -k "$only" -m "$MARKERS" $FILES 2>&1 | tee "$RESULTS/$TESTS.log" || true
 [ "$TESTS" != module ] || try_udev
 rmmod turbotap

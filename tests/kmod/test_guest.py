@@ -2,47 +2,36 @@
 """The module, and ttfwd with it, on the supported kernels.
 
 A guest (guests.py) runs in_guest.sh: on each kernel the module's own tests (tests/kmod/guest), and on the
-newer one ttfwd's tests that use turbotap. The tests here run last (conftest.py) and check the guests'
-results. A test that was skipped in a guest counts as failed: the guest has every capability.
+newer one ttfwd's tests over turbotap that aren't extended ones. The tests here run first (conftest.py): while
+they wait for the guests, other tests run in another process. A test that was skipped in a guest counts as
+failed: the guest has every capability.
 """
 
 from __future__ import annotations
 
 import warnings
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 
-from tests.kmod.guests import ALL, OF_THE_MODULE, Guest, Guests, Ran
+from tests.kmod.guests import ALL, OF_THE_MODULE, Guest, Guests
 
-# The first of them waits for a guest that may have got little time so far.
 pytestmark = pytest.mark.timeout(3000)
 
 
-def _failures(ran: Ran, report: str, record: Callable[[str, object], None]) -> list[str]:
-    """The failures of a JUnit report, with reasons. Records the number of its tests in our report."""
-    path = ran.results / report
-    assert path.is_file(), f"no {report}\n{ran.result.output}\n{ran.result.log[-4000:]}"
-    cases = ElementTree.parse(path).getroot().findall(".//testcase")
-    assert cases, f"no test ran\n{ran.result.output}"
-    record(f"{report} tests", len(cases))
-    told = []
-    for case in cases:
-        for verdict in (child for child in case if child.tag in ("failure", "error", "skipped")):
-            name = f"{case.get('classname')}::{case.get('name')}"
-            told.append(f"{name}: {verdict.tag}: {verdict.get('message')}\n{verdict.text or ''}")
-    return told
+@pytest.fixture(scope="module")
+def guests() -> Iterator[Guests]:
+    running = Guests()
+    yield running
+    running.end()
 
 
 @pytest.mark.parametrize("guest", ALL, ids=lambda guest: guest.name)
-def test_what_runs_there(
-    guest: Guest, guests: Guests, record_testsuite_property: Callable[[str, object], None]
-) -> None:
+def test_what_runs_there(guest: Guest, guests: Guests) -> None:
     ran = guests.wait(guest)
     if ran.result.boots > 1:
         warnings.warn(f"{guest.name} panicked in its own boot and was booted once more", stacklevel=1)
-    failures = _failures(ran, f"{guest.tests}.xml", record_testsuite_property)
+    failures = ran.failures(guest)
     assert not failures, f"{len(failures)} failed\n" + "\n".join(failures)
 
 

@@ -18,11 +18,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import psutil
 
 from tests.kmod.kernel_log import faults
 from tests.kmod.kernels import ROOT, Kernel
@@ -110,14 +108,6 @@ class Running:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
 
-    def hurry(self) -> None:
-        """Move it out of the background: from now on it gets its share of CPU time. Needs root."""
-        with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
-            started = psutil.Process(self.process.pid)
-            for process in (started, *started.children(recursive=True)):
-                for thread in process.threads():
-                    os.sched_setscheduler(thread.id, os.SCHED_OTHER, os.sched_param(0))
-
 
 @contextmanager
 def _started(
@@ -128,14 +118,12 @@ def _started(
     clock: Clock,
     append: str,
     writable: Path | None,
-    background: bool,
 ) -> Iterator[Running]:
     """A guest as run() describes it. The end of the block kills all its remaining processes."""
     if not _VNG.is_file():
         missing("virtme-ng")
     assert cpus == 1 or clock is Clock.HOST, "a clock that counts instructions counts those of one CPU"
-    line: list[str | Path] = ["chrt", "--idle", "0"] if background else []
-    line += [_VNG, "-r", kernel.image, "--verbose", "--disable-kvm", "--cpus", str(cpus)]
+    line: list[str | Path] = [_VNG, "-r", kernel.image, "--verbose", "--disable-kvm", "--cpus", str(cpus)]
     line += ["--memory", "2G", "--append", f"module_blacklist={_UNUSED} {_PATIENT} {append}"]
     if writable:
         line += ["--rwdir", writable]
@@ -192,13 +180,11 @@ def run(
     timeout: float | None = 600,
     append: str = "",
     writable: Path | None = None,
-    background: bool = False,
     on_start: Callable[[Running], None] = lambda guest: None,
 ) -> Result:
     """Boot `kernel` and run `command`, a line for sh, as root and in ROOT, to its end.
 
     append: more of the kernel's command line.
-    background: it gets only idle CPU time.
     writable: a folder of the host that the guest can write to, at the same path.
     on_start: called with each guest that is started.
 
@@ -207,9 +193,7 @@ def run(
     boots = 0
     while True:
         boots += 1
-        with _started(
-            kernel, command, cpus=cpus, clock=clock, append=append, writable=writable, background=background
-        ) as guest:
+        with _started(kernel, command, cpus=cpus, clock=clock, append=append, writable=writable) as guest:
             on_start(guest)
             result = guest.wait(timeout)
         if boots == 2 or not result.panicked_in_boot:

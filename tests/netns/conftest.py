@@ -20,6 +20,7 @@ import pytest
 
 from tests.support.capabilities import missing, require_root, require_tun
 from tests.support.commands import ip
+from tests.support.fake_dut.device import Behaviour, FakeDut, fake_dut
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWNET = 0x40000000
@@ -59,3 +60,24 @@ def private_host() -> Iterator[None]:
     finally:
         for home in homes:
             os.close(home)
+
+
+@pytest.fixture(scope="package")
+def only_dut(private_host: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeDut]:
+    with fake_dut(tmp_path_factory.mktemp("fake")) as dut:
+        yield dut
+
+
+@pytest.fixture
+def dut(only_dut: FakeDut) -> FakeDut:
+    """A fake device, which passes everything on until it is told otherwise."""
+    only_dut.forward.behave(Behaviour())
+    only_dut.backward.behave(Behaviour())
+    return only_dut
+
+
+@pytest.fixture
+def dut_of_its_own(tmp_path: Path) -> Iterator[FakeDut]:
+    """Another one, for a test that spoils it."""
+    with fake_dut(tmp_path) as dut:
+        yield dut

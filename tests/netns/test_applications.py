@@ -23,7 +23,7 @@ from tests.netns.topology import Side, lab
 from tests.support.instance import Instance, instance
 
 LEFT4, RIGHT4, LEFT6, RIGHT6 = "10.90.0.1", "10.90.0.2", "fd90::1", "fd90::2"
-FILE_BYTES = 100 << 20
+FILE_BYTES = 32 << 20
 TSO_FRAME_BYTES = 1514
 
 VARIANTS = {

@@ -18,7 +18,7 @@ from tests.netns.applications import answered
 from tests.netns.topology import Lab, Side, lab
 from tests.netns.transfer import Stream
 from tests.support.commands import in_namespace, ip, run
-from tests.support.drivers import PLAIN, URING
+from tests.support.drivers import PLAIN, URING, extended
 from tests.support.instance import Instance, instance
 from tests.support.netns import namespace
 from tests.support.wait import wait_until
@@ -84,7 +84,7 @@ def remove_stranger(netns: str) -> None:
     ip("link", "delete", "p1", netns=netns)
 
 
-@pytest.mark.parametrize("driver", EVERY)
+@pytest.mark.parametrize("driver", [*EVERY, extended("turbotap-burst")])
 def test_tcp_goes_on_while_its_devices_change(driver: str) -> None:
     with running(driver) as here:
         left, right = here.sides

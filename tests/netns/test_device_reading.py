@@ -81,6 +81,7 @@ def test_ports_that_come_and_go_with_their_namespaces_leave_no_descriptor(device
             assert len(set(open_fds[1:])) <= 2, "a namespace that the device left is let go of"
 
     with namespace() as first, namespace() as second:
+        come_and_go(first, second)  # what is opened once and for all is open now
         before = fds()
         for _ in range(3):
             come_and_go(first, second)

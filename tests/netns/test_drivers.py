@@ -21,7 +21,7 @@ from tests.netns.frames import assert_same, flow_frames
 from tests.netns.topology import lab
 from tests.support.capabilities import missing
 from tests.support.commands import ip, run
-from tests.support.drivers import TURBOTAP, URING
+from tests.support.drivers import URING, extended
 from tests.support.instance import instance, start_fails
 
 NODE = "/dev/net/turbotap"
@@ -117,7 +117,7 @@ def ring_infos(pid: int) -> Iterator[str]:
             yield Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text().partition("PollList:")[2]
 
 
-@pytest.mark.parametrize("driver", TURBOTAP)
+@pytest.mark.parametrize("driver", ["turbotap-mmsg", extended("turbotap-burst")])
 def test_a_burst_is_one_system_call_each_way_and_is_told_so(driver: str) -> None:
     """p0 as the test sets it, p1 with the machine's default."""
     there, back = flow_frames(1, BURST_FRAMES), flow_frames(2, BURST_FRAMES, forth=False)

@@ -21,7 +21,7 @@ from tests.netns.checks import offered, reached, stop_worker_and_flood
 from tests.netns.frames import assert_same, flow_frames, padded
 from tests.netns.topology import TIMEOUT_S, lab
 from tests.support.commands import ip
-from tests.support.drivers import BATCHED, PLAIN, URING
+from tests.support.drivers import PLAIN, URING, extended
 from tests.support.instance import Instance, instance
 from tests.support.netns import namespace
 from tests.support.offloads import vnet_header
@@ -37,7 +37,7 @@ def assert_dropped(it: Instance, reason: str, count: int) -> None:
     assert (counters.drops[reason], counters.dropped_packets) == (count, count)
 
 
-@pytest.mark.parametrize("driver", PLAIN + BATCHED)
+@pytest.mark.parametrize("driver", [*PLAIN, *URING, extended("turbotap-burst")])
 def test_a_link_that_is_down_and_comes_back(driver: str) -> None:
     with lab(driver, driver) as it_lab, instance(it_lab.config("xconnect", queues=2)) as it:
         left, right = it_lab.sides

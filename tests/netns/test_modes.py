@@ -18,7 +18,7 @@ from scapy.layers.l2 import Ether
 from tests.netns.checks import arrived_at, assert_devices_agree, offered, port_counts, reached
 from tests.netns.frames import assert_same, flow_frames, of_every_kind
 from tests.netns.topology import Capture, Side, lab
-from tests.support.drivers import BATCHED, PLAIN, URING
+from tests.support.drivers import PLAIN, URING, extended
 from tests.support.instance import instance
 
 FLOWS = 12
@@ -33,7 +33,7 @@ def send_and_compare(source: Side, capture: Capture, frames: list[bytes]) -> Non
 
 @pytest.mark.parametrize(
     ("driver", "queues", "mtu"),
-    [*product(PLAIN, [1, 4], [1500, 9000]), *product(BATCHED, [4], [9000])],
+    [*product(PLAIN, [1, 4], [1500, 9000]), ("uring", 4, 9000), extended("turbotap-burst", 4, 9000)],
 )
 def test_xconnect_carries_every_frame_unchanged(driver: str, queues: int, mtu: int) -> None:
     frames = of_every_kind(mtu)

@@ -30,7 +30,7 @@ from tests.netns import transfer
 from tests.netns.frames import A, B, flow_frames
 from tests.netns.topology import TIMEOUT_S, Capture, Side, lab
 from tests.support.commands import ip, unique
-from tests.support.drivers import OFF, WITH_AND_WITHOUT_OFFLOAD
+from tests.support.drivers import OFF, WITH_AND_WITHOUT_OFFLOAD, extended
 from tests.support.gso_limits import set_gso_limits
 from tests.support.instance import Instance, instance, port_of
 from tests.support.offloads import NEEDS_CSUM, VNET_HDR_BYTES, gso_frame, left_to_the_device, segmented
@@ -43,10 +43,9 @@ PAIRS = [
     ("uring-off", "uring"),
     ("uring", "packet"),
     ("packet", "uring"),
-    ("turbotap-mmsg", "turbotap-burst-off"),
 ]
+TURBOTAP_PAIR = ("turbotap-mmsg", "turbotap-burst-off")
 CUT_BEFORE_US = ("tap-off", "uring-off")
-EACH_PAIR = pytest.mark.parametrize("drivers", PAIRS, ids="-to-".join)
 LEFT4, RIGHT4, LEFT6, RIGHT6 = "10.91.0.1", "10.91.0.2", "fd91::1", "fd91::2"
 VLAN = 5
 GSO_SIZE = 1380
@@ -116,7 +115,7 @@ def samples() -> tuple[Sample, ...]:
     return tuple(made)
 
 
-@EACH_PAIR
+@pytest.mark.parametrize("drivers", [*PAIRS, TURBOTAP_PAIR], ids="-to-".join)
 def test_frames_cross_as_they_are_or_arrive_as_scapy_makes_them(drivers: tuple[str, str]) -> None:
     # On a tap without offload the kernel segments GSO frames; a packet socket shows them unchanged.
     whole = not drivers[1].endswith(OFF) and drivers[0] not in CUT_BEFORE_US
@@ -160,7 +159,7 @@ def _meaning(frame: bytes) -> bytes:
 # ------------------------------------------------------------------------------------------- transfers
 
 
-@EACH_PAIR
+@pytest.mark.parametrize("drivers", [*PAIRS, extended(TURBOTAP_PAIR)], ids="-to-".join)
 def test_transfers_arrive_intact(drivers: tuple[str, str]) -> None:
     with addressed(*drivers) as (it, left, right):
         transfer.tcp(left, right, RIGHT4, 64 * MIB)
@@ -171,7 +170,7 @@ def test_transfers_arrive_intact(drivers: tuple[str, str]) -> None:
         assert (drops["offload"], drops["oversize"], drops["no_frame"], drops["tx_error"]) == (0, 0, 0, 0)
 
 
-@pytest.mark.parametrize(("driver", "mib"), [("tap", 1024), ("uring", 256), ("turbotap-burst", 64)])
+@pytest.mark.parametrize(("driver", "mib"), [("tap", 1024), ("uring", 256), extended("turbotap-burst", 64)])
 def test_a_large_transfer_crosses_in_large_segments(driver: str, mib: int) -> None:
     with addressed(driver, driver) as (it, left, right):
         transfer.tcp(left, right, RIGHT4, mib * MIB)

@@ -16,7 +16,7 @@ import pytest
 
 from tests.netns.applications import iperf3_tcp, ping
 from tests.netns.topology import lab
-from tests.support.drivers import BATCHED, PLAIN
+from tests.support.drivers import PLAIN, URING, extended
 from tests.support.instance import Instance, instance
 
 IDLE_S = 2.0
@@ -61,7 +61,7 @@ class Awake:
         return cls(time.monotonic(), wake_ups, sum(worker.rounds for worker in it.stats().workers))
 
 
-@pytest.mark.parametrize("driver", PLAIN + BATCHED)
+@pytest.mark.parametrize("driver", [*PLAIN, *URING, extended("turbotap-burst")])
 def test_an_idle_instance_costs_next_to_nothing(driver: str) -> None:
     """No worker polls: a process wakes up four times a second, and a worker then checks its queues twice."""
     with lab(driver, driver) as it_lab, instance(it_lab.config("xconnect", queues=QUEUES)) as it:

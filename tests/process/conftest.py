@@ -16,13 +16,11 @@ Recorder = Callable[[str, object], None]
 
 
 @pytest.fixture
-def record(
-    request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]
-) -> Recorder:
+def record(record_property: Callable[[str, object], None]) -> Recorder:
     """Record a measured figure of this test in the JUnit report. It isn't asserted."""
 
     def put(name: str, value: object) -> None:
-        record_testsuite_property(f"{request.node.name}.{name}", value)
+        record_property(name, value)
         print(f"{name} = {value}")
 
     return put

@@ -21,6 +21,7 @@ def import_everything() -> None:
     for module in pkgutil.walk_packages(forwarder.__path__, "forwarder."):
         if module.name != "forwarder.__main__":
             importlib.import_module(module.name)
+    importlib.import_module("MLRsearch")  # a search imports it
 
 
 if __name__ == "__main__":

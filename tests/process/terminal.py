@@ -31,7 +31,8 @@ class Terminal:
     def __init__(self, command: Sequence[str | Path], environment: dict[str, str]) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        environment = {key: value for key, value in environment.items() if key not in ("NO_COLOR", "COLUMNS")}
+        unset = ("NO_COLOR", "COLUMNS", "LINES")  # the terminal's size counts
+        environment = {key: value for key, value in environment.items() if key not in unset}
         try:
             self.process = subprocess.Popen(
                 [str(word) for word in command],

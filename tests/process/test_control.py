@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -245,6 +246,18 @@ def test_another_user_may_not_start(it: Instance) -> None:
         assert done.returncode == 77, done
         assert done.stderr.startswith("ttfwd: ")
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("open_directory")
+def test_another_user_may_not_measure(it: Instance) -> None:
+    """The tester makes devices. What an instance counts is its owner's, too."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o777)
+        for words in (["quick"], ["mrr", "--dut", it.name]):
+            done = as_nobody(it, "bench", *words, "--out", f"{directory}/result")
+            assert done.returncode == 77, done
+            assert "Traceback" not in done.stderr
+            assert os.listdir(directory) == []
 
 
 @pytest.mark.usefixtures("open_directory")

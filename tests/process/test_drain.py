@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An instance is stopped while traffic runs. It receives every packet that its devices accepted, and delivers
-or
-drops each by name: offered = received + dropped by the kernel."""
+or drops each by name: offered = received + dropped by the kernel.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from forwarder.stats.accounting import accounting
 from tests.process.topology import Pair
 from tests.process.traffic import Sink, Source, assert_in_order, assert_unique
 from tests.support.commands import run
-from tests.support.drivers import BATCHED
+from tests.support.drivers import extended
 from tests.support.instance import instance, port_of
 
 
@@ -24,7 +24,8 @@ from tests.support.instance import instance, port_of
         ("tap", "flow", "adaptive", 64, 20_000),
         ("tap", "flow", "interrupt", 1, 10_000),
         ("tap", "queue", "polling", 256, 20_000),
-        *((driver, "flow", "adaptive", 64, 20_000) for driver in BATCHED),
+        ("uring", "flow", "adaptive", 64, 20_000),
+        extended("turbotap-burst", "flow", "adaptive", 64, 20_000),
     ],
     indirect=["pair"],
 )

@@ -12,6 +12,9 @@ from typing import NoReturn
 
 import pytest
 
+from forwarder.errors import TtfwdError
+from forwarder.tester import native
+
 REASON = "missing capability: "
 
 
@@ -28,3 +31,11 @@ def require_root() -> None:
 def require_tun() -> None:
     if not Path("/dev/net/tun").exists():
         missing("/dev/net/tun")
+
+
+def require_tester() -> None:
+    """The extension forwarder._tester: it is built where clang and libbpf are."""
+    try:
+        native.load()
+    except TtfwdError as error:
+        missing(f"the tester: {error}")

@@ -2,12 +2,16 @@
 """The drivers that tests run over, and the [[port]] keys that select each.
 
 PLAIN works on any kernel. URING needs io_uring. TURBOTAP needs turbotap.ko: its tests are skipped where the
-module isn't loaded. The guest that tests/kmod starts loads it and runs these tests.
+module isn't loaded. The guest that tests/kmod starts loads it and runs these tests. A guest is slow, so
+.ci/run has those alone whose course depends on the driver; `make test-turbotap` runs the extended ones, too.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from forwarder.devices import uring
 from tests.support.capabilities import missing
@@ -21,6 +25,11 @@ URING = ("uring",)
 # Drivers for taps that move a burst by one system call. Where turbotap's two ways don't differ, its default
 # stands for both.
 BATCHED = ("turbotap-burst", *URING)
+
+
+def extended(*values: object) -> Any:
+    """Parameters of a test over turbotap that runs in a guest by `make test-turbotap` alone."""
+    return pytest.param(*values, marks=pytest.mark.extended)
 
 
 def require_uring() -> None:

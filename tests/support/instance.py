@@ -45,7 +45,7 @@ from tests.support.shm import remove_segments, segments_of
 from tests.support.wait import TIMEOUT_S
 
 TTFWD = Path(sysconfig.get_path("scripts"), "ttfwd")
-START_TIMEOUT_S = 40.0 * TIME_FACTOR
+START_TIMEOUT_S = 150.0 * TIME_FACTOR  # longer than a supervisor waits for its workers
 STOP_TIMEOUT_S = 40.0 * TIME_FACTOR
 # Keys for an instance: on a busy machine a healthy worker may get no CPU for seconds. A test of a worker that
 # hangs asks for less.

@@ -14,7 +14,9 @@ from forwarder.config.cpus import (
     Topology,
     allowed_cpus,
     assign,
+    cpus_for,
     format_cpu_list,
+    nameable_cpus,
     parse_cpu_list,
     read_topology,
 )
@@ -186,6 +188,21 @@ def test_auto_uses_every_allowed_cpu_before_any_twice(
 
 
 # -- sysfs -----------------------------------------------------------------------------------------------
+
+
+def test_a_list_may_name_isolated_cpus_that_nobody_has_without_asking(tmp_path: Path) -> None:
+    (tmp_path / "cpu").mkdir()
+    before = os.sched_getaffinity(0)
+    first, last = min(before), max(before)
+    os.sched_setaffinity(0, {first})  # as the kernel starts every process beside isolated CPUs
+    try:
+        for isolated in ("", f"{last}", "8000"):
+            (tmp_path / "cpu" / "isolated").write_text(f"{isolated}\n")
+            named = {first, last} if isolated == str(last) else {first}
+            assert nameable_cpus(tmp_path) == named
+        assert nameable_cpus(tmp_path / "none") == cpus_for("auto") == {first}
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def test_topology_is_read_from_sysfs(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 
 from forwarder.config import model
 from forwarder.config.checks import warnings
+from forwarder.config.document import MAX_FILE_BYTES
 from forwarder.config.load import (
-    MAX_FILE_BYTES,
     json_schema,
     load,
     parse,
@@ -395,11 +395,6 @@ PORT_CASES = [
     ('name = "a"\nmac = "00:00:00:00:00:00"', "mac", "is not a device's address"),
     ('name = "a"\nadress = []', "adress", 'no such key (did you mean "address"?)'),
     (
-        'name = "a"\nmode = "bridge"',
-        "mode",
-        "not a key of this table: write it at the top, above the first [table]",
-    ),
-    (
         'name = "a"\naddress = ["fd00::1/64"]\nmtu = 1279',
         "mtu",
         "too small for an IPv6 address: at least 1280",
@@ -420,6 +415,14 @@ def test_a_wrong_port_is_told_what_would_be_right(text: str, key: str, message: 
     found = problems(f'mode = "macswap"\n[[port]]\n{text}')
     assert set(found) == {f"port[0].{key}"}
     assert message in found[f"port[0].{key}"]
+
+
+def test_a_key_below_the_wrong_table_is_told_where_it_belongs() -> None:
+    top = "not a key of this table: write it at the top, above the first [table]"
+    assert problems('mode = "macswap"\n[[port]]\nname = "a"\nbatch = 1') == {"port[0].batch": top}
+    assert problems('ageing_s = 1\nmode = "macswap"\n[[port]]\nname = "a"') == {
+        "ageing_s": "not a key of this table: write it in [bridge]"
+    }
 
 
 @pytest.mark.parametrize(("text", "key", "message"), PORT_CASES, ids=[case[0][:50] for case in PORT_CASES])

@@ -23,6 +23,8 @@ OWN_MODULES = {
     "devices/choice.py",
     *(str(path.relative_to(FORWARDER)) for name in NAMES for path in FORWARDER.glob(f"devices/{name}*.py")),
 }
+# To the instrument, "packet" and "burst" are words of a measurement.
+MEASURING = ("bench/", "cli/bench", "host/", "report/", "results/", "tester/")
 CONSTANTS = {name for name, value in vars(drivers).items() if isinstance(value, drivers.Driver)}
 
 
@@ -65,6 +67,7 @@ def test_a_driver_is_known_by_name_in_its_own_modules_alone() -> None:
         f"{path}:{line}: {what}"
         for path in sorted(FORWARDER.rglob("*.py"))
         if str(path.relative_to(FORWARDER)) not in OWN_MODULES
+        and not str(path.relative_to(FORWARDER)).startswith(MEASURING)
         for line, what in _driver_names(path.read_text())
     ]
     assert found == []

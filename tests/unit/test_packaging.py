@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.capabilities import missing
+from tests.support.capabilities import missing, require_tester
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,9 +81,12 @@ def test_sdist_holds_the_build(sdist: Path) -> None:
     assert [name for name in wanted if not (sdist / name).is_file()] == []
 
 
-def test_wheel_from_sdist_imports_its_extension(installed: Path) -> None:
+@pytest.mark.parametrize("name", ["_native", "_tester"])
+def test_wheel_from_sdist_imports_its_extension(installed: Path, name: str) -> None:
+    if name == "_tester":
+        require_tester()
     # -P, and a search path that begins with the wheel: neither the tree nor tox's installation is used.
-    program = "import forwarder._native as native; print(native.__file__); native.ffi, native.lib"
+    program = f"import forwarder.{name} as native; print(native.__file__); native.ffi, native.lib"
     where = run(sys.executable, "-P", "-c", program, cwd=installed.parent, PYTHONPATH=str(installed))
     assert Path(where.strip()).is_relative_to(installed)
 
@@ -93,8 +96,9 @@ def test_wheel_holds_the_package_and_nothing_else(installed: Path, source: Path)
     assert top == {"forwarder"}
     modules = {str(path.relative_to(source)) for path in (source / "forwarder").rglob("*.py")}
     assert {str(path.relative_to(installed)) for path in installed.rglob("*.py")} == modules
-    typing = ("forwarder/py.typed", "forwarder/_native.pyi")
-    assert [name for name in typing if not (installed / name).is_file()] == []
+    typing = ("forwarder/py.typed", "forwarder/_native.pyi", "forwarder/_tester.pyi")
+    data = ("forwarder/report/page.css",)
+    assert [name for name in (*typing, *data) if not (installed / name).is_file()] == []
 
 
 def test_wheel_offers_the_command(installed: Path) -> None:

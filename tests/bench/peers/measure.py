@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyroute2.netlink.exceptions import NetlinkError
 
 from forwarder.errors import TtfwdError
 from tests.bench import cpu_time, iperf3
 from tests.bench.load import FORWARDER_CPU, GENERATOR_CPU, Generator, Paced, Saturated
+from tests.bench.peers.instrument import Goal, Instrument
 from tests.bench.peers.peer import Peer, Running
 from tests.bench.peers.results import (
     FCS_BYTES,
@@ -45,12 +47,25 @@ class Plan:
     rounds: int
     window_s: float
     tcp_s: int
+    searches: int = 0  # rounds in which the instrument measures, too: the first ones
+    goal: Goal = "quick"
+    latency_s: float = 5.0  # at each load
+    allow_noise: bool = False
 
 
 def measure(
-    peers: Sequence[Peer], name: str, programs: Programs, plan: Plan, progress: Callable[[str], None]
+    peers: Sequence[Peer],
+    name: str,
+    programs: Programs,
+    plan: Plan,
+    progress: Callable[[str], None],
+    folder: Path,
 ) -> list[PeerResult]:
-    """`name` begins the names of the namespaces. A failed peer keeps its samples so far and its error."""
+    """`name` begins the names of the namespaces, `folder` gets the instrument's results.
+
+    A failed peer keeps its samples so far and its error.
+    """
+    instrument = Instrument(plan.goal, plan.latency_s, plan.allow_noise, folder)
     results = {
         peer.key: PeerResult(peer.key, peer.title, peer.ports, peer.polls, peer.bills_senders)
         for peer in peers
@@ -64,7 +79,8 @@ def measure(
             progress(f"round {number + 1} of {plan.rounds}: {peer.title}")
             try:
                 with Topology.made(name) as topology:
-                    _Round(peer, topology, programs, plan, result).measure()
+                    there = _Round(peer, topology, programs, plan, result, progress)
+                    there.measure(instrument if number < plan.searches else None, number + 1)
             except _FAILURES as error:
                 result.error = str(error).strip() or type(error).__name__
                 progress(f"{peer.title}: {result.error}")
@@ -80,8 +96,10 @@ class _Round:
     programs: Programs
     plan: Plan
     result: PeerResult
+    progress: Callable[[str], None]
 
-    def measure(self) -> None:
+    def measure(self, instrument: Instrument | None, number: int) -> None:
+        """`instrument`: None in a round without it."""
         if self.peer.ports == "veth":
             self.topology.make_veths()
         with self.peer.run(self.topology) as running:
@@ -95,11 +113,24 @@ class _Round:
             if not self.peer.bills_senders:
                 with self._offering(Paced(PACED_BYTES - FCS_BYTES, PACED_PACKETS_PER_S)):
                     self.result.paced.append(self._window(own))
+            if instrument is not None:
+                self._by_instrument(instrument, running, number)
             if self.peer.ports == "veth" and not self.peer.carries_segments:
                 self.topology.complete_frames_only()
             self.topology.give_addresses()
             for streams in STREAMS:
                 self.result.tcp.setdefault(streams, []).append(self._tcp(streams, own))
+
+    def _by_instrument(self, instrument: Instrument, running: Running, number: int) -> None:
+        """What the instrument can't measure has its CPU time measured all the same."""
+        self.progress(f"{self.peer.title}: goal {self.plan.goal}, and latency")
+        try:
+            found = instrument.measure(self.topology, running, f"{self.peer.key}-{number}")
+        except (ProgramError, TtfwdError) as error:
+            self.result.unmeasured.append(str(error))
+            self.progress(f"{self.peer.title}: {error}")
+        else:
+            self.result.measured.append(found)
 
     @contextmanager
     def _offering(self, load: Saturated | Paced) -> Iterator[None]:

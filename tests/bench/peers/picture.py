@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The comparison as a picture: the cost of a small packet, and TCP throughput."""
+"""The comparison as a picture: the cost of a small packet, TCP throughput, and PDR where it was measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from tests.bench.peers.results import SIZES_BYTES, STREAMS, PeerResult
 from tests.bench.rounds import Spread
 
-_WIDTH_INCHES = 11.0
+_COLUMN_INCHES = 5.5
 _ROW_INCHES = 0.34
 _HEAD_INCHES = 1.0
 _OURS, _OTHERS = "#1b6ca8", "#b0b7bf"
@@ -21,8 +21,11 @@ _OURS, _OTHERS = "#1b6ca8", "#b0b7bf"
 
 def draw(results: Sequence[PeerResult], path: Path) -> None:
     """Draw medians as bars, quartiles as lines. The suffix selects the format."""
-    figure = Figure(figsize=(_WIDTH_INCHES, _HEAD_INCHES + _ROW_INCHES * len(results)), layout="constrained")
-    cost, speed = figure.subplots(1, 2, sharey=True)
+    pdr = [result.pdr_per_s() for result in results]
+    columns = 3 if any(pdr) else 2
+    size = (_COLUMN_INCHES * columns, _HEAD_INCHES + _ROW_INCHES * len(results))
+    figure = Figure(figsize=size, layout="constrained")
+    cost, speed, *rate = figure.subplots(1, columns, sharey=True)
     smallest, fewest = SIZES_BYTES[0], STREAMS[0]
     _bars(
         cost,
@@ -36,15 +39,24 @@ def draw(results: Sequence[PeerResult], path: Path) -> None:
         [result.with_streams(fewest, lambda sample: sample.gbit_per_s) for result in results],
         f"iperf3 TCP, {fewest} stream, Gbit/s (more is better)",
     )
+    for axes in rate:
+        kpps = [spread.scaled(1e-3) if spread else None for spread in pdr]
+        _bars(axes, results, kpps, f"PDR, {smallest} B, kpps (more is better)", missing=" not measured")
     # Text stays text, and equal results give equal files.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem}):
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def _bars(axes: Axes, results: Sequence[PeerResult], spreads: Sequence[Spread | None], title: str) -> None:
+def _bars(
+    axes: Axes,
+    results: Sequence[PeerResult],
+    spreads: Sequence[Spread | None],
+    title: str,
+    missing: str = " does not run here",
+) -> None:
     for row, (result, spread) in enumerate(zip(results, spreads, strict=True)):
         if spread is None:
-            axes.text(0, row, " does not run here", va="center", color="grey")
+            axes.text(0, row, missing, va="center", color="grey")
             continue
         axes.barh(row, spread.median, color=_OURS if result.key.startswith("ttfwd") else _OTHERS)
         axes.hlines(row, spread.quartile_1, spread.quartile_3, color="black", linewidth=1)

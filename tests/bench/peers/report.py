@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -10,7 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from forwarder.results.model import Latency
 from tests.bench.peers import bars
+from tests.bench.peers.instrument import LOADS_PERCENT
 from tests.bench.peers.measure import PACED_PACKETS_PER_S, Plan
 from tests.bench.peers.results import (
     GENERATOR_LIMITED_LOSS,
@@ -36,6 +39,14 @@ _TCP_FIGURES: dict[str, Callable[[TcpSample], float]] = {
     "gbit_per_s": lambda sample: sample.gbit_per_s,
     "forwarder_cpu_s_per_gb": lambda sample: sample.forwarder_cpu_s_per_gb,
     "all_cpu_s_per_gb": lambda sample: sample.all_cpu_s_per_gb,
+}
+_LATENCY_FIGURES: dict[str, Callable[[Latency], int | None]] = {
+    "path_p50_ns": lambda row: row.path.p50_ns,
+    "path_p99_ns": lambda row: row.path.p99_ns,
+    "response_p50_ns": lambda row: row.response.p50_ns,
+    "response_p99_ns": lambda row: row.response.p99_ns,
+    "lateness_p99_ns": lambda row: row.lateness.p99_ns,
+    "lost": lambda row: row.lost,
 }
 
 
@@ -84,6 +95,25 @@ def _peer_json(result: PeerResult) -> JsonObject:
             }
             for streams in STREAMS
         ],
+        "instrument": _instrument_json(result),
+    }
+
+
+def _instrument_json(result: PeerResult) -> JsonObject:
+    return {
+        "pdr_per_s": _json(result.pdr_per_s()),
+        "publishable": result.publishable,
+        "why_not": list(result.why_not()),
+        "searches": [run.model_dump() for run in result.runs()],
+        "latency": [
+            {
+                "pdr_percent": percent,
+                **{name: _json(result.latency(percent, of)) for name, of in _LATENCY_FIGURES.items()},
+            }
+            for percent in LOADS_PERCENT
+        ],
+        "trials_counted": sum(found.trials_counted for found in result.measured),
+        "trials_void": sum(found.trials_void for found in result.measured),
     }
 
 
@@ -110,9 +140,12 @@ def _json(spread: Spread | None) -> JsonObject | None:
 def show(report: PeersReport, console: Console, *, markdown: bool = False) -> None:
     """As tables for a terminal, or as docs/benchmarks.md has them."""
     measured = [result for result in report.results if result.saturated]
+    by_instrument = [result for result in report.results if result.measured or result.unmeasured]
     tables = [
         _cost_table(measured),
         _rate_table(measured),
+        _instrument_table(by_instrument, report.plan.goal),
+        _against_table(by_instrument),
         *(_tcp_table(measured, streams) for streams in STREAMS),
         _bar_table(list(bars.outcomes(report.results))),
         _error_table([result for result in report.results if result.error is not None]),
@@ -179,6 +212,55 @@ def _rate(result: PeerResult, size_bytes: int) -> str:
     if rate is None or loss is None:
         return _NONE
     return f"{spread_text(rate, 0)}, {loss.median:.0%} lost" + "*" * result.generator_limited(size_bytes)
+
+
+def _instrument_table(results: Sequence[PeerResult], goal: str) -> Table:
+    size = SIZES_BYTES[0]
+    found = table(
+        f"By ttfwd bench, {size} B, goal {goal}: PDR, and latency at parts of it (path, us)",
+        ("forwarder", "verdict", "publishable"),
+        ["PDR, kpps", *(f"{percent} %, {which}" for percent in LOADS_PERCENT for which in ("p50", "p99"))],
+    )
+    for result in results:
+        pdr = result.pdr_per_s()
+        times = [
+            _us(result.latency(percent, _LATENCY_FIGURES[name]))
+            for percent in LOADS_PERCENT
+            for name in ("path_p50_ns", "path_p99_ns")
+        ]
+        rate = spread_text(pdr.scaled(1e-3), 0) if pdr else _NONE
+        fit = "yes" if result.publishable else "no"
+        found.add_row(result.title, _verdicts(result), fit, rate, *times)
+    return found
+
+
+def _us(spread: Spread | None) -> str:
+    return f"{spread.median / 1000:.1f}" if spread else _NONE
+
+
+def _verdicts(result: PeerResult) -> str:
+    """Of the searches; with how many have it, if they differ."""
+    verdicts = Counter(run.verdict + ("" if run.regular else ", irregular") for run in result.runs())
+    if len(verdicts) == 1:
+        return next(iter(verdicts))
+    return "; ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()) or _NONE
+
+
+def _against_table(results: Sequence[PeerResult]) -> Table:
+    """First what stands against all of them."""
+    found = table("What stands against publishing these figures", ("forwarder", "why"), ())
+    reasons = [result.why_not() for result in results]
+    common = [each for each in reasons[0] if all(each in others for others in reasons)] if reasons else []
+    rows = [("all", common)] if len(results) > 1 else []
+    left = common if rows else []
+    rows += [
+        (result.title, [each for each in against if each not in left])
+        for result, against in zip(results, reasons, strict=True)
+    ]
+    for title, against in rows:
+        if against:
+            found.add_row(title, escape("; ".join(against)))
+    return found
 
 
 def _tcp_table(results: Sequence[PeerResult], streams: int) -> Table:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from forwarder.bench.publishable import RUNS, few_starts
+from forwarder.results.model import GoalRun, Latency, Result
 from tests.bench.rounds import Sample, Spread
 
 # Conventional frame sizes: they include 4 bytes of frame check sequence, which no device here carries.
@@ -71,6 +73,8 @@ class PeerResult:
     paced: list[RateSample] = field(default_factory=list)
     packets_per_syscall: list[float] = field(default_factory=list)
     tcp: dict[int, list[TcpSample]] = field(default_factory=dict)  # by number of streams
+    measured: list[Result] = field(default_factory=list)  # by the instrument
+    unmeasured: list[str] = field(default_factory=list)  # why it has no result of a round
     error: str | None = None
 
     def at_saturation(self, size_bytes: int, figure: Callable[[RateSample], float]) -> Spread | None:
@@ -85,6 +89,35 @@ class PeerResult:
     def syscalls(self) -> Spread | None:
         """Delivered packets per system call."""
         return _spread(self.packets_per_syscall)
+
+    def runs(self) -> list[GoalRun]:
+        """One search in each round that the instrument measured."""
+        return [run for result in self.measured for goal in result.goals for run in goal.runs]
+
+    def pdr_per_s(self) -> Spread | None:
+        """The lower bounds of regular searches; only where there is none, of all that have one."""
+        found = [(run.regular, run.lower_per_s) for run in self.runs() if run.lower_per_s is not None]
+        return _spread([per_s for regular, per_s in found if regular] or [per_s for _, per_s in found])
+
+    def latency(self, percent: int, figure: Callable[[Latency], int | None]) -> Spread | None:
+        """At a part of the PDR. Where the instrument couldn't tell in any round, it is None."""
+        rows = [row for result in self.measured for row in result.latency if row.load == f"pdr_{percent}"]
+        return _spread(value for row in rows if (value := figure(row)) is not None)
+
+    def why_not(self) -> tuple[str, ...]:
+        """What stands against publishing, of every round. Each of them starts the peer anew."""
+        reasons = list(self.unmeasured)
+        for result in self.measured:
+            alone = {few_starts(goal.name, len(goal.runs)) for goal in result.goals}
+            reasons += [reason for reason in result.why_not if reason not in alone]
+        starts = len(self.runs())
+        if self.measured and starts < RUNS:
+            reasons += [few_starts(goal.name, starts) for goal in self.measured[0].goals]
+        return tuple(dict.fromkeys(reasons))
+
+    @property
+    def publishable(self) -> bool:
+        return bool(self.measured) and not self.why_not()
 
     def generator_limited(self, size_bytes: int) -> bool:
         """It could forward more. If it polls, its CPU time per packet is an upper bound."""
