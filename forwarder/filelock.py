@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A lock on a file. The kernel releases it when its holder dies, however it dies.
+"""A lock on a file. The kernel releases it when its holder dies.
 
 These are the locks of an open file description (fcntl(2), F_OFD_SETLK). Unlike with flock(2), a process can
 ask whether the lock is held without taking it, so that asking never disturbs one that is about to take it.

@@ -54,7 +54,7 @@ void ttf_guard_clear(struct ttf_guard *guard, uint64_t *word);
 
 /*
  * After a death: the packets that came in since the last settlement, and were neither sent, handed over nor
- * dropped. 0, and damage, if that makes no sense.
+ * dropped. 0, and damage, if that is impossible.
  */
 uint64_t ttf_guard_settle(struct ttf_guard *guard, uint32_t worker);
 

@@ -33,7 +33,7 @@ static inline bool packet_bounded(const struct ttf_queue *queue, uint32_t at, ui
 	       bytes <= TTF_PACKET_SLOT_BYTES - at;
 }
 
-/* Read what a slot says. False if it makes no sense: then nothing of it may be used. */
+/* Read what a slot says. False if it is malformed: then nothing of it may be used. */
 static inline bool packet_describe(const struct ttf_queue *queue, const struct tpacket2_hdr *slot,
 				   uint32_t status, struct packet_description *said)
 {

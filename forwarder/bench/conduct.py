@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A measurement from its first trial to result.json, whatever ends it.
+"""A measurement from its first trial to result.json. What interrupts it ends in a result, too.
 
 Ctrl-C and the like (interrupts.py), a device that is gone, a full disk, a machine too noisy: what was
 measured until then is a result that says `complete: false`, and why. Only if no trial counted yet, the error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests know of a device under test (DUT), whatever it is.
+"""What the tests know of a device under test (DUT) of any kind.
 
 A DUT lies between two endpoints, which belong to the tester. It has books of its own if it is an instance of
 ttfwd; of any other device, only the devices around it tell.

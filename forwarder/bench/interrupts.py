@@ -15,7 +15,7 @@ _Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Whoever cleans up after the first signal isn't disturbed by a second one."""
+    """A signal raises KeyboardInterrupt. Later ones are ignored, so that they don't disturb the clean-up."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for each in _SIGNALS:

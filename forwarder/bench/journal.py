@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trials of a run, a line each in trials.jsonl: kept as soon as they are made, whatever happens then.
+"""The trials of a run, a line each in trials.jsonl: kept as soon as they are made.
 
 A line that can't be written whole is taken back, so that the file stays readable, and ends the measurement.
 """

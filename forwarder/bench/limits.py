@@ -36,7 +36,7 @@ class Limits:
 
     @classmethod
     def none(cls) -> Limits:
-        """The user wants figures however busy the machine is."""
+        """The user wants figures of a busy machine, too."""
         return cls(foreign_cpu_ratio=math.inf, steal_ratio=math.inf)
 
     @classmethod

@@ -28,14 +28,14 @@ class Request:
     command: tuple[str, ...] = ()
     config: Path | None = None  # the DUT: an instance to start,
     instance: str | None = None  # or one that runs,
-    external: Ends | None = None  # or whatever is between two devices; none of them: the self-test alone
+    external: Ends | None = None  # or what is between two devices; none of the three: the self-test alone
     ports: tuple[str, str] | None = None  # of the instance
     ends: Ends | None = None  # the tester's devices, where they can't be told from the ports
     dut_cpus: str | None = None  # of an external device
     dut_pids: tuple[int, ...] = ()  # its processes, which work on these CPUs
     tester_cpus: str | None = None
     allow_shared_cpus: bool = False
-    allow_noise: bool = False  # trials count however the machine disturbed them
+    allow_noise: bool = False  # disturbed trials count, too
 
     def check(self) -> None:
         """Raises UsageError for what doesn't go together."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One trial with all that surrounds it. Whoever wants a trial gets one that counts.
+"""One trial with all that surrounds it. It is repeated until one counts.
 
-The machine and the books are read before and after. A trial that the machine disturbed is void: it is
-journalled as any other, and done again, after a pause that gets longer: most disturbances pass. After ten
-void ones in a row the machine is too noisy to go on.
+The machine and the books are read before and after. A trial that the machine disturbed is void. It is
+journalled as any other. Then it is repeated after a pause, as most disturbances pass. The pauses get longer.
+After ten void trials in a row the machine is too noisy to go on.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ from forwarder.tester.traffic import ETHERNET_BYTES
 from forwarder.tester.trial import Endpoint, Tester
 
 LOG = "dut.log"  # in the result's directory
-NOISE_ALLOWED = "noise was allowed: trials count however the machine disturbed them"
+NOISE_ALLOWED = "noise was allowed: disturbed trials count, too"
 
 
 def run_id() -> str:

@@ -2,7 +2,7 @@
 """Starts an instance in a process of its own, and waits until it runs.
 
 The process is `python -m forwarder start` in a session of its own, so no Ctrl-C of this terminal reaches it.
-Whoever starts it says what becomes of it: `ttfwd start --detach` leaves it running, `ttfwd bench` stops it.
+`ttfwd start --detach` leaves it running, `ttfwd bench` stops it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def launch(
     """Start the instance of a configuration file, and return once it runs.
 
     `arguments` are more options of `ttfwd start`. `output` is an fd of a file for what it prints, and stays
-    the caller's. `ends_with_us`: the instance is told to stop when the thread that calls this ends, however.
+    the caller's. `ends_with_us`: the instance is told to stop when the thread that calls this ends.
     Raises TtfwdError, in the words and with the exit code of the process, which has ended then.
     """
     command = [sys.executable, "-P", "-m", "forwarder", "start", "-c", str(config), *arguments]

@@ -2,11 +2,11 @@
 """What instances on this machine tell each other: who has a packet device, and who has ports in a namespace.
 
 A claim is an empty file, locked by the supervisor that holds it. The kernel releases it when that process
-dies, however it dies. The file's name says what is claimed, by identity, and by which instance. A file that
-nobody locks is left over, and the next instance removes it. Claims are made, and acted on, by one process at
-a time: the one that holds the door.
+dies. The file's name says what is claimed, by identity, and by which instance. A file that nobody locks is
+left over, and the next instance removes it. Claims are made, and acted on, by one process at a time: the one
+that holds the door.
 
-The directory is the same for every instance of root, whatever its runtime directory. Other users see each
+All instances of root use one directory, also with different runtime directories. Other users see each
 other's claims only if they share a runtime directory; the same goes for containers.
 """
 

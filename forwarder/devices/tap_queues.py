@@ -139,7 +139,7 @@ def open_netns(fd: int) -> int | None:
 
 
 def restore(fds: Iterable[int], now: Rights, wanted: Rights) -> None:
-    """Give a tap back its rights, whatever a worker did to them. `fds` are its queues.
+    """Give a tap back its rights, which a worker may have changed. `fds` are its queues.
 
     The kernel can't be told that a tap has no owner or group again; it then gets root.
     """

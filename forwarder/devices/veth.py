@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the other end of a veth pair, in whichever named network namespace it is.
+"""Finds the other end of a veth pair, in any network namespace that has a name.
 
 A veth tells the index of its peer, and the number that its own namespace has for the peer's. An index alone
 would not do: devices in different namespaces have the same ones.

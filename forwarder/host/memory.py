@@ -74,7 +74,7 @@ class Memory:
             self.huge_pages in ("madvise", "never"),
             case.level("advise", "warn"),
             f"{_THP}/enabled",
-            "The kernel stops a process to gather memory for them, whenever it likes.",
+            "The kernel stops a process at any time to gather memory for them.",
             *write("madvise", f"{_THP}/enabled"),
         )
         yield judged(

@@ -42,7 +42,7 @@ _NEW = Ran(0, 0, 0)
 
 
 def process_cpu_ns(pid: int) -> int:
-    """The CPU time of a process, of whatever user. Raises OSError when there is none.
+    """The CPU time of a process of any user. Raises OSError when there is none.
 
     /proc has it in ticks of 10 ms, or of living threads only. This is its CPU clock (clock_getcpuclockid()).
     """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A report as one HTML file that needs nothing else: no network, no script, no font.
 
-Every word of a result is escaped. Its policy forbids the page to load anything, whatever is in it.
+Every word of a result is escaped. The page's policy forbids it to load anything.
 """
 
 from __future__ import annotations

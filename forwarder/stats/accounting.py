@@ -45,7 +45,7 @@ class Accounting:
 
     @property
     def closes(self) -> bool:
-        """Every packet is accounted for. That can't be said of damaged counters, whatever their sums are."""
+        """Every packet is accounted for. Sums of damaged counters never say that."""
         return self.exact and self.difference_packets == 0
 
 

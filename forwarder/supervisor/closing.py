@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of an instance's end. Each is done whatever another one did, and those that failed are known."""
+"""The steps of an instance's end. If one fails, the others are done, too, and the failure is known."""
 
 import logging
 from collections.abc import Callable

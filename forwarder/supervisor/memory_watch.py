@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds what workers spoilt in the shared memory, names and ends them, and mends it.
 
-A worker writes its own counters and its own ends of handoff rings, and may write anything there. Guarantees
-that such a worker is named and replaced, that a ring which makes no sense costs its two ends alone, and that
-nothing waits in silence for a worker that is away.
+A worker writes its own counters and its own ends of handoff rings, and may write anything there. Such a
+worker is named and replaced. A malformed ring costs its two ends alone. Nothing waits in silence for a worker
+that is away.
 """
 
 import logging
@@ -54,14 +54,14 @@ class MemoryWatch:
         worker that spoils its rings again and again would drive all the others into backing off.
         """
         ring = f"handoff ring {fault.producer} -> {fault.consumer}"
-        log.error("%s makes no sense (%s): it is emptied, and both ends are replaced", ring, fault.indices)
+        log.error("%s is malformed (%s): it is emptied, and both ends are replaced", ring, fault.indices)
         ends = (fault.producer, fault.consumer)
         for end in ends:
             self._faults[end] += 1
         most = max(self._faults[end] for end in ends)
         for end in ends:
             is_blameless = self._faults[end] < most
-            self._pool.end(end, f"killed because {ring} makes no sense", is_blameless=is_blameless)
+            self._pool.end(end, f"killed because {ring} is malformed", is_blameless=is_blameless)
         self._state.empty_ring(fault)
         for end in ends:
             if self._pool.workers[end].process is None:

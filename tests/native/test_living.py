@@ -116,7 +116,7 @@ def test_what_waits_for_a_worker_that_goes_away_is_dropped_by_name(harness: Make
     assert right.receive(0) == [frame(7)]
 
 
-# ------------------------------------------------------------------------------- rings that make no sense
+# ------------------------------------------------------------------------------------- malformed rings
 
 INDICES = [
     ("producer", "tail", 0x40000000),

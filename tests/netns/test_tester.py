@@ -29,7 +29,7 @@ from forwarder.tester.receiver import Receiver
 from forwarder.tester.traffic import Traffic
 from forwarder.tester.trial import Endpoint, Load, Sent
 from tests.netns.topology import Side
-from tests.support.capabilities import require_tester
+from tests.support.capabilities import missing, require_tester
 from tests.support.commands import in_namespace, ip, run
 from tests.support.fake_dut.device import Behaviour, fake_dut
 from tests.support.netns import namespace
@@ -199,7 +199,7 @@ def _as_many_cpus(directions: int) -> Sequence[int]:
     """By the stack, ways into different namespaces need a CPU each."""
     cpus = sorted(os.sched_getaffinity(0))[:directions]
     if len(cpus) < directions:
-        pytest.skip("missing capability: 2 CPUs")
+        missing("2 CPUs")
     return cpus
 
 

@@ -58,8 +58,8 @@ def test_a_ring_that_makes_no_sense_is_named_and_both_ends_are_replaced(pair: Pa
             both_forward(it)
         it.settled()
         it.stop()
-        assert "handoff ring 1 -> 0 makes no sense (reclaimed " in it.log
-        assert "worker 0 died: killed because handoff ring 1 -> 0 makes no sense" in it.log
+        assert "handoff ring 1 -> 0 is malformed (reclaimed " in it.log
+        assert "worker 0 died: killed because handoff ring 1 -> 0 is malformed" in it.log
         assert _CLOSES in it.output
 
 
