@@ -21,6 +21,7 @@ import pytest
 from tests.support.capabilities import missing, require_root, require_tun
 from tests.support.commands import ip
 from tests.support.fake_dut.device import Behaviour, FakeDut, fake_dut
+from tests.support.veth import Wire, wire
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWNET = 0x40000000
@@ -60,6 +61,13 @@ def private_host() -> Iterator[None]:
     finally:
         for home in homes:
             os.close(home)
+
+
+@pytest.fixture(scope="module")
+def ends(private_host: None) -> Iterator[Wire]:
+    """Two ends of a wire for the tester."""
+    with wire() as both:
+        yield both
 
 
 @pytest.fixture(scope="package")

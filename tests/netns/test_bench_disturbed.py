@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,21 +22,9 @@ from forwarder.results.model import Trial
 from forwarder.tester.open import open_tester
 from forwarder.tester.traffic import Traffic
 from forwarder.tester.trial import Load
+from tests.support.neighbour import busy_neighbour
 
 LOAD = Load(per_s=20_000, duration_s=0.1)
-LOOP = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); print(flush=True)\nwhile True: pass"
-
-
-@contextmanager
-def busy_loop(cpu: int) -> Iterator[None]:
-    command = [sys.executable, "-c", LOOP, str(cpu)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as loop:
-        try:
-            assert loop.stdout is not None
-            loop.stdout.readline()
-            yield
-        finally:
-            loop.kill()
 
 
 @pytest.fixture
@@ -69,7 +55,7 @@ def trials(directory: Path) -> list[Trial]:
 
 
 def test_a_trial_beside_a_busy_loop_is_void_and_never_handed_out(tmp_path: Path, cpu: int) -> None:
-    with running(tmp_path, cpu, Limits()) as runner, busy_loop(cpu), pytest.raises(TooNoisy):
+    with running(tmp_path, cpu, Limits()) as runner, busy_neighbour(cpu), pytest.raises(TooNoisy):
         runner.trial(LOAD, "search")
     made = trials(tmp_path)
     assert len(made) == len(PAUSES_S) + 1
@@ -82,7 +68,7 @@ def test_a_trial_beside_a_busy_loop_is_void_and_never_handed_out(tmp_path: Path,
 
 
 def test_a_trial_counts_when_noise_is_allowed(tmp_path: Path, cpu: int) -> None:
-    with running(tmp_path, cpu, Limits.none()) as runner, busy_loop(cpu):
+    with running(tmp_path, cpu, Limits.none()) as runner, busy_neighbour(cpu):
         trial = runner.trial(LOAD, "search")
     assert trials(tmp_path) == [trial]
     assert trial.void == ()

@@ -34,9 +34,8 @@ from tests.support.commands import in_namespace, ip, run
 from tests.support.fake_dut.device import Behaviour, fake_dut
 from tests.support.netns import namespace
 from tests.support.tap import multi_queue_tap
-from tests.support.veth import wire
+from tests.support.veth import Wire, wire
 
-Wire = tuple[Endpoint, Endpoint]
 CPU = min(os.sched_getaffinity(0))
 SHORT = Load(per_s=2000, duration_s=0.1)
 CATCH_UP = 64
@@ -45,12 +44,6 @@ CATCH_UP = 64
 @pytest.fixture(scope="module", autouse=True)
 def _tester() -> None:
     require_tester()
-
-
-@pytest.fixture(scope="module")
-def ends() -> Iterator[Wire]:
-    with wire() as both:
-        yield both
 
 
 @contextmanager

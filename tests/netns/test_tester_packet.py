@@ -30,9 +30,8 @@ from tests.support.capabilities import require_tester
 from tests.support.commands import ip
 from tests.support.netns import namespace
 from tests.support.tap import multi_queue_tap
-from tests.support.veth import wire
+from tests.support.veth import Wire, wire
 
-Wire = tuple[Endpoint, Endpoint]
 CPU = min(os.sched_getaffinity(0))
 FRAMES = 240
 JUMBO = 9014

@@ -24,10 +24,9 @@ from forwarder.tester.trial import Endpoint
 from tests.netns.topology import Side
 from tests.support.capabilities import require_tester
 from tests.support.commands import in_namespace, run
-from tests.support.veth import wire
+from tests.support.veth import Wire
 from tests.support.wait import wait_until
 
-Wire = tuple[Endpoint, Endpoint]
 NOTHING = Distribution(samples=0)
 WINDOW = 1 << 27
 
@@ -35,12 +34,6 @@ WINDOW = 1 << 27
 @pytest.fixture(scope="module", autouse=True)
 def _tester() -> None:
     require_tester()
-
-
-@pytest.fixture(scope="module")
-def ends() -> Iterator[Wire]:
-    with wire() as both:
-        yield both
 
 
 class Numbered:

@@ -7,8 +7,6 @@ a busy machine too. If it gives none, the test is skipped, and says why.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -32,6 +30,7 @@ from forwarder.tester.trial import Load, Sent
 from tests.support.capabilities import missing
 from tests.support.fake_dut.device import Behaviour, Book, FakeDut
 from tests.support.fake_dut.measuring import CPU, QUIET, Around, ends, instrument, runner
+from tests.support.neighbour import busy_neighbour
 from tests.support.simulated import SELFTEST
 
 pytestmark = pytest.mark.alone
@@ -175,26 +174,6 @@ def test_the_generators_limit_is_not_the_devices(dut: FakeDut, tmp_path: Path) -
 # ----------------------------------------------------------------------------------------------- neighbours
 
 
-@contextmanager
-def _busy_neighbour() -> Iterator[None]:
-    """A loop on the generator's CPU, as important as the generator."""
-    code = (
-        f"import os; os.sched_setaffinity(0, {{{CPU}}}); os.setpriority(os.PRIO_PROCESS, 0, -20)\n"
-        "try: open('/proc/self/autogroup', 'w').write('-20')\n"
-        "except FileNotFoundError: pass\n"
-        "print(flush=True)\n"
-        "while True: pass\n"
-    )
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
-        try:
-            assert process.stdout is not None
-            process.stdout.readline()
-            yield
-        finally:
-            process.kill()
-
-
 def test_a_neighbour_makes_a_trial_void(dut: FakeDut, tmp_path: Path) -> None:
     """Two trials beside a busy loop are void. The third one counts, and is as if they hadn't been."""
     dut.forward.behave(Behaviour(drop_every=100))
@@ -204,7 +183,7 @@ def test_a_neighbour_makes_a_trial_void(dut: FakeDut, tmp_path: Path) -> None:
     def around() -> Iterator[None]:
         nonlocal attempts
         attempts += 1
-        with _busy_neighbour() if attempts <= 2 else nullcontext():
+        with busy_neighbour(CPU, nice=-20) if attempts <= 2 else nullcontext():
             yield
 
     with runner(dut, tmp_path) as (runs, journal):

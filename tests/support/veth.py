@@ -10,9 +10,11 @@ from forwarder.tester.trial import Endpoint
 from tests.support.commands import in_namespace, ip, run
 from tests.support.netns import namespace
 
+Wire = tuple[Endpoint, Endpoint]
+
 
 @contextmanager
-def wire(*, mtu: int = 1500) -> Iterator[tuple[Endpoint, Endpoint]]:
+def wire(*, mtu: int = 1500) -> Iterator[Wire]:
     """A veth pair that takes redirected frames at both ends: it receives by NAPI, since GRO is on."""
     with namespace() as near, namespace() as far:
         size = ("mtu", str(mtu), "numtxqueues", "1", "numrxqueues", "1")

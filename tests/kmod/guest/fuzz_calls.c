@@ -500,12 +500,12 @@ static bool do_control(uint32_t argument)
 	return worked;
 }
 
-static bool do_fdinfo(uint32_t argument)
+bool read_fdinfo(int of)
 {
 	char path[64], text[1024];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%d", slot_get(socks, &argument));
+	snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%d", of);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
@@ -513,6 +513,11 @@ static bool do_fdinfo(uint32_t argument)
 		;
 	close(fd);
 	return true;
+}
+
+static bool do_fdinfo(uint32_t argument)
+{
+	return read_fdinfo(slot_get(socks, &argument));
 }
 
 static bool do_splice(uint32_t argument)

@@ -283,23 +283,15 @@ static bool do_held(uint32_t argument)
 
 static bool do_look(uint32_t argument)
 {
-	char path[64], text[1024];
-	int fd, of = take(&argument, 2) ? crossings[take(&argument, CROSSINGS)] :
-					  member_fds[take(&argument, FUZZ_THREADS)];
+	int of = take(&argument, 2) ? crossings[take(&argument, CROSSINGS)] :
+				      member_fds[take(&argument, FUZZ_THREADS)];
 	size_t length = (size_t)4096 << take(&argument, 6);
 	void *memory =
 		mmap(NULL, length, PROT_READ, MAP_SHARED, of, take(&argument, 3) ? 0 : TURBOTAP_MAP_LISTS);
 
 	if (memory != MAP_FAILED)
 		munmap(memory, length);
-	snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%d", of);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	while (read(fd, text, sizeof(text)) > 0)
-		;
-	close(fd);
-	return true;
+	return read_fdinfo(of);
 }
 
 static bool do_close_crossing(uint32_t argument)

@@ -20,6 +20,8 @@ const char *take_device(uint32_t *argument);
 int tun_of(uint32_t *argument);
 void *memory_for(uint32_t *argument);
 unsigned int thread_self(void);
+/* Read what the kernel says of an fd. False: it isn't open. */
+bool read_fdinfo(int of);
 /* Let frames come to the queues of a device that all threads use. */
 void wire_some(uint32_t argument);
 
