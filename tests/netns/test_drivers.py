@@ -23,6 +23,7 @@ from tests.support.capabilities import missing
 from tests.support.commands import ip, run
 from tests.support.drivers import URING, extended
 from tests.support.instance import instance, start_fails
+from tests.support.processes import open_files
 
 NODE = "/dev/net/turbotap"
 BURST_FRAMES = 64
@@ -112,9 +113,9 @@ def test_a_worker_owns_no_frame_between_bursts(driver: str) -> None:
 
 def ring_infos(pid: int) -> Iterator[str]:
     """The kernel's description of each io_uring of a process."""
-    for fd in Path(f"/proc/{pid}/fd").iterdir():
-        if fd.readlink().name == "anon_inode:[io_uring]":
-            yield Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text().partition("PollList:")[2]
+    for number, file in open_files(pid).items():
+        if file == "anon_inode:[io_uring]":
+            yield Path(f"/proc/{pid}/fdinfo/{number}").read_text().partition("PollList:")[2]
 
 
 @pytest.mark.parametrize("driver", ["turbotap-mmsg", extended("turbotap-burst")])

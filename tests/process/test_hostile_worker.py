@@ -26,6 +26,7 @@ from tests.support.commands import ip
 from tests.support.inject import Killed, mappings, system_call, write_memory
 from tests.support.instance import Instance, instance
 from tests.support.netns import device_exists
+from tests.support.processes import open_files
 
 WORKERS = 6
 TUNSETPERSIST = 0x400454CB
@@ -73,10 +74,6 @@ def attempts(it: Instance, tap_fd: int) -> list[Attempt]:
     ]
 
 
-def files_of(pid: int) -> dict[int, str]:
-    return {int(number): os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")}
-
-
 def test_what_a_worker_never_does_is_its_end_and_the_instance_goes_on(pair: Pair) -> None:
     with instance(pair.config(queues=WORKERS, rx_mode="interrupt")) as it:
         deaths = [0] * WORKERS
@@ -87,7 +84,7 @@ def test_what_a_worker_never_does_is_its_end_and_the_instance_goes_on(pair: Pair
                 .workers[index]
                 .pid
             )
-            tap_fd = next(fd for fd, name in files_of(pid).items() if name == "/dev/net/tun")
+            tap_fd = next(fd for fd, name in open_files(pid).items() if name == "/dev/net/tun")
             result = system_call(pid, attempt.call, *attempts(it, tap_fd)[number].arguments)
             assert result == Killed(signal.SIGSYS), f"{attempt.what}: {result}"
             deaths[index] += 1
@@ -113,7 +110,7 @@ def test_a_worker_holds_nothing_but_its_queues_and_doorbells(pair: Pair) -> None
     with instance(pair.config(queues=2)) as it:
         for pid in it.worker_pids():
             kinds = [
-                name.partition(":")[0] for name in files_of(pid).values() if not name.startswith("/dev/shm")
+                name.partition(":")[0] for name in open_files(pid).values() if not name.startswith("/dev/shm")
             ]
             allowed = {"/dev/null", "pipe", "socket", "anon_inode", "/dev/net/tun"}
             assert set(kinds) <= allowed
@@ -232,7 +229,7 @@ def test_taps_are_left_as_they_were_found_whatever_a_worker_did_to_them(pair: Pa
     assert before["persist"] is True
     with instance(pair.config()) as it:
         for pid in it.worker_pids():
-            for number, name in files_of(pid).items():
+            for number, name in open_files(pid).items():
                 if name == "/dev/net/tun":
                     fd = copy_of(pid, number)
                     fcntl.ioctl(fd, TUNSETPERSIST, number % 2)

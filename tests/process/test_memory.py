@@ -23,6 +23,7 @@ from tests.process.topology import Pair, is_ready, queue_rx, standbys_of
 from tests.process.traffic import Sink, Source, assert_in_order
 from tests.support.commands import run
 from tests.support.instance import TTFWD, Instance, instance, private_environment
+from tests.support.processes import open_files
 from tests.support.shm import memory_of, writable_stats
 from tests.support.wait import wait_until
 
@@ -138,9 +139,9 @@ def test_a_worker_can_write_its_own_part_of_the_memory_and_has_no_way_to_more(pa
             rings = writable.pop("/memfd:ttfwd the memory of the handoff rings (deleted)")
             assert rings == sum(area.bytes for area in areas)
             assert list(writable) == [f"/memfd:ttfwd the frame pool of worker {worker.index} (deleted)"]
-            targets = [os.readlink(fd) for fd in Path(f"/proc/{worker.pid}/fd").iterdir()]
             segments = ("/memfd:", "/dev/shm/")
-            assert not [target for target in targets if target.startswith(segments)], "no fd is left"
+            files = open_files(worker.pid).values()
+            assert not [file for file in files if file.startswith(segments)], "no fd is left"
 
 
 def test_nobody_can_change_the_size_of_rings_and_pools(pair: Pair) -> None:

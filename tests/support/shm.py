@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from forwarder.native import lib
+from tests.support.processes import open_files
 
 _SHM = Path("/dev/shm")
 
@@ -27,10 +28,10 @@ def remove_segments(instance: str) -> None:
 def memory_of(pid: int, what: str) -> list[Path]:
     """The memfds that a process has open and whose name has `what` in it, each once."""
     found: dict[int, Path] = {}
-    for fd in Path(f"/proc/{pid}/fd").iterdir():
-        target = os.readlink(fd)
-        if target.startswith("/memfd:ttfwd ") and what in target:
-            found.setdefault(fd.stat().st_ino, fd)
+    for number, file in open_files(pid).items():
+        if file.startswith("/memfd:ttfwd ") and what in file:
+            path = Path(f"/proc/{pid}/fd/{number}")
+            found.setdefault(path.stat().st_ino, path)
     return list(found.values())
 
 
