@@ -23,7 +23,7 @@ from tests.process.control_client import Client
 from tests.process.topology import Pair
 from tests.process.traffic import Sink, Source, assert_in_order
 from tests.support.commands import ip, unique
-from tests.support.drivers import BATCHED, extended, port_keys
+from tests.support.drivers import BATCHED, URING, extended, port_keys
 from tests.support.instance import Instance, instance, port_of
 from tests.support.netns import NETNS, device_exists, namespace
 from tests.support.shm import segments_of
@@ -248,7 +248,7 @@ def test_a_device_that_was_removed_under_a_port(pair: Pair) -> None:
         assert [worker.restarts for worker in it.stats().workers] == [0, 0]
 
 
-@pytest.mark.parametrize("pair", ["tap", *BATCHED], indirect=True)
+@pytest.mark.parametrize("pair", ["tap", extended("turbotap-burst"), *URING], indirect=True)
 def test_what_a_hung_workers_queue_holds_is_named_when_its_port_goes(pair: Pair) -> None:
     with instance(pair.config(heartbeat_timeout_ms=60_000)) as it:
         for pid in it.worker_pids():

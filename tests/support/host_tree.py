@@ -26,9 +26,10 @@ DEBUG_CONFIG = CONFIG + "CONFIG_KASAN=y\nCONFIG_LOCKDEP=y\nCONFIG_PROVE_LOCKING=
 
 def tree(root: Path, host: Mapping[str, str]) -> Tree:
     """The host's files below a directory that is empty."""
-    for name, text in host.items():
-        path = root / name.lstrip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
+    paths = {root / name.lstrip("/"): text for name, text in host.items()}
+    for folder in {path.parent for path in paths}:
+        folder.mkdir(parents=True, exist_ok=True)
+    for path, text in paths.items():
         data = text.encode("latin-1")
         path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     return Tree(root)

@@ -41,6 +41,7 @@ from forwarder.results.model import (
 
 MAX_LOAD_PER_S = 1_400_000.0
 STEPS_AN_OCTAVE = 64
+NORMAL = NormalDist()
 
 
 @cache
@@ -48,7 +49,7 @@ def distribution(samples: int, median_ns: float, sigma: float = 0.6) -> Distribu
     """Log-normal times, in buckets of 64 steps an octave."""
     if not samples:
         return Distribution(samples=0)
-    tail = NormalDist().inv_cdf(1 - 0.5 / samples) if samples > 1 else 0.0
+    tail = NORMAL.inv_cdf(1 - 0.5 / samples) if samples > 1 else 0.0
     low, high = (median_ns * exp(sign * sigma * tail) for sign in (-1, 1))
     edges = [
         round(2 ** (step / STEPS_AN_OCTAVE))
@@ -57,7 +58,7 @@ def distribution(samples: int, median_ns: float, sigma: float = 0.6) -> Distribu
     edges = sorted({edge for edge in edges if edge > 1})
 
     def below(ns: int) -> int:
-        return round(samples * NormalDist().cdf(log2(ns / median_ns) / (sigma * 1.4427)))
+        return round(samples * NORMAL.cdf(log2(ns / median_ns) / (sigma * 1.4427)))
 
     counts = [(edge, below(edge) - below(before)) for before, edge in pairwise([1, *edges])]
     buckets = [(edge, count) for edge, count in counts if count]

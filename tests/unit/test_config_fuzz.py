@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from forwarder.config.checks import warnings
 from forwarder.config.load import load, parse, port_from_params
 from forwarder.config.model import Config, PortConfig
 from forwarder.errors import ConfigError
+
+pytestmark = pytest.mark.slow
 
 CPUS = frozenset({0, 1, 2, 3})
 ROOT = Path(__file__).resolve().parents[2]

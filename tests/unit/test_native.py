@@ -76,7 +76,7 @@ def test_nothing_is_declared_that_is_not_used() -> None:
     code = "\n".join(SOURCES.values())
     functions = build_ffi.FUNCTIONS + build_tester.FUNCTIONS
     structs = build_ffi.STRUCTS + build_tester.STRUCTS
-    assert {name for name in functions if not re.search(rf"\blib\.{name}\b", code)} == set()
+    assert set(functions) - set(re.findall(r"\blib\.(\w+)", code)) == set()
     assert {name for name in structs if f'"struct {name} *"' not in code} == set()
 
 
@@ -87,6 +87,8 @@ def test_nothing_is_declared_that_is_not_used() -> None:
 def test_one_module_imports_an_extension(extension: str, importer: str) -> None:
     importers = set()
     for path, source in SOURCES.items():
+        if extension not in source:
+            continue
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.ImportFrom) and node.module == f"forwarder.{extension}":
                 importers.add(path.relative_to(ROOT).as_posix())

@@ -42,6 +42,7 @@ def test_a_device_is_found_by_its_index_and_by_its_name(netlink: Netlink) -> Non
     assert netlink.link_at(HERE, 2**31 - 1) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "request_once",
     [

@@ -343,6 +343,7 @@ def test_the_view_says_what_is_wrong_before_it_draws(shared: tuple[str, int], tm
             LiveView(shared[0], output, ports=["eth9"]).start()
 
 
+@pytest.mark.slow
 def test_no_number_that_a_worker_writes_breaks_a_reader(segment: FakeSegment) -> None:
     """A worker may write anything into its area, and a reader may come before that is mended."""
     before = segment.reader().snapshot()

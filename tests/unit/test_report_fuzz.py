@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,8 @@ from forwarder.results.model import (
 from forwarder.stats.section import make_console
 from tests.support import results
 from tests.unit.exposition import exposed
+
+pytestmark = pytest.mark.slow
 
 COUNTS = st.integers(0, 2**62)
 MAYBE = st.none() | st.floats(0, 1e15)

@@ -52,15 +52,15 @@ def test_fuzzer_shrinks_a_failure() -> None:
 
 @pytest.mark.timeout(900)
 def test_random_calls_break_nothing() -> None:
-    """Calls of four threads, others in each run; each operation that can succeed did.
+    """Calls of four threads, others in each run. `make test-kmod-debug` makes many more.
 
     A failure names its seed. TTFWD_FUZZ_SEED in the environment repeats it.
     """
     seed = os.environ.get("TTFWD_FUZZ_SEED", "random")
-    done = _run(_PROGRAMS / "fuzz", seed, "15000", "4", timeout=800)
+    done = _run(_PROGRAMS / "fuzz", seed, "5000", "4", timeout=800)
     print(done.stdout)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.endswith("15000 calls: fine\n")
+    assert done.stdout.endswith("5000 calls: fine\n")
 
 
 def test_module_is_unloaded_when_nobody_uses_it_and_works_after() -> None:
