@@ -33,11 +33,12 @@ class Limits:
     foreign_cpu_ratio: float = FOREIGN_CPU_RATIO
     steal_ratio: float = STEAL_RATIO
     unsent_ratio: float = STALLED_RATIO
+    noise_allowed: bool = False
 
     @classmethod
     def none(cls) -> Limits:
         """The user wants figures of a busy machine, too."""
-        return cls(foreign_cpu_ratio=math.inf, steal_ratio=math.inf)
+        return cls(foreign_cpu_ratio=math.inf, steal_ratio=math.inf, noise_allowed=True)
 
     @classmethod
     def of(cls, selftest: Selftest) -> Limits:

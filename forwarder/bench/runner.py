@@ -3,7 +3,8 @@
 
 The machine and the books are read before and after. A trial that the machine disturbed is void. It is
 journalled as any other. Then it is repeated after a pause, as most disturbances pass. The pauses get longer.
-After ten void trials in a row the machine is too noisy to go on.
+After ten void trials in a row the machine is too noisy to go on. A runner may allow noise instead, after
+three: a first look should end with figures.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from forwarder.tester.trial import Load, Tester
 # After the first void trial, the second one and so on.
 PAUSES_S = (0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
 VOID_IN_A_ROW = len(PAUSES_S) + 1
+# Of a runner that allows noise then.
+FEW_PAUSES_S = (0.0, 0.0)
 
 
 class TooNoisy(TtfwdError):
@@ -50,9 +53,13 @@ class Runner:
         journal: Journal,
         progress: Progress,
         limits: Limits,
+        noise_comes: Callable[[], None] | None = None,
         now: Callable[[], str] = rfc3339,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`noise_comes`: called when the machine doesn't get quiet. From then on disturbed trials count.
+        None: trial() raises TooNoisy.
+        """
         self.progress = progress
         self.run = 1  # the DUT's start that trials belong to
         self._tester = tester
@@ -60,8 +67,13 @@ class Runner:
         self._ledger = ledger
         self._journal = journal
         self._limits = limits
+        self._noise_comes = noise_comes
         self._now = now
         self._sleep = sleep
+
+    @property
+    def noise_allowed(self) -> bool:
+        return self._limits.noise_allowed
 
     def trial(
         self, load: Load, purpose: str, around: Callable[[], AbstractContextManager[object]] = nullcontext
@@ -70,15 +82,19 @@ class Runner:
 
         Raises TooNoisy, TtfwdError (a device is gone, the disk is full).
         """
-        for pause_s in (*PAUSES_S, None):
+        for pause_s in (*(FEW_PAUSES_S if self._noise_comes else PAUSES_S), None):
             with around():
                 trial = self._attempt(load, purpose)
             if not trial.void:
-                break
-            if pause_s is None:
-                raise TooNoisy(trial)
-            self._sleep(pause_s)
-        return trial
+                return trial
+            if pause_s is not None:
+                self._sleep(pause_s)
+        if self._noise_comes is None:
+            raise TooNoisy(trial)
+        self._noise_comes()
+        self._noise_comes = None
+        self._limits = Limits.none()
+        return self.trial(load, purpose, around)
 
     def _attempt(self, load: Load, purpose: str) -> Trial:
         """One trial, in the journal, void or not."""
@@ -103,7 +119,7 @@ class Runner:
             ways=sent.ways,
             lost=lost,
             void=reasons,
-            verdict=verdict(load, sent.ways, lost, reasons),
+            verdict=verdict(load, sent.ways, lost, reasons, self.noise_allowed),
             disturbance=disturbance,
         )
         self._journal.add(trial)

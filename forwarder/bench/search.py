@@ -148,7 +148,8 @@ class _Search:
         load = Load(per_s=intended_load, duration_s=intended_duration)
         self._measuring = True
         purpose = "search" if self._warm else "warm-up"
-        counts = Counts.of(load, self._runner.trial(load, purpose, around=lambda: self._in_time(load)))
+        trial = self._runner.trial(load, purpose, around=lambda: self._in_time(load))
+        counts = Counts.of(load, trial, self._runner.noise_allowed)
         self._measuring = False
         self._sent_s += intended_duration
         if self._warm:

@@ -36,15 +36,13 @@ class NoSelftest(TtfwdError):
     """The tester can't receive what it sends itself."""
 
 
-def selftest(
-    runner: Runner, sizes: str, *, trial_s: float = TRIAL_S, noise_allowed: bool = False
-) -> Selftest:
-    """Run it: about ten trials. `runner`: of the tester without a DUT. `noise_allowed`: the generator may
+def selftest(runner: Runner, sizes: str, *, trial_s: float = TRIAL_S) -> Selftest:
+    """Run it: about ten trials. `runner`: of the tester without a DUT. If it allows noise, the generator may
     stand still as often as the machine makes it.
 
     Raises NoSelftest, TooNoisy, TtfwdError, KeyboardInterrupt.
     """
-    max_load_per_s, at_max = _max_load(runner, trial_s, noise_allowed)
+    max_load_per_s, at_max = _max_load(runner, trial_s)
     floor = Load(per_s=max_load_per_s * _FLOOR_LOAD, duration_s=trial_s)
     trials = [runner.trial(floor, SELFTEST) for _ in range(_TRIALS_OF_THE_FLOOR)]
     all_trials = [*at_max, *trials]
@@ -64,7 +62,7 @@ def selftest(
     )
 
 
-def _max_load(runner: Runner, trial_s: float, noise_allowed: bool) -> tuple[float, list[Trial]]:
+def _max_load(runner: Runner, trial_s: float) -> tuple[float, list[Trial]]:
     """The highest load of which everything arrives, in two trials, and these."""
     ceiling = runner.trial(Load(per_s=MORE_THAN_ANY_PER_S, duration_s=trial_s * _CEILING_TRIAL), SELFTEST)
     load = Load(per_s=_sent_per_s(ceiling) * _STEP, duration_s=trial_s)
@@ -74,7 +72,7 @@ def _max_load(runner: Runner, trial_s: float, noise_allowed: bool) -> tuple[floa
         trials: list[Trial] = []
         while len(trials) < _TRIALS_OF_A_LOAD:
             trials.append(runner.trial(load, SELFTEST))
-            if not _whole(load, trials[-1], noise_allowed):
+            if not _whole(load, trials[-1], runner.noise_allowed):
                 break
         else:
             return load.per_s, trials

@@ -53,7 +53,8 @@ from forwarder.tester.traffic import ETHERNET_BYTES
 from forwarder.tester.trial import Endpoint, Tester
 
 LOG = "dut.log"  # in the result's directory
-NOISE_ALLOWED = "noise was allowed: disturbed trials count, too"
+NOISE_ALLOWED = "noise was allowed: disturbed trials count, frames that a stalled generator left out don't"
+NOISE_COMES = "the machine doesn't get quiet: from here on, disturbed trials count"
 
 
 def run_id() -> str:
@@ -79,6 +80,10 @@ class _Session:
         self._progress = progress
         self._directory = directory
         self._started = rfc3339()
+        self._parts = Parts()
+        self._noise_allowed = False
+        if request.allow_noise:
+            self._allow_noise()
         planned = _planned_cpus(request)
         self._cpus = self._placed(planned)
         every = {*self._cpus.generators, *planned}
@@ -94,7 +99,6 @@ class _Session:
                     runner,
                     traffic.sizes,
                     trial_s=self._request.profile.selftest.trial_s,
-                    noise_allowed=self._request.allow_noise,
                 )
                 if self._request.test == "selftest":
                     return self._conduct(runner, through, dut, tested)
@@ -124,8 +128,20 @@ class _Session:
         """Those that the tester works on."""
         return (*self._cpus.generators, *(self._cpus.receiver if self._receiver(dut) == "packet" else ()))
 
+    def _allow_noise(self) -> None:
+        self._noise_allowed = True
+        self._parts.why_not.append(NOISE_ALLOWED)
+
+    def _may_allow_noise(self) -> bool:
+        """A first look should end with figures, and say what they are worth."""
+        return self._request.test == "quick" and not self._noise_allowed
+
+    def _noise_comes(self) -> None:
+        self._progress.doing(NOISE_COMES)
+        self._allow_noise()
+
     def _limits(self, tested: model.Selftest | None) -> Limits:
-        if self._request.allow_noise:
+        if self._noise_allowed:
             return Limits.none()
         return Limits() if tested is None else Limits.of(tested)
 
@@ -165,6 +181,7 @@ class _Session:
                         journal=self._directory.journal,
                         progress=self._progress,
                         limits=limits,
+                        noise_comes=self._noise_comes if self._may_allow_noise() else None,
                     ),
                 )
             finally:
@@ -173,12 +190,10 @@ class _Session:
     def _conduct(self, runner: Runner, through: Through, dut: Dut, tested: model.Selftest) -> model.Result:
         request = self._request
         traffic = request.profile.traffic
-        bench = Bench(traffic.profile, through, runner, tested, Parts())
+        bench = Bench(traffic.profile, through, runner, tested, self._parts)
         if traffic.capture and traffic.capture.deviation:
             bench.parts.deviations.append(traffic.capture.deviation)
         receiver = self._receiver(dut)
-        if request.allow_noise:
-            bench.parts.why_not.append(NOISE_ALLOWED)
         setting = Setting(
             test=request.test,
             run_id=request.out.resolve().name,

@@ -16,12 +16,14 @@ from forwarder.results.model import Lost, Trial, Verdict, Way
 from forwarder.tester.trial import Load
 
 
-def verdict(load: Load, ways: tuple[Way, ...], lost: Lost, void: Sequence[str] = ()) -> Verdict | None:
+def verdict(
+    load: Load, ways: tuple[Way, ...], lost: Lost, void: Sequence[str] = (), noise_allowed: bool = False
+) -> Verdict | None:
     """None: nothing limited it, all that was due arrived."""
     if void:
         return "noisy"
     blame: list[tuple[int, Verdict]] = [
-        (sum(shortfall(load, way) for way in ways), "generator_limited"),
+        (sum(shortfall(load, way, noise_allowed) for way in ways), "generator_limited"),
         (lost.after_dut + lost.receiver, "receiver_limited"),
         (lost.unexplained, "inconclusive"),
         (lost_by_dut(lost), "dut_limited"),
@@ -45,10 +47,10 @@ class Counts:
     verdict: Verdict | None
 
     @classmethod
-    def of(cls, load: Load, trial: Trial) -> Counts:
+    def of(cls, load: Load, trial: Trial, noise_allowed: bool = False) -> Counts:
         ways = trial.ways
         return cls(
-            intended=sum(way.intended - tolerated(load, way) for way in ways),
+            intended=sum(way.intended - tolerated(load, way, noise_allowed) for way in ways),
             sent=sum(way.sent for way in ways),
             lost=sum(way.lost for way in ways),
             lost_by_dut=lost_by_dut(trial.lost),

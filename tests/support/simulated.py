@@ -192,6 +192,7 @@ def simulated_runner(
     ledger: Ledger | None = None,
     progress: Progress | None = None,
     limits: Limits | None = None,
+    noise_comes: Callable[[], None] | None = None,
 ) -> Runner:
     return Runner(
         tester=tester,
@@ -200,6 +201,7 @@ def simulated_runner(
         journal=journal,
         progress=progress or Silent(),
         limits=limits or Limits.of(SELFTEST),
+        noise_comes=noise_comes,
         sleep=tester.clock.pass_s,
     )
 

@@ -14,6 +14,7 @@ import pytest
 from forwarder.bench.journal import Journal
 from forwarder.bench.limits import Limits, void
 from forwarder.bench.runner import TooNoisy
+from forwarder.bench.shortfall import shortfall
 from forwarder.bench.verdict import Counts, limited_by, verdict
 from forwarder.results.model import Disturbance, Lost, Trial, Verdict, Way
 from forwarder.tester.trial import Load
@@ -168,6 +169,36 @@ def test_ten_void_trials_in_a_row_are_enough(tmp_path: Path) -> None:
     with pytest.raises(TooNoisy, match=r"10 trials in a row are void; the last one: steal 30\.0%"):
         run_one(tmp_path, machine)
     assert len(trials_of(tmp_path)) == 10
+
+
+def test_a_first_look_allows_noise_when_the_machine_does_not_get_quiet(tmp_path: Path) -> None:
+    tester = SimulatedTester(SimulatedDut(), SimulatedClock())
+    told: list[int] = []
+    with Journal(tmp_path) as journal:
+        machine = SimulatedMachine(*[disturbed(steal_ratio=0.3)] * 5)
+        runner = simulated_runner(
+            tester, journal, machine=machine, noise_comes=lambda: told.append(journal.next_number)
+        )
+        assert not runner.noise_allowed
+        assert runner.trial(LOAD, "search").number == 4
+        assert runner.trial(LOAD, "search").number == 5, "from then on each counts"
+        assert runner.noise_allowed
+    assert told == [4], "once, after three void trials"
+    assert [bool(each.void) for each in trials_of(tmp_path)] == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("unsent", "noise_allowed", "counted"),
+    [(10, False, 0), (1_000, False, 990), (1_000, True, 0), (150_000, True, 50_000)],
+)
+def test_what_a_stalled_generator_left_out_is_forgiven_where_noise_is_allowed(
+    unsent: int, noise_allowed: bool, counted: int
+) -> None:
+    assert shortfall(LOAD, way(unsent=unsent), noise_allowed) == counted
+
+
+def test_a_generator_that_does_not_keep_pace_is_forgiven_no_more() -> None:
+    assert shortfall(LOAD, way(unsent=1_000, late_p50_ns=50_000), noise_allowed=True) == 990
 
 
 def test_a_disturbance_has_time_to_pass(tmp_path: Path) -> None:
