@@ -53,7 +53,9 @@ from forwarder.tester.traffic import ETHERNET_BYTES
 from forwarder.tester.trial import Endpoint, Tester
 
 LOG = "dut.log"  # in the result's directory
-NOISE_ALLOWED = "noise was allowed: disturbed trials count, frames that a stalled generator left out don't"
+NOISE_ALLOWED = (
+    "noise was allowed: disturbed trials count, and what a stalled generator left out isn't counted as lost"
+)
 NOISE_COMES = "the machine doesn't get quiet: from here on, disturbed trials count"
 
 
