@@ -84,7 +84,8 @@ static long cross(struct tt_member *m)
 			atomic_long_add(lost, &m->lost);
 	}
 	WRITE_ONCE(lists->lost, lost);
-	atomic_long_inc(&m->calls);
+	WRITE_ONCE(lists->received, max(received, 0L));
+	WRITE_ONCE(lists->calls, atomic_long_inc_return(&m->calls));
 	return received;
 }
 

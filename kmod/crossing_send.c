@@ -57,14 +57,21 @@ static int to_stack(struct sending *s, struct sk_buff *skb,
 	return 0;
 }
 
-/* As a packet socket does it. Consumes the frame. */
+/*
+ * As a packet socket does it. Without a carrier the device's queue would drop
+ * the frame in silence. Consumes the frame.
+ */
 static int to_wire(struct sk_buff *skb, struct net_device *dev)
 {
-	int ret;
+	int ret = 0;
 
-	if (!is_skb_forwardable(dev, skb)) {
+	if (!netif_carrier_ok(dev))
+		ret = -EIO;
+	else if (!is_skb_forwardable(dev, skb))
+		ret = -EMSGSIZE;
+	if (ret) {
 		kfree_skb(skb);
-		return -EMSGSIZE;
+		return ret;
 	}
 	skb->dev = dev;
 	tt_frame_set_headers(skb);

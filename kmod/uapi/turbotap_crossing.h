@@ -132,8 +132,9 @@ struct turbotap_held {
  * @port: where it came from
  * @header_bytes: how many bytes of it are in @headers
  * @flags: TURBOTAP_CELL_*
- * @vnet: struct virtio_net_hdr: the offload that the frame requests
  * @reserved: 0
+ * @vnet: struct virtio_net_hdr: the offload that the frame requests. It ends
+ *	where @headers begin, as in front of a frame that tun hands out
  * @headers: the first bytes of the frame
  */
 struct turbotap_cell {
@@ -142,8 +143,8 @@ struct turbotap_cell {
 	__u32 port;
 	__u16 header_bytes;
 	__u16 flags;
-	__u8 vnet[12];
-	__u8 reserved[36];
+	__u8 reserved[38];
+	__u8 vnet[10];
 	__u8 headers[TURBOTAP_CELL_HEADERS];
 };
 
@@ -179,6 +180,10 @@ struct turbotap_send {
  * @receive_port: the queue that frames are taken from
  * @sent: out: entries of @send whose result is 0
  * @lost: out: frames taken from the queue and lost, as there was no memory
+ * @received: out: frames that are in the first slots of @receive
+ * @calls: out: how many calls this member has made; it wraps. Written last, and
+ *	also by a call whose caller is killed meanwhile: whoever holds the member
+ *	then learns what became of the frames
  * @reserved: 0
  * @receive: the slots to fill, all of the member's own, each once
  * @send: see there
@@ -190,7 +195,9 @@ struct turbotap_lists {
 	__u32 receive_port;
 	__u32 sent;
 	__u32 lost;
-	__u32 reserved[11];
+	__u32 received;
+	__u32 calls;
+	__u32 reserved[9];
 	__u32 receive[TURBOTAP_CROSSING_BATCH];
 	struct turbotap_send send[TURBOTAP_CROSSING_BATCH];
 	__u8 headers[TURBOTAP_CROSSING_BATCH][TURBOTAP_CELL_HEADERS];

@@ -2,6 +2,7 @@
 /* Frames that cross: their bytes, order and counts, from taps to taps, devices and user memory. */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <linux/if_vlan.h>
 #include <linux/sockios.h>
 #include <linux/virtio_net.h>
@@ -454,6 +455,11 @@ CASE(crossing_to_device)
 	wire_send(from.wire, 2000, 1);
 	receive(&m, from.port, 0, 1);
 	CHECK_EQ(send_one(&m, m.first, port, 0), EMSGSIZE);
+	DO(ioctl(out.tun, TUNSETCARRIER, &(int){ 0 }));
+	wire_send(from.wire, 1514, 2);
+	receive(&m, from.port, 0, 1);
+	CHECK_EQ(send_one(&m, m.first, port, 0), EIO);
+	DO(ioctl(out.tun, TUNSETCARRIER, &(int){ 1 }));
 	link_down(out.name);
 	wire_send(from.wire, 1514, 2);
 	receive(&m, from.port, 0, 1);
@@ -561,6 +567,8 @@ CASE(crossing_both_in_one_call)
 		CHECK_EQ(DO(ioctl(m.fd, TURBOTAP_CROSS, 0)), 60);
 		CHECK_EQ(m.lists->sent, round ? 60 : 0);
 		CHECK_EQ(m.lists->lost, 0);
+		CHECK_EQ(m.lists->received, 60);
+		CHECK_EQ(m.lists->calls, round + 1);
 	}
 	wire_expect_many(to.wire, LENGTH, 1, 60 * 19);
 	CHECK_EQ(slots_held(c), 60);

@@ -26,6 +26,7 @@ CASE(crossing_layout)
 	CHECK_EQ(sizeof(struct turbotap_held), 24);
 	CHECK_EQ(sizeof(struct turbotap_cell), 192);
 	CHECK_EQ(__builtin_offsetof(struct turbotap_cell, headers), 64);
+	CHECK_EQ(__builtin_offsetof(struct turbotap_cell, vnet), 64 - 10); /* a virtio_net_hdr */
 	CHECK_EQ(sizeof(struct turbotap_send), 20);
 	CHECK_EQ(sizeof(struct turbotap_lists), 64 + 1024 + 5120 + 32768);
 	CHECK_EQ(sizeof(struct turbotap_copy), 32);
