@@ -23,7 +23,7 @@ KMOD_PACKAGES  := linux-headers-amd64 linux-headers-6.12-amd64 pahole sparse dkm
 DEBUG_PACKAGES := linux-source-6.12 bc bison flex libelf-dev
 
 # The folder itself changes when a file is deleted.
-NATIVE := native native/tester $(wildcard native/*.c native/*.h native/*.py native/tester/*.[ch]) kmod/uapi/turbotap.h
+NATIVE := native native/tester $(wildcard native/*.c native/*.h native/*.py native/tester/*.[ch] kmod/uapi/*.h)
 TTFWD  := $(CURDIR)/$(VENV)/bin/ttfwd
 
 # Python packages that a build of ttfwd needs, one per line.

@@ -177,6 +177,7 @@ class ttf_port_config(CData):
     driver: int
     header_bytes: int
     offloads: int
+    crossing_port: int
     urings: ttf_urings
 
 class ttf_pktgen_config(CData):
@@ -231,6 +232,33 @@ class turbotap_attach(CData):
     flags: int
     vnet_hdr_size: int
 
+class turbotap_crossing(CData):
+    size: int
+    flags: int
+    slots: int
+    header_bytes: int
+    bytes: int
+
+class turbotap_port_tap(CData):
+    size: int
+    tun_fd: int
+    vnet_hdr_size: int
+    reserved: int
+    scratch: _Integers
+
+class turbotap_port_device(CData):
+    size: int
+    ifindex: int
+
+class turbotap_member(CData):
+    size: int
+    flags: int
+    slots: int
+    rights: int
+    bytes: int
+    first: int
+    number: int
+
 class Lib:
     FDB_UNKNOWN: int
     SOL_TURBOTAP: int
@@ -246,6 +274,7 @@ class Lib:
     TTF_DRIVER_TAP: int
     TTF_DRIVER_TURBOTAP_BURST: int
     TTF_DRIVER_TURBOTAP_MMSG: int
+    TTF_DRIVER_TURBOTAP_ZEROCOPY: int
     TTF_DRIVER_URING: int
     TTF_DROP_BAD_DESC: int
     TTF_DROP_COUNT: int
@@ -281,6 +310,7 @@ class Lib:
     TTF_MAGIC_RINGS: int
     TTF_MAGIC_STATS: int
     TTF_MAX_BATCH: int
+    TTF_MAX_CHANGES: int
     TTF_MAX_PORTS: int
     TTF_MAX_WORKERS: int
     TTF_MODE_BRIDGE: int
@@ -289,6 +319,7 @@ class Lib:
     TTF_MODE_TXONLY: int
     TTF_MODE_XCONNECT: int
     TTF_NAME_LEN: int
+    TTF_NOWHERE: int
     TTF_OFFLOAD_CSUM: int
     TTF_OFFLOAD_TSO4: int
     TTF_OFFLOAD_TSO6: int
@@ -343,13 +374,38 @@ class Lib:
     TURBOTAP_ATTACH_CLOEXEC: int
     TURBOTAP_ATTACH_NONBLOCK: int
     TURBOTAP_BURST: int
+    TURBOTAP_CELL_HEADERS: int
+    TURBOTAP_CELL_NO_VNET: int
+    TURBOTAP_COPY_OUT: int
+    TURBOTAP_COPY_RELEASE: int
+    TURBOTAP_CREATE: int
+    TURBOTAP_CROSS: int
+    TURBOTAP_CROSSING_BATCH: int
+    TURBOTAP_CROSSING_BYTES: int
+    TURBOTAP_CROSSING_CLOEXEC: int
+    TURBOTAP_CROSSING_MEMBERS: int
+    TURBOTAP_CROSSING_PORTS: int
+    TURBOTAP_CROSSING_SLOTS: int
     TURBOTAP_DEVICE: CData
     TURBOTAP_FEATURE_BATCH: int
     TURBOTAP_FEATURE_BURST: int
     TURBOTAP_FEATURE_CROSSING: int
     TURBOTAP_GET_INFO: int
+    TURBOTAP_HELD: int
     TURBOTAP_IOC_MAGIC: int
+    TURBOTAP_JOIN: int
     TURBOTAP_LENGTHS: int
+    TURBOTAP_LISTEN: int
+    TURBOTAP_MAP_CELLS: int
+    TURBOTAP_MAP_LISTS: int
+    TURBOTAP_PORT_DELETE: int
+    TURBOTAP_PORT_DEVICE: int
+    TURBOTAP_PORT_TAP: int
+    TURBOTAP_RELEASE: int
+    TURBOTAP_REWRITE_FREE: int
+    TURBOTAP_RIGHT_COPY: int
+    TURBOTAP_RIGHT_REWRITE: int
+    TURBOTAP_SEND_KEEP: int
     def ttf_drop_name(self, reason: int, /) -> CData: ...
     def ttf_drop_meaning(self, reason: int, /) -> CData: ...
     def ttf_worker_state_name(self, state: int, /) -> CData: ...
@@ -376,6 +432,7 @@ class Lib:
     def ttf_fdb_flush(self, fdb: ttf_fdb, port: int, /) -> int: ...
     def ttf_worker_new(self, config: ttf_worker_config, /) -> ttf_worker: ...
     def ttf_worker_free(self, worker: ttf_worker, /) -> None: ...
+    def ttf_worker_join(self, worker: ttf_worker, member: int, first: int, slots: int, /) -> int: ...
     def ttf_worker_attach(self, worker: ttf_worker, config: ttf_port_config, /) -> int: ...
     def ttf_worker_update_port(self, worker: ttf_worker, port_id: int, mtu: int, offloads: int, /) -> int: ...
     def ttf_worker_set_peer(self, worker: ttf_worker, port_id: int, peer: int, /) -> int: ...
@@ -388,6 +445,7 @@ class Lib:
     def ttf_guard_free(self, guard: ttf_guard, /) -> None: ...
     def ttf_guard_check(self, guard: ttf_guard, worker: int, damage: ttf_damage, /) -> bool: ...
     def ttf_recover_worker(self, guard: ttf_guard, rings: CData, worker: int, /) -> int: ...
+    def ttf_recover_crossing(self, guard: ttf_guard, rings: CData, worker: int, member: int, /) -> int: ...
     def ttf_recover_ring(self, guard: ttf_guard, rings: CData, from_: int, to: int, /) -> None: ...
     def ttf_recover_waiting(self, guard: ttf_guard, rings: CData, worker: int, reason: int, /) -> int: ...
     def ttf_recover_discarded(
@@ -496,6 +554,22 @@ class FFI:
         self, cdecl: Literal["struct turbotap_attach *"], init: Mapping[str, object] = ..., /
     ) -> turbotap_attach: ...
     @overload
+    def new(
+        self, cdecl: Literal["struct turbotap_crossing *"], init: Mapping[str, object] = ..., /
+    ) -> turbotap_crossing: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct turbotap_port_tap *"], init: Mapping[str, object] = ..., /
+    ) -> turbotap_port_tap: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct turbotap_port_device *"], init: Mapping[str, object] = ..., /
+    ) -> turbotap_port_device: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct turbotap_member *"], init: Mapping[str, object] = ..., /
+    ) -> turbotap_member: ...
+    @overload
     def new(self, cdecl: Literal["int[]"], init: Sequence[int], /) -> Array[int]: ...
     @overload
     def new(self, cdecl: Literal["uint8_t[]"], init: bytes, /) -> CData: ...
@@ -547,6 +621,16 @@ class FFI:
     def cast(self, cdecl: Literal["struct turbotap_info *"], source: CData, /) -> turbotap_info: ...
     @overload
     def cast(self, cdecl: Literal["struct turbotap_attach *"], source: CData, /) -> turbotap_attach: ...
+    @overload
+    def cast(self, cdecl: Literal["struct turbotap_crossing *"], source: CData, /) -> turbotap_crossing: ...
+    @overload
+    def cast(self, cdecl: Literal["struct turbotap_port_tap *"], source: CData, /) -> turbotap_port_tap: ...
+    @overload
+    def cast(
+        self, cdecl: Literal["struct turbotap_port_device *"], source: CData, /
+    ) -> turbotap_port_device: ...
+    @overload
+    def cast(self, cdecl: Literal["struct turbotap_member *"], source: CData, /) -> turbotap_member: ...
     @overload
     def cast(self, cdecl: Literal["void *"], source: CData, /) -> CData: ...
     @overload

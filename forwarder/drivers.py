@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from forwarder.native import lib
 
 Name = Literal["turbotap", "uring", "tap", "packet"]
-Io = Literal["burst", "mmsg"]
+Io = Literal["zerocopy", "burst", "mmsg"]
 AUTO: Final = "auto"  # a port's configuration leaves the choice to us
 
 
@@ -35,6 +35,7 @@ class Driver(NamedTuple):  # a dataclass takes eight times as long to define
         return f"{self.name}/{self.io_name}" if self.io_name else self.name
 
 
+TURBOTAP_ZEROCOPY = Driver("turbotap", lib.TTF_DRIVER_TURBOTAP_ZEROCOPY, "zerocopy")
 TURBOTAP_BURST = Driver("turbotap", lib.TTF_DRIVER_TURBOTAP_BURST, "burst")
 TURBOTAP_MMSG = Driver("turbotap", lib.TTF_DRIVER_TURBOTAP_MMSG, "mmsg")
 URING = Driver("uring", lib.TTF_DRIVER_URING)
@@ -49,7 +50,7 @@ PACKET = Driver(
 )
 
 # Fastest first: the order in which `auto` tries them.
-DRIVERS = (TURBOTAP_BURST, TURBOTAP_MMSG, URING, TAP, PACKET)
+DRIVERS = (TURBOTAP_ZEROCOPY, TURBOTAP_BURST, TURBOTAP_MMSG, URING, TAP, PACKET)
 
 
 def named(name: str) -> Driver | None:

@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TTF_ABI_VERSION 4u
+#define TTF_ABI_VERSION 5u
 #define TTF_MAGIC_STATS 0x5453444657465454ull /* "TTFWFDST" */
 #define TTF_MAGIC_RINGS 0x4e52444657465454ull /* "TTFWFDRN" */
 
@@ -97,7 +97,7 @@ struct ttf_counters {
 	uint64_t tx_calls;
 	uint64_t generated_packets; /* mode txonly */
 	uint64_t copied_packets;    /* outputs beyond the first: copies for a flood, packets of a GSO frame */
-	uint64_t kernel_drops;	    /* driver packet: the kernel had no room in this queue */
+	uint64_t kernel_drops; /* the kernel had no room in this queue (packet), no memory (the crossing) */
 	uint64_t reserved[6];
 	uint64_t drops[TTF_DROP_SLOTS];
 	uint64_t rx_bursts[TTF_BURST_BUCKETS];
@@ -348,13 +348,40 @@ struct ttf_fdb {
 };
 static_assert(sizeof(struct ttf_fdb_entry) * TTF_FDB_WAYS == TTF_CACHE_LINE, "a bucket is a line");
 
+/* An entry of turbotap_lists.send: what the frame counts as, when the call has sent it. */
+struct ttf_crossing_entry {
+	uint32_t bytes;
+	uint32_t out_port; /* TTF_NOWHERE: it is released, and was counted before */
+};
+#define TTF_NOWHERE UINT32_MAX
+
+/* A counter, as the number of its word in the worker's area of the stats segment, and what it becomes. */
+struct ttf_change {
+	uint64_t word;
+	uint64_t value;
+};
+
+/* Of one call: two words of each port that frames are sent to, one for each that is refused, three received. */
+#define TTF_MAX_CHANGES (2u * TTF_MAX_PORTS + TTF_MAX_BATCH + 3u)
+
+/* A worker's calls of the crossing. After its death the supervisor counts what it didn't (crossing_tally.h). */
+struct ttf_crossing_notes {
+	uint32_t calls;	  /* whose changes are noted; turbotap_lists.calls are those that were made */
+	uint32_t changed; /* changes of the last one of these */
+	uint32_t in_port; /* of the call that is made next */
+	uint32_t reserved[29];
+	struct ttf_crossing_entry entries[TTF_MAX_BATCH];
+	struct ttf_change changes[TTF_MAX_CHANGES];
+};
+static_assert(offsetof(struct ttf_crossing_notes, entries) == TTF_LINE_PAIR, "the numbers have a line pair");
+
 /*
  * The rings segment, with W and the slots of a ring from its header:
  *
  *   the supervisor's area:  ttf_rings, ttf_run_words[W]
  *   everybody's:            the forwarding table
  *   each worker's area:     ttf_worker_words, producers[W] of its rings to others, consumers[W] of those to
- *                           it, the descriptors of its rings to others [W][slots]
+ *                           it, the descriptors of its rings to others [W][slots], ttf_crossing_notes
  */
 
 /* -------------------------------------------------------------------------------------- frames */

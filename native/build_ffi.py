@@ -41,6 +41,7 @@ HEADERS = (
     "noise.h",
     "packet_ring.h",
     "../kmod/uapi/turbotap.h",
+    "../kmod/uapi/turbotap_crossing.h",
 )
 
 # The structs that forwarder/ makes, and the functions that it calls. The structs that these need come with
@@ -55,7 +56,11 @@ STRUCTS = (
     "ttf_ring_indices",
     "ttf_worker_config",
     "turbotap_attach",
+    "turbotap_crossing",
     "turbotap_info",
+    "turbotap_member",
+    "turbotap_port_device",
+    "turbotap_port_tap",
 )
 FUNCTIONS = (
     "ttf_drop_meaning",
@@ -71,6 +76,7 @@ FUNCTIONS = (
     "ttf_map_writable",
     "ttf_noise_listen",
     "ttf_queue_discard",
+    "ttf_recover_crossing",
     "ttf_recover_discarded",
     "ttf_recover_ring",
     "ttf_recover_waiting",
@@ -108,6 +114,7 @@ FUNCTIONS = (
     "ttf_worker_attention",
     "ttf_worker_detach",
     "ttf_worker_free",
+    "ttf_worker_join",
     "ttf_worker_new",
     "ttf_worker_pktgen",
     "ttf_worker_queue_error",
@@ -133,14 +140,19 @@ def declarations(headers: Iterable[str]) -> Declarations:
     return read(NATIVE / name for name in headers)
 
 
-def extension(module: str, headers: Iterable[str], declared: Declarations) -> FFI:
-    """All of the datapath as an extension that shows Python what is `declared`. Built in the tree's root."""
+def sources() -> list[str]:
+    """The datapath's."""
+    return sorted(f"native/{path.name}" for path in NATIVE.glob("*.c"))
+
+
+def extension(module: str, headers: Iterable[str], declared: Declarations, made_of: list[str]) -> FFI:
+    """Sources as an extension that shows Python what is `declared`. Built in the tree's root."""
     builder = FFI()
     builder.cdef(declared.cdef())
     builder.set_source(
         module,
         "\n".join(f'#include "{name}"' for name in headers),
-        sources=sorted(f"native/{path.name}" for path in NATIVE.glob("*.c")),
+        sources=made_of,
         include_dirs=["native"],
         extra_compile_args=build_flags(),
         libraries=["seccomp", "uring"],
@@ -154,4 +166,4 @@ def product() -> Declarations:
 
 
 def ffibuilder() -> FFI:
-    return extension("forwarder._native", HEADERS, product())
+    return extension("forwarder._native", HEADERS, product(), sources())

@@ -6,7 +6,8 @@
  *   uring.c           tap queue by io_uring: a system call a burst, where the kernel permits it
  *   turbotap_mmsg.c   socket by recvmmsg() and sendmmsg(): a system call a burst, a message a frame
  *                     (turbotap, and AF_UNIX datagram sockets in tests)
- *   turbotap_burst.c  socket of turbotap by burst messages: a system call and a message a burst
+ *   turbotap_burst.c  socket of turbotap by burst messages: a system call and a message a burst; and what
+ *                     crossing.c doesn't do of io `zerocopy`
  *   packet_rx.c       AF_PACKET by two packet rings: no system call to receive, one a burst to send
  */
 #ifndef TTF_DRIVER_H
@@ -78,6 +79,12 @@ struct ttf_driver_ops {
 	void (*close)(struct ttf_queue *queue);
 
 	bool needs_header; /* its queues always have an offload header */
+
+	/*
+	 * Frames are received by the crossing (crossing.h), and cross to other ports of it. rx() and tx() are for
+	 * frames that come from elsewhere, or go there.
+	 */
+	bool crosses;
 };
 
 #define DRIVER_DECLARED(suffix, name) extern const struct ttf_driver_ops ttf_driver_##name;

@@ -4,41 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "egress_error.h"
 #include "ethernet.h"
 #include "gso.h"
 #include "vnet_hdr.h"
 
 #define TX_RETRIES 8
-
-/*
- * The name of an error that met the first unsent frame. *alone: it concerns that frame only. The kernel has
- * dropped a frame that it says ENOBUFS or ENOMEM of, so there is nothing to try again.
- */
-static uint32_t egress_drop_reason(int error, bool *alone)
-{
-	*alone = false;
-	switch (error) {
-	case EAGAIN:
-	case EINTR:
-		return TTF_DROP_TX_FULL;
-	case ENOBUFS:
-	case ENOMEM:
-		*alone = true;
-		return TTF_DROP_TX_FULL;
-	case EIO: /* tun: not IFF_UP */
-	case ENETDOWN:
-	case ENXIO:
-	case ENODEV:
-	case EBADFD: /* tun: the device is gone */
-		return TTF_DROP_LINK_DOWN;
-	case EMSGSIZE:
-		*alone = true;
-		return TTF_DROP_OVERSIZE;
-	default:
-		*alone = true;
-		return TTF_DROP_TX_ERROR;
-	}
-}
 
 /* Send frames in order, and drop by name those that can't be sent, up to the first refused GSO frame. */
 static uint32_t egress_send(struct worker_port *port, struct ttf_frame *frames, uint32_t count)

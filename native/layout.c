@@ -71,6 +71,11 @@ static uint64_t layout_descs_at(uint32_t workers)
 	return layout_consumers_at(workers) + (uint64_t)workers * sizeof(struct ttf_ring_consumer);
 }
 
+static uint64_t layout_crossing_notes_at(uint32_t workers, uint32_t slots)
+{
+	return layout_descs_at(workers) + (uint64_t)workers * slots * sizeof(struct ttf_desc);
+}
+
 struct ttf_area ttf_fdb_area(uint32_t workers)
 {
 	return (struct ttf_area){ .offset = layout_whole(layout_run_words_at() +
@@ -82,7 +87,7 @@ struct ttf_area ttf_rings_area(uint32_t workers, uint32_t slots, uint32_t worker
 {
 	struct ttf_area fdb = ttf_fdb_area(workers);
 	uint64_t bytes =
-		layout_whole(layout_descs_at(workers) + (uint64_t)workers * slots * sizeof(struct ttf_desc));
+		layout_whole(layout_crossing_notes_at(workers, slots) + sizeof(struct ttf_crossing_notes));
 
 	return (struct ttf_area){ .offset = fdb.offset + fdb.bytes + worker * bytes, .bytes = bytes };
 }
@@ -260,6 +265,14 @@ struct ttf_ring ttf_rings_ring(void *base, uint32_t from, uint32_t to)
 		.descs = (struct ttf_desc *)(producer + layout_descs_at(workers)) + (uint64_t)to * slots,
 		.slots = slots,
 	};
+}
+
+struct ttf_crossing_notes *ttf_rings_crossing_notes(void *base, uint32_t worker)
+{
+	const struct ttf_header *header = base;
+
+	return (struct ttf_crossing_notes *)(rings_area(base, worker) +
+					     layout_crossing_notes_at(header->workers, header->ring_slots));
 }
 
 struct ttf_fdb *ttf_rings_fdb(void *base)

@@ -49,6 +49,7 @@ struct ttf_ring_in_stats *ttf_stats_ring_in(void *base, uint32_t from, uint32_t 
 struct ttf_run_words *ttf_rings_run_words(void *base, uint32_t worker);
 struct ttf_worker_words *ttf_rings_worker_words(void *base, uint32_t worker);
 struct ttf_ring ttf_rings_ring(void *base, uint32_t from, uint32_t to);
+struct ttf_crossing_notes *ttf_rings_crossing_notes(void *base, uint32_t worker);
 struct ttf_fdb *ttf_rings_fdb(void *base);
 
 #endif

@@ -14,7 +14,8 @@
 	X(TURBOTAP_MMSG, turbotap_mmsg)   \
 	X(PACKET, packet)                 \
 	X(TURBOTAP_BURST, turbotap_burst) \
-	X(URING, uring)
+	X(URING, uring)                   \
+	X(TURBOTAP_ZEROCOPY, turbotap_zerocopy)
 
 enum ttf_driver {
 #define TTF_DRIVER_NUMBER(suffix, name) TTF_DRIVER_##suffix,
@@ -35,6 +36,7 @@ struct ttf_port_config {
 	uint32_t driver;	   /* enum ttf_driver */
 	uint32_t header_bytes;	   /* of the offload header on the wire: 0 or TTF_VNET_HDR_BYTES */
 	uint32_t offloads;	   /* TTF_OFFLOAD_ bits that the port takes; 0 without a header */
+	uint32_t crossing_port;	   /* its number in the crossing, by which this worker sends; 0: none */
 	struct ttf_urings *urings; /* driver uring: those of this process (uring.h) */
 };
 

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recover.h"
 
+#include <errno.h>
+#include <sys/mman.h>
+
 #include "atomic.h"
+#include "crossing_tally.h"
 #include "layout.h"
+
+/* A change that one call can make of any counter is smaller. */
+#define MOST_OF_A_CALL ((uint64_t)TTF_MAX_BATCH * TTF_FRAME_MAX_BYTES)
 
 /*
  * The index is right; a total that a crash left behind is moved up to it. One that is further behind than a
@@ -33,6 +40,43 @@ static void recover_popped(struct ttf_guard *guard, void *rings, uint32_t from, 
 
 	recover_total(guard, &ttf_stats_ring_in(ttf_guard_stats(guard), from, to)->popped,
 		      ttf_stats_ring_in(ttf_guard_copy(guard), from, to)->popped, index, ring.slots);
+}
+
+static void recover_changes(struct ttf_guard *guard, uint32_t worker, const struct ttf_crossing_notes *notes)
+{
+	const struct ttf_header *header = ttf_guard_copy(guard);
+	uint64_t *words = (uint64_t *)(void *)ttf_stats_worker(ttf_guard_stats(guard), worker);
+	const uint64_t *copied = (const uint64_t *)(void *)ttf_stats_worker(ttf_guard_copy(guard), worker);
+	const uint64_t count = ttf_stats_area(header->workers, header->ports, worker).bytes / sizeof(*words);
+
+	for (uint32_t i = 0; i < notes->changed && i < TTF_MAX_CHANGES; i++) {
+		const struct ttf_change change = notes->changes[i];
+
+		/* It may be made already. */
+		if (change.word < count && change.value > copied[change.word] &&
+		    change.value - copied[change.word] <= MOST_OF_A_CALL)
+			ttf_guard_add(guard, &words[change.word], change.value - copied[change.word]);
+	}
+}
+
+int ttf_recover_crossing(struct ttf_guard *guard, void *rings, uint32_t worker, int member)
+{
+	struct ttf_crossing_notes *shared = ttf_rings_crossing_notes(rings, worker);
+	struct ttf_crossing_notes notes = *shared;
+	const struct turbotap_lists *lists;
+
+	lists = mmap(NULL, sizeof(*lists), PROT_READ, MAP_SHARED, member, TURBOTAP_MAP_LISTS);
+	if (lists == MAP_FAILED)
+		return -errno;
+	ttf_guard_take(guard, worker);
+	/* The bytes of what was received aren't known any more. */
+	if (lists->calls == notes.calls + 1)
+		ttf_crossing_tally(&notes, lists, ttf_stats_worker(ttf_guard_copy(guard), worker), 0);
+	recover_changes(guard, worker, &notes);
+	shared->calls = 0;
+	shared->changed = 0;
+	munmap((void *)lists, sizeof(*lists));
+	return 0;
 }
 
 uint64_t ttf_recover_worker(struct ttf_guard *guard, void *rings, uint32_t worker)

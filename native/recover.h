@@ -24,6 +24,13 @@
  */
 uint64_t ttf_recover_worker(struct ttf_guard *guard, void *rings, uint32_t worker);
 
+/*
+ * Before that, if the worker was a member of the crossing: count what the kernel sent and received for it and it
+ * didn't count itself (crossing_tally.h). What it held is then lost, exactly. `member`: its fd. 0, or -errno if
+ * the lists can't be read: then what it had sent last counts as lost.
+ */
+int ttf_recover_crossing(struct ttf_guard *guard, void *rings, uint32_t worker, int member);
+
 /* Empty a ring whose indices contradict each other. Both ends are dead; they are to be recovered afterwards.
  */
 void ttf_recover_ring(struct ttf_guard *guard, void *rings, uint32_t from, uint32_t to);

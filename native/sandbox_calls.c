@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <linux/io_uring.h>
+#include <sched.h>
 #include <seccomp.h> /* Debian's libseccomp-dev */
 #include <stdbool.h>
 #include <sys/ioctl.h>
@@ -17,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../kmod/uapi/turbotap_crossing.h"
 #include "sandbox.h"
 
 /* A condition. The macros of seccomp.h leave a field out, of which clang warns. */
@@ -43,6 +45,7 @@ static const int always[] = {
 	SCMP_SYS(select),
 	SCMP_SYS(pselect6),
 	SCMP_SYS(restart_syscall),
+	SCMP_SYS(sched_yield),
 	/* where the vDSO has no answer */
 	SCMP_SYS(clock_gettime),
 	SCMP_SYS(gettimeofday),
@@ -91,6 +94,8 @@ static int allow_conditionally(scmp_filter_ctx filter)
 	};
 	/* Of this process alone. The supervisor may lack CAP_SYS_NICE, and can't do it then. */
 	const struct scmp_arg_cmp own_cpu = ARGUMENT_IS(0, 0);
+	/* When it joins the crossing (crossing.c). */
+	const struct scmp_arg_cmp own_batches[] = { ARGUMENT_IS(0, 0), ARGUMENT_IS(1, SCHED_BATCH) };
 	/* A signal to this process alone: Python's fault handler ends with one. */
 	const struct scmp_arg_cmp self = ARGUMENT_IS(0, getpid());
 	const struct scmp_arg_cmp get_error[] = { ARGUMENT_IS(1, SOL_SOCKET), ARGUMENT_IS(2, SO_ERROR) };
@@ -99,6 +104,10 @@ static int allow_conditionally(scmp_filter_ctx filter)
 	/* Has the device of a packet socket a carrier (packet_tx.c)? */
 	const struct scmp_arg_cmp get_name = ARGUMENT_IS(1, SIOCGIFNAME);
 	const struct scmp_arg_cmp get_flags = ARGUMENT_IS(1, SIOCGIFFLAGS);
+	/* The crossing (crossing_calls.h). What a member's fd can do is all that a worker does. */
+	const struct scmp_arg_cmp cross = ARGUMENT_IS(1, TURBOTAP_CROSS);
+	const struct scmp_arg_cmp copy_out = ARGUMENT_IS(1, TURBOTAP_COPY_OUT);
+	const struct scmp_arg_cmp listen_to = ARGUMENT_IS(1, TURBOTAP_LISTEN);
 	/* The io_urings were made, and restricted, before the filter (uring.h): a queue comes, a queue goes. */
 	const struct scmp_arg_cmp set_file = ARGUMENT_IS(1, IORING_REGISTER_FILES_UPDATE);
 	const struct {
@@ -109,11 +118,15 @@ static int allow_conditionally(scmp_filter_ctx filter)
 		{ .call = SCMP_SYS(mmap), .count = 1, .conditions = &no_code },
 		{ .call = SCMP_SYS(mprotect), .count = 1, .conditions = &no_code },
 		{ .call = SCMP_SYS(sched_setaffinity), .count = 1, .conditions = &own_cpu },
+		{ .call = SCMP_SYS(sched_setscheduler), .count = 2, .conditions = own_batches },
 		{ .call = SCMP_SYS(tgkill), .count = 1, .conditions = &self },
 		{ .call = SCMP_SYS(getsockopt), .count = 2, .conditions = get_error },
 		{ .call = SCMP_SYS(getsockopt), .count = 2, .conditions = get_drops },
 		{ .call = SCMP_SYS(ioctl), .count = 1, .conditions = &get_name },
 		{ .call = SCMP_SYS(ioctl), .count = 1, .conditions = &get_flags },
+		{ .call = SCMP_SYS(ioctl), .count = 1, .conditions = &cross },
+		{ .call = SCMP_SYS(ioctl), .count = 1, .conditions = &copy_out },
+		{ .call = SCMP_SYS(ioctl), .count = 1, .conditions = &listen_to },
 		{ .call = SCMP_SYS(io_uring_register), .count = 1, .conditions = &set_file },
 	};
 	int error = 0;

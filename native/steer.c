@@ -126,17 +126,22 @@ void ttf_steer_flush(struct ttf_worker *worker)
 
 /* --------------------------------------------------------------------------------------- flood */
 
-/* The number of ports that worker `who` (or OWNER_NONE: nobody) sends a flooded frame to. */
+/* Whether worker `who` (or OWNER_NONE: nobody) sends a flooded frame to a port. */
+static bool flood_reaches(const struct ttf_worker *worker, uint32_t key, uint32_t in_port, uint32_t out_port,
+			  uint32_t who)
+{
+	const struct worker_port *in = &worker->ports[in_port], *out = &worker->ports[out_port];
+
+	return out->used && out_port != in_port && !port_crosses(in, out) &&
+	       steer_owner(worker, key, in, out) == who;
+}
+
 static uint32_t flood_outputs(const struct ttf_worker *worker, uint32_t key, uint32_t in_port, uint32_t who)
 {
-	const struct worker_port *in = &worker->ports[in_port];
 	uint32_t outputs = 0;
 
-	for (uint32_t p = 0; p < worker->ports_high; p++) {
-		const struct worker_port *port = &worker->ports[p];
-
-		outputs += port->used && p != in_port && steer_owner(worker, key, in, port) == who;
-	}
+	for (uint32_t p = 0; p < worker->ports_high; p++)
+		outputs += flood_reaches(worker, key, in_port, p, who);
 	return outputs;
 }
 
@@ -154,14 +159,9 @@ static void flood_count(struct ttf_worker *worker, uint32_t outputs, struct ttf_
 
 static void flood_here(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct ttf_frame frame)
 {
-	const struct worker_port *in = &worker->ports[in_port];
-
-	for (uint32_t p = 0; p < worker->ports_high; p++) {
-		struct worker_port *port = &worker->ports[p];
-
-		if (port->used && p != in_port && steer_owner(worker, key, in, port) == worker->id)
-			ttf_egress_frame(worker, port, frame);
-	}
+	for (uint32_t p = 0; p < worker->ports_high; p++)
+		if (flood_reaches(worker, key, in_port, p, worker->id))
+			ttf_egress_frame(worker, &worker->ports[p], frame);
 }
 
 void ttf_steer_flooded(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct ttf_frame frame)

@@ -20,7 +20,10 @@ void ttf_steer_to_living(struct ttf_worker *worker, uint32_t living);
 bool ttf_steer_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_port, uint32_t frame_id,
 		     struct ttf_frame frame);
 
-/* The same for every port but in_port. Each further worker that must send it gets a copy. */
+/*
+ * The same for every port but in_port, and those that its frames cross to (crossing.c). Each further worker that
+ * must send it gets a copy.
+ */
 bool ttf_steer_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t frame_id, struct ttf_frame frame);
 
 /* Another worker flooded this frame with this steering key: send it from the ports that this worker owns. */

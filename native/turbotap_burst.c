@@ -70,3 +70,8 @@ static int burst_tx(struct ttf_queue *queue, struct ttf_frame *frames, uint32_t 
 }
 
 const struct ttf_driver_ops ttf_driver_turbotap_burst = { .rx = burst_rx, .tx = burst_tx };
+
+/* Its frames stay in the kernel (crossing.h). Those from ports outside the crossing come by this socket. */
+const struct ttf_driver_ops ttf_driver_turbotap_zerocopy = { .rx = burst_rx,
+							     .tx = burst_tx,
+							     .crosses = true };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "crossing.h"
 #include "egress.h"
 #include "ethernet.h"
 #include "prefetch.h"
@@ -23,11 +24,6 @@
 #define COARSE_TICK_NS 10000000ull /* the coarse clock lags by up to one tick: 10 ms at 100 Hz */
 
 /* -------------------------------------------------------------------------------- from a device */
-
-static uint32_t burst_bucket(uint32_t count)
-{
-	return 31u - (uint32_t)__builtin_clz(count);
-}
 
 static void count_received(struct ttf_counters *stats, const struct ttf_frame *frames, uint32_t count,
 			   uint64_t calls)
@@ -81,6 +77,8 @@ int ttf_worker_receive(struct ttf_worker *worker, uint32_t port_id, bool discard
 	uint64_t calls = 0;
 	int count;
 
+	if (port->queue.driver->crosses)
+		return ttf_crossing_receive(worker, port_id, discard);
 	if (!room)
 		return -ENOBUFS;
 	rx_burst_prepare(rx, pool, room);
@@ -110,6 +108,7 @@ static uint32_t receive_ports(struct ttf_worker *worker, bool discard)
 		ttf_handoff_reclaim(&worker->handoff);
 	if (!worker->pool.free) {
 		count_add(&worker->stats->pool_empty_rounds, 1);
+		ttf_crossing_flush(worker);
 		return 0;
 	}
 	for (uint32_t p = 0; p < worker->ports_high; p++) {
@@ -118,6 +117,8 @@ static uint32_t receive_ports(struct ttf_worker *worker, bool discard)
 
 		if (!port->serves || port->error)
 			continue;
+		if (worker->crossing && !port->queue.driver->crosses)
+			ttf_crossing_flush(worker); /* a port of the crossing sends what waits itself */
 		count = ttf_worker_receive(worker, p, discard);
 		if (count > 0)
 			moved += (uint32_t)count;
@@ -241,8 +242,9 @@ static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uin
 {
 	struct pollfd *polls = worker->polls;
 	uint64_t now = clock_precise_ns();
-	nfds_t count = 0;
+	nfds_t count = 0, queues;
 	uint64_t wait_ns;
+	int member = -1;
 
 	polls[count++] = (struct pollfd){ .fd = worker->doorbell, .events = POLLIN };
 	if (!worker->pool.free) {
@@ -250,14 +252,18 @@ static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uin
 		if (until_ns > now + POOL_EMPTY_SLEEP_NS)
 			until_ns = now + POOL_EMPTY_SLEEP_NS;
 	} else if (!worker->drained) {
+		member = ttf_crossing_fd(worker);
 		for (uint32_t p = 0; p < worker->ports_high; p++)
-			if (worker->ports[p].serves && !worker->ports[p].error) {
+			if (worker->ports[p].serves && !worker->ports[p].error && !worker->ports[p].listens) {
 				worker->polled[count] = p;
 				polls[count++] =
 					(struct pollfd){ .fd = worker->ports[p].queue.fd, .events = POLLIN };
 			}
 		until_ns = earliest_generation(worker, until_ns);
 	}
+	queues = count;
+	if (member >= 0)
+		polls[count++] = (struct pollfd){ .fd = member, .events = POLLIN };
 	wait_ns = until_ns > now ? until_ns - now : 0;
 
 	store_relaxed(&worker->words->sleeping, 1);
@@ -272,7 +278,7 @@ static void sleep_until_woken(struct ttf_worker *worker, uint32_t attention, uin
 			/* A failing read is EAGAIN: the doorbell has been answered already. */
 			if (polls[0].revents & POLLIN && read(worker->doorbell, &rings, sizeof(rings)) < 0)
 				polls[0].revents = 0;
-			note_errors(worker, count);
+			note_errors(worker, queues);
 		}
 		count_add(&worker->stats->sleeps, 1);
 	}
@@ -298,8 +304,10 @@ static void idle(struct ttf_worker *worker, uint32_t attention, uint64_t until_n
 	busy_ends(worker, now);
 	ttf_handoff_reclaim(&worker->handoff);
 	if (worker->rx_mode == TTF_RX_POLLING ||
-	    (worker->rx_mode == TTF_RX_ADAPTIVE && now - worker->last_work_ns < worker->spin_ns))
+	    (worker->rx_mode == TTF_RX_ADAPTIVE && now - worker->last_work_ns < worker->spin_ns)) {
+		ttf_crossing_yield(worker);
 		return;
+	}
 	sleep_until_woken(worker, attention, until_ns);
 }
 
@@ -327,6 +335,8 @@ static uint32_t run_round(struct ttf_worker *worker, uint32_t run_state)
 	}
 	if (worker->workers > 1)
 		moved += consume_rings(worker);
+	if (!moved || worker->drained)
+		ttf_crossing_flush(worker);
 	if (run_state != TTF_RUN_STATE_RUN && worker->drained)
 		store_release(&worker->words->run_state_seen, run_state);
 	return moved;
@@ -390,6 +400,9 @@ uint32_t ttf_worker_attention(const struct ttf_worker *worker)
  *   3. consumes one burst from every inward handoff ring: such frames leave straight from the producer's
  *      pool.
  *
+ * Frames that stay in the kernel (crossing.h) are sent by the call that receives the next burst, or at the end of
+ * a round that moved nothing.
+ *
  * One burst each keeps every source of packets live: none waits for another to run dry.
  *
  * A round that moved nothing is idle time. A worker in rx mode `polling` begins the next round at once.
@@ -438,6 +451,7 @@ int ttf_worker_run(struct ttf_worker *worker, uint64_t slice_ns, uint32_t attent
 		if (!moved)
 			idle(worker, attention, until_ns + COARSE_TICK_NS);
 	}
+	ttf_crossing_flush(worker);
 	slice_ends(worker, began_ns);
 	return end;
 }

@@ -50,6 +50,12 @@ struct ttf_worker;
 struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config);
 void ttf_worker_free(struct ttf_worker *worker);
 
+/*
+ * Join the crossing, before any port is attached: the member's slots are `first` and the `slots` that follow. Its
+ * fd stays the caller's. 0 or -errno.
+ */
+int ttf_worker_join(struct ttf_worker *worker, int member, uint32_t first, uint32_t slots);
+
 /* 0, -EINVAL (a value out of range), -EEXIST, or the driver's -errno. */
 int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *config);
 

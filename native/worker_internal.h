@@ -4,6 +4,7 @@
  *
  *   worker_ports.c  a worker is made and unmade; its ports come and go between slices
  *   worker.c        the loop
+ *   crossing.c      frames that stay in the kernel
  *   steer.c         which worker sends a frame
  *   egress.c        frames leave by this worker's ports
  *   handoff.c       frames go to other workers, and come back (knows nothing of struct ttf_worker)
@@ -37,7 +38,9 @@ struct worker_port {
 	uint32_t generation;
 	uint32_t queues;
 	uint32_t mtu;
-	uint32_t offloads; /* TTF_OFFLOAD_ bits that it takes; egress.c does the rest */
+	uint32_t offloads;	/* TTF_OFFLOAD_ bits that it takes; egress.c does the rest */
+	uint32_t crossing_port; /* its number in the crossing; 0: it is outside */
+	bool listens;		/* poll() of the crossing's member tells of its frames */
 	struct ttf_queue queue;
 	struct ttf_counters *stats;
 	struct pktgen *generator;
@@ -79,15 +82,33 @@ struct ttf_worker {
 	uint32_t ports_high; /* the highest port id in use + 1 */
 	struct worker_port ports[TTF_MAX_PORTS];
 	int doorbell;
-	struct pollfd *polls;		    /* [1 + TTF_MAX_PORTS]: the doorbell, then queues */
+	struct pollfd *polls;		    /* [2 + TTF_MAX_PORTS]: the doorbell, queues, the crossing */
 	uint32_t polled[1 + TTF_MAX_PORTS]; /* the port ids of polls, from 1 on */
 
 	struct socket_batch batch_arrays; /* of the drivers on sockets */
+
+	struct ttf_crossing_notes *crossing_notes;
+	struct crossing *crossing; /* NULL: the instance has none */
 };
+
+/*
+ * Whether frames from port `in` cross to port `out`: they stay in the kernel, and no other worker has a part. Not
+ * if they may request an offload and `out` takes none: egress.c completes them.
+ */
+static inline bool port_crosses(const struct worker_port *in, const struct worker_port *out)
+{
+	return in->queue.driver->crosses && out->crossing_port && (out->offloads || !in->offloads);
+}
 
 static inline void count_drop(struct ttf_counters *counters, uint32_t reason, uint64_t count)
 {
 	count_add(&counters->drops[reason], count);
+}
+
+/* Bucket of ttf_counters.rx_bursts. */
+static inline uint32_t burst_bucket(uint32_t count)
+{
+	return 31u - (uint32_t)__builtin_clz(count);
 }
 
 /*

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "crossing.h"
 #include "layout.h"
 #include "steer.h"
 #include "worker_internal.h"
@@ -87,8 +88,9 @@ struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 	worker->run_words = ttf_rings_run_words(config->rings, worker->id);
 	worker->words = ttf_rings_worker_words(config->rings, worker->id);
 	worker->stats = ttf_stats_worker(config->stats, worker->id);
+	worker->crossing_notes = ttf_rings_crossing_notes(config->rings, worker->id);
 	worker->doorbell = config->doorbells[worker->id];
-	worker->polls = calloc(1 + TTF_MAX_PORTS, sizeof(*worker->polls));
+	worker->polls = calloc(2 + TTF_MAX_PORTS, sizeof(*worker->polls));
 	ttf_socket_batch_init(&worker->batch_arrays);
 	worker->rx.batch = &worker->batch_arrays;
 	worker->rx.shared = worker->workers > 1;
@@ -120,8 +122,14 @@ struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 	return worker;
 }
 
-static void close_queue(struct worker_port *port)
+int ttf_worker_join(struct ttf_worker *worker, int member, uint32_t first, uint32_t slots)
 {
+	return ttf_crossing_join(worker, worker->crossing_notes, member, first, slots);
+}
+
+static void close_queue(struct ttf_worker *worker, struct worker_port *port)
+{
+	ttf_crossing_ignore(worker, port);
 	if (port->serves && port->queue.driver->close)
 		port->queue.driver->close(&port->queue);
 	port->serves = false;
@@ -133,8 +141,9 @@ void ttf_worker_free(struct ttf_worker *worker)
 		return;
 	for (uint32_t p = 0; p < TTF_MAX_PORTS; p++) {
 		ttf_pktgen_free(worker->ports[p].generator);
-		close_queue(&worker->ports[p]);
+		close_queue(worker, &worker->ports[p]);
 	}
+	ttf_crossing_leave(worker);
 	ttf_pool_exit(&worker->pool);
 	free(worker->polls);
 	free(worker->handoff.in);
@@ -167,6 +176,8 @@ static bool port_config_valid(const struct ttf_worker *worker, const struct ttf_
 		return false;
 	if (config->queues < 1 || config->queues > worker->workers)
 		return false;
+	if (config->crossing_port ? !worker->crossing : driver->crosses)
+		return false;
 	/* The first workers have a queue each. */
 	if ((config->fd >= 0) != (worker->id < config->queues))
 		return false;
@@ -178,6 +189,7 @@ static bool port_config_valid(const struct ttf_worker *worker, const struct ttf_
 int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *config)
 {
 	struct worker_port *port;
+	int error = 0;
 
 	if (!port_config_valid(worker, config))
 		return -EINVAL;
@@ -190,6 +202,7 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 		.queues = config->queues,
 		.mtu = config->mtu,
 		.offloads = config->offloads,
+		.crossing_port = config->crossing_port,
 		.serves = config->fd >= 0,
 		.stats = port->stats,
 		.queue = { .driver = ttf_driver_ops(config->driver),
@@ -198,14 +211,14 @@ int ttf_worker_attach(struct ttf_worker *worker, const struct ttf_port_config *c
 			   .header_bytes = config->header_bytes,
 			   .shared = worker->workers > 1 },
 	};
-	if (port->serves && port->queue.driver->open) {
-		int error = port->queue.driver->open(&port->queue, config);
-
-		if (error) {
-			port->used = false;
-			port->serves = false;
-			return error;
-		}
+	if (port->serves && port->queue.driver->open)
+		error = port->queue.driver->open(&port->queue, config);
+	else if (port->serves && port->queue.driver->crosses)
+		error = ttf_crossing_listen(worker, port);
+	if (error) {
+		port->used = false;
+		port->serves = false;
+		return error;
 	}
 	worker->headers |= config->header_bytes > 0;
 	worker->table.peer[config->port_id] = (int16_t)config->peer;
@@ -280,11 +293,12 @@ int ttf_worker_detach(struct ttf_worker *worker, uint32_t port_id)
 		return -ENOENT;
 	port = &worker->ports[port_id];
 	empty_queue(worker, port_id);
+	ttf_crossing_flush(worker);
 	ttf_worker_count_kernel_drops(port);
 	ttf_pktgen_free(port->generator);
 	port->generator = NULL;
 	port->used = false;
-	close_queue(port);
+	close_queue(worker, port);
 	worker->table.peer[port_id] = -1;
 	for (uint32_t p = 0; p < TTF_MAX_PORTS; p++)
 		if (worker->table.peer[p] == (int16_t)port_id)

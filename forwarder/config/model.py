@@ -202,8 +202,8 @@ class PortConfig(_Table):
     )
     io: drivers.Io | None = Field(
         default=None,
-        description="driver turbotap: a burst is one message, or one message a frame; "
-        "by default burst, where the module offers it",
+        description="driver turbotap: frames stay in the kernel, or a burst is one message, or one message a "
+        "frame; by default the first of these that the module offers",
     )
     offload: bool = Field(
         default=True,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from forwarder.config.model import PortConfig
+from forwarder.devices.crossing import Crossing
 from forwarder.devices.packet import PacketPort
 from forwarder.devices.port import Offer, Port
 from forwarder.devices.tap import TapPort
@@ -30,34 +31,37 @@ class Choice:
     note: str
 
 
-def choose(config: PortConfig) -> Choice:
-    """Choose the driver of a port. Raises DeviceError when this machine doesn't offer the configured one."""
+def choose(config: PortConfig, crossing: Crossing | str) -> Choice:
+    """Choose the driver of a port. `crossing`: the instance's, or why it has none.
+
+    Raises DeviceError when this machine doesn't offer the configured one.
+    """
     if config.driver == AUTO:
-        return _fastest(config)
-    offer = PORTS[config.driver].offer(config)
+        return _fastest(config, crossing)
+    offer = PORTS[config.driver].offer(config, crossing)
     if isinstance(offer, str):
         raise DeviceError(f'port "{config.name}": driver {config.driver}: {offer}')
-    faster = _faster(config, offer.driver)
+    faster = _faster(config, crossing, offer.driver)
     return _choice(offer, "as configured", f"{faster} would be faster" if faster else "")
 
 
-def _fastest(config: PortConfig) -> Choice:
+def _fastest(config: PortConfig, crossing: Crossing | str) -> Choice:
     passed_over: list[str] = []
     for name in _automatic():
-        offer = PORTS[name].offer(config)
+        offer = PORTS[name].offer(config, crossing)
         if isinstance(offer, Offer):
             return _choice(offer, "the fastest here", *passed_over)
         passed_over.append(f"not {name}: {offer}")
     raise DeviceError(f'port "{config.name}": no driver: {"; ".join(passed_over)}')
 
 
-def _faster(config: PortConfig, driver: Driver) -> Name | None:
+def _faster(config: PortConfig, crossing: Crossing | str, driver: Driver) -> Name | None:
     """The driver that `auto` would choose before this one."""
     names = _automatic()
     if driver.name not in names:
         return None
     before = names[: names.index(driver.name)]
-    return next((name for name in before if isinstance(PORTS[name].offer(config), Offer)), None)
+    return next((name for name in before if isinstance(PORTS[name].offer(config, crossing), Offer)), None)
 
 
 def _automatic() -> tuple[Name, ...]:

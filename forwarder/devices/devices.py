@@ -16,6 +16,7 @@ from forwarder.config.model import PortConfig
 from forwarder.devices import named_netns
 from forwarder.devices.choice import PORTS, choose
 from forwarder.devices.claims import Claims
+from forwarder.devices.crossing import Crossing
 from forwarder.devices.device import Device
 from forwarder.devices.journal import Journal
 from forwarder.devices.namespaces import Namespaces
@@ -28,16 +29,16 @@ from forwarder.errors import DeviceError, NotPermitted
 class Devices:
     """Makes and removes ports, and the namespaces that they need."""
 
-    def __init__(self, journal: Journal, claims: Claims, after_crash: bool) -> None:
-        """`after_crash`: the last incarnation of this instance left something behind."""
+    def __init__(self, journal: Journal, claims: Claims, crossing: Crossing | str, after_crash: bool) -> None:
+        """`crossing`: or why there is none. `after_crash`: the last incarnation left something behind."""
         self._netlink = Netlink()
-        self._host = Host(self._netlink, journal, claims, after_crash)
+        self._host = Host(self._netlink, journal, claims, crossing, after_crash)
         self._namespaces = Namespaces(self._netlink, journal, claims)
         self._ports: set[Port] = set()
 
     def open(self, config: PortConfig, queues: int) -> Port:
         """Make a port ready to forward, link up. Raises TtfwdError, and leaves nothing."""
-        choice = choose(config)
+        choice = choose(config, self._host.crossing)
         driver = choice.driver
         if not driver.makes_device and config.netns is not None and not named_netns.exists(config.netns):
             raise DeviceError(f'port "{config.name}": network namespace "{config.netns}" doesn\'t exist')

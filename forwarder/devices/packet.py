@@ -14,6 +14,7 @@ from typing import Any
 from forwarder import drivers
 from forwarder.config.model import PortConfig
 from forwarder.devices import changes, packet_sockets
+from forwarder.devices.crossing import Crossing
 from forwarder.devices.device import Device
 from forwarder.devices.place import Place
 from forwarder.devices.port import Offer, RenewablePort
@@ -28,10 +29,11 @@ class PacketPort(RenewablePort):
     _fds: tuple[int, ...] = ()
     _sender_fds: tuple[int, ...] = ()  # of packet rings: for frames without offload
     _features = 0  # as ethtool last told them: TTF_OFFLOAD_ bits
+    _crossing_port = 0
     _claimed = 0  # the ifindex that other instances see as ours
 
     @classmethod
-    def offer(cls, config: PortConfig) -> Offer | str:
+    def offer(cls, config: PortConfig, crossing: Crossing | str) -> Offer | str:
         return Offer(drivers.PACKET)
 
     def open(self) -> None:
@@ -47,10 +49,16 @@ class PacketPort(RenewablePort):
             self._netlink.link("set", index=ifindex, state="up")
         fds, sender_fds = packet_sockets.open_queues(config.name, self.place, self.queues)
         self._fds, self._sender_fds = tuple(fds), tuple(sender_fds)
+        if self._crossing is not None:
+            with self.place.inside():
+                self._crossing_port = self._crossing.add_device(self.name, ifindex)
         self._read_back()
 
     def queue_fds(self, queue: int) -> tuple[int, ...]:
         return self._fds[queue], self._sender_fds[queue]
+
+    def crossing_port(self, queue: int) -> int:
+        return self._crossing_port
 
     def steer(self, queue: int, attached: bool) -> None:
         """Nothing: a socket stays in its fanout group, and its packet ring holds what comes meanwhile."""
@@ -66,6 +74,9 @@ class PacketPort(RenewablePort):
 
     def close(self) -> None:
         still_there = self._is_still_there()
+        if self._crossing_port and self._crossing is not None:
+            self._crossing.delete(self._crossing_port)
+        self._crossing_port = 0
         for fd in (*self._fds, *self._sender_fds):
             os.close(fd)
         self._fds = self._sender_fds = ()

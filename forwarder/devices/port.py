@@ -16,6 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from forwarder.config.model import PortConfig
 from forwarder.devices import changes
 from forwarder.devices.claims import Claims
+from forwarder.devices.crossing import Crossing
 from forwarder.devices.device import Device, link_state, printable
 from forwarder.devices.journal import ChangedDevice, Journal
 from forwarder.devices.netlink import Netlink, reason
@@ -43,6 +44,7 @@ class Host:
     netlink: Netlink
     journal: Journal
     claims: Claims
+    crossing: Crossing | str  # or why there is none
     after_crash: bool  # the last incarnation of this instance left something behind
 
 
@@ -96,8 +98,10 @@ class Port(ABC):
 
     @classmethod
     @abstractmethod
-    def offer(cls, config: PortConfig) -> Offer | str:
+    def offer(cls, config: PortConfig, crossing: Crossing | str) -> Offer | str:
         """What this machine offers such a port, or why it can't have the driver.
+
+        `crossing`: the instance's, or why it has none.
 
         Raises DeviceError when the driver is there and can't do what the port is configured for.
         """
@@ -109,6 +113,10 @@ class Port(ABC):
     @abstractmethod
     def queue_fds(self, queue: int) -> tuple[int, ...]:
         """The fds that a worker gets: its queue's, and a second one to send by if the driver has one."""
+
+    def crossing_port(self, queue: int) -> int:
+        """The port's number in the crossing for the worker of that queue, 0 if it is outside."""
+        return 0
 
     @abstractmethod
     def steer(self, queue: int, attached: bool) -> None:
@@ -177,6 +185,12 @@ class Port(ABC):
             log.error("%s can't be set back: %s; the next start tries again", entry, reason(error))
         else:
             self._host.journal.remove(entry)
+
+    @property
+    def _crossing(self) -> Crossing | None:
+        """The instance's, if it has one."""
+        crossing = self._host.crossing
+        return crossing if isinstance(crossing, Crossing) else None
 
     @property
     def _netlink(self) -> Any:

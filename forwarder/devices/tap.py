@@ -16,6 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from forwarder import drivers
 from forwarder.config.model import PortConfig
 from forwarder.devices import changes, tap_queues
+from forwarder.devices.crossing import Crossing
 from forwarder.devices.link import driver_data, kind
 from forwarder.devices.place import Place
 from forwarder.devices.port import Offer, Port
@@ -38,7 +39,7 @@ class TapPort(Port):
     _granted = 0  # the offloads that the kernel's side takes: TTF_OFFLOAD_ bits
 
     @classmethod
-    def offer(cls, config: PortConfig) -> Offer | str:
+    def offer(cls, config: PortConfig, crossing: Crossing | str) -> Offer | str:
         return Offer(drivers.TAP)
 
     def open(self) -> None:

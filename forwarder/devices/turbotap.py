@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Driver turbotap: a tap for whose queues turbotap.ko gives sockets; one system call moves a burst.
 
+With io zerocopy the queues are in the instance's crossing, too. Frames between its ports stay in the kernel,
+and the sockets serve the others.
+
 Constants and structures are those of kmod/uapi/turbotap.h, which the extension module is built with. The
 module of 2016 knows only TUNGETSOCKFD: a socket with recvmmsg and sendmmsg.
 """
@@ -13,35 +16,54 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from forwarder import drivers
 from forwarder.config.model import PortConfig
+from forwarder.devices.crossing import DEVICE, Crossing
 from forwarder.devices.port import Offer
 from forwarder.devices.tap import TapPort
 from forwarder.errors import DeviceError
 from forwarder.native import ffi, lib
 
-DEVICE = Path(ffi.string(lib.TURBOTAP_DEVICE).decode())
-
 
 class TurbotapPort(TapPort):
     """A tap and a socket for each of its queues. The queue's own fd serves to steer it and to empty it."""
 
+    _crossing_ports: tuple[int, ...] = ()  # of each queue, with io zerocopy
+
     @classmethod
-    def offer(cls, config: PortConfig) -> Offer | str:
+    def offer(cls, config: PortConfig, crossing: Crossing | str) -> Offer | str:
         module = find()
         if isinstance(module, str):
             return module
+        if config.io in (None, "zerocopy") and isinstance(crossing, Crossing):
+            return Offer(drivers.TURBOTAP_ZEROCOPY)
+        if config.io == "zerocopy":
+            raise DeviceError(f'port "{config.name}": io zerocopy: {crossing}')
+        remark = "" if config.io else f"not zerocopy: {crossing}"
         if module.burst:
-            return Offer(drivers.TURBOTAP_MMSG if config.io == "mmsg" else drivers.TURBOTAP_BURST)
+            return Offer(drivers.TURBOTAP_MMSG if config.io == "mmsg" else drivers.TURBOTAP_BURST, remark)
         if config.io == "burst":
             raise DeviceError(f'port "{config.name}": io burst: {module} has no burst messages')
         return Offer(drivers.TURBOTAP_MMSG, "" if config.io else f"{module} has no burst messages")
 
     def _open_worker_fds(self) -> tuple[int, ...]:
-        burst = self.driver is drivers.TURBOTAP_BURST
+        if self.driver is drivers.TURBOTAP_ZEROCOPY and self._crossing is not None:
+            for fd in self._tap_fds:
+                self._crossing_ports += (self._crossing.add_tap(self.name, fd, self.header_bytes),)
+        burst = self.driver is not drivers.TURBOTAP_MMSG
         return tuple(open_sockets(self.name, self._tap_fds, self.header_bytes, burst))
+
+    def crossing_port(self, queue: int) -> int:
+        """A worker without a queue sends by another's: to the device it makes no difference."""
+        return self._crossing_ports[queue % self.queues] if self._crossing_ports else 0
+
+    def close(self) -> None:
+        if self._crossing is not None:
+            for number in self._crossing_ports:
+                self._crossing.delete(number)
+        self._crossing_ports = ()
+        super().close()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from forwarder import drivers
 from forwarder.config.model import PortConfig
+from forwarder.devices.crossing import Crossing
 from forwarder.devices.port import Offer
 from forwarder.devices.tap import TapPort
 from forwarder.devices.tap_queues import TUN_DEVICE
@@ -24,7 +25,7 @@ class UringPort(TapPort):
     """A tap. Workers know what to do with its queues."""
 
     @classmethod
-    def offer(cls, config: PortConfig) -> Offer | str:
+    def offer(cls, config: PortConfig, crossing: Crossing | str) -> Offer | str:
         return missing() or Offer(drivers.URING)
 
 

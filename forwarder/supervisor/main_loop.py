@@ -26,6 +26,7 @@ from forwarder.config.model import Config, peers_of
 from forwarder.control.rpc import MethodNotFound
 from forwarder.control.server import ControlServer
 from forwarder.devices.claims import Claims
+from forwarder.devices.crossing import Crossing
 from forwarder.devices.devices import Devices
 from forwarder.devices.journal import Journal
 from forwarder.devices.port import Port
@@ -132,12 +133,15 @@ class Supervisor:
         config = self._config
         cpus = assign(config.queues, config.cpus, cpus_for(config.cpus))
         self._state = stack.enter_context(SharedState(config, cpus))
-        devices = Devices(self._journal, self._claims, after_crash)
+        crossing = Crossing.make(config.queues, config.batch)
+        if isinstance(crossing, Crossing):
+            self._closing.later(stack, "the crossing", crossing.close)
+        devices = Devices(self._journal, self._claims, crossing, after_crash)
         self._closing.later(stack, "netlink sockets", devices.shutdown)
         self._table = PortTable(config)
         user = stack.enter_context(worker_user.claimed(config.name))
         launch = Launch(config.name, user, oom_score.protect_supervisor())
-        self._pool = WorkerPool(config, cpus, self._state, self._clock, launch)
+        self._pool = WorkerPool(config, cpus, self._state, self._clock, launch, crossing)
         self._ports = LivePorts(
             config, self._table, self._state, devices, Discarder(self._pool.take_process).discard
         )

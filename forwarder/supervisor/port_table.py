@@ -104,6 +104,7 @@ class PortTable:
             driver=port.driver.number,
             header_bytes=port.header_bytes,
             offloads=port.device.offloads,
+            crossing_port=port.crossing_port(worker),
             pktgen=_pktgen(self._txonly, port, worker),
         )
         return Delivery(message, port.queue_fds(worker) if worker < port.queues else ())

@@ -273,8 +273,15 @@ class SharedState:
         """Whether other workers give it flows."""
         lib.ttf_run_state_live(self._rings.base, worker, lives)
 
-    def recover(self, worker: int) -> int:
-        """After a worker's death. Returns the packets that it lost."""
+    def recover(self, worker: int, member_fd: int | None = None) -> int:
+        """After a worker's death. Returns the packets that it lost.
+
+        `member_fd`: of its member of the crossing. What it sent last is counted as sent then, not as lost.
+        """
+        if member_fd is not None:
+            error = lib.ttf_recover_crossing(self._guard, self._rings.base, worker, member_fd)
+            if error:
+                log.error("worker %d: what it sent last is not known: %s", worker, os.strerror(-error))
         return lib.ttf_recover_worker(self._guard, self._rings.base, worker)
 
     def damage(self, worker: int) -> str | None:

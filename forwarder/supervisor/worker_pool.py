@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from forwarder.config.model import Config
+from forwarder.devices.crossing import Crossing
 from forwarder.errors import BootFailed
 from forwarder.supervisor.placement import Placement
 from forwarder.supervisor.pool_worker import PoolWorker, Question
@@ -43,6 +44,7 @@ from forwarder.worker.messages import (
     Failed,
     Go,
     Hello,
+    Join,
     ProtocolError,
     QueueError,
     QueueStuck,
@@ -65,11 +67,18 @@ class WorkerPool:
     """One PoolWorker for each queue, the doorbells that they share, and standby processes."""
 
     def __init__(
-        self, config: Config, cpus: tuple[int, ...], state: SharedState, clock: WatchClock, launch: Launch
+        self,
+        config: Config,
+        cpus: tuple[int, ...],
+        state: SharedState,
+        clock: WatchClock,
+        launch: Launch,
+        crossing: Crossing | str,
     ) -> None:
         self._config = config
         self._state = state
         self._clock = clock
+        self._crossing = crossing if isinstance(crossing, Crossing) else None
         self._doorbells = tuple(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in cpus)
         self._seq = 0
         self._booting = True
@@ -90,6 +99,7 @@ class WorkerPool:
 
     def _start(self, worker: PoolWorker) -> None:
         self._state.reset_run_state(worker.index)
+        member = self._crossing.join(worker.index) if self._crossing is not None else None
         self._enter(worker, WorkerState.STARTING)  # before the pid: nobody sees a new process as READY
         process = worker.process = self.take_process()
         worker.watched = Watched(self._clock.now_ns())
@@ -104,10 +114,13 @@ class WorkerPool:
             steering=config.steering,
             rx_mode=config.rx_mode,
             spin_us=config.spin_us,
+            crosses=member is not None,
         )
         self._send(worker, hello, self._doorbells)
         for delivery in self._state.memory_for(worker.index):
             self._send(worker, delivery.message, delivery.fds)
+        if member is not None:
+            self._send(worker, Join(member.first, member.slots), (member.fd,))
 
     def take_process(self) -> WorkerProcess:
         """One that has been told nothing yet. Raises OSError."""
@@ -292,7 +305,7 @@ class WorkerPool:
         if self._draining and code == 0:
             self._enter(worker, WorkerState.EXITED)
             return
-        lost = self._state.recover(worker.index)
+        lost = self._recover(worker)
         why = process.why_it_ended(code)
         if self._booting:
             raise BootFailed(f"worker {worker.index} could not start: {why}")
@@ -305,6 +318,14 @@ class WorkerPool:
         else:
             self._standbys.worker_died(now_ns)
             yield from self._replace(worker, now_ns, level)
+
+    def _recover(self, worker: PoolWorker) -> int:
+        """Count what a dead worker lost."""
+        if self._crossing is None:
+            return self._state.recover(worker.index)
+        lost = self._state.recover(worker.index, self._crossing.member_fd(worker.index))
+        self._crossing.leave(worker.index)
+        return lost
 
     def _replace(self, worker: PoolWorker, now_ns: int, level: int) -> Iterator[Event]:
         self._state.worker_restarted(worker.index)

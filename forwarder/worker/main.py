@@ -35,6 +35,7 @@ from forwarder.worker.messages import (
     Failed,
     Go,
     Hello,
+    Join,
     M,
     Memory,
     Pktgen,
@@ -91,6 +92,10 @@ class Worker:
         if self._worker == ffi.NULL:
             raise TtfwdError(f"the datapath refused its settings: {os.strerror(ffi.errno)}")
 
+    def join(self, request: Join, member_fd: int) -> None:
+        """Become a member of the crossing, with an fd that stays open. Raises OSError."""
+        check(lib.ttf_worker_join(self._worker, member_fd, request.first, request.slots))
+
     def run(self) -> None:
         """Forward until told to stop. Raises ChannelClosed when the supervisor is gone."""
         # Not before go: a packet for a port that is yet to be attached would have nowhere to go.
@@ -129,7 +134,7 @@ class Worker:
     def _handle(self, delivery: Delivery[ToWorker]) -> None:
         """Carry out a request, and answer it. Raises ProtocolError for any other message."""
         request, fds = delivery
-        if isinstance(request, Hello | Memory | Pools | Go | Discard):
+        if isinstance(request, Hello | Memory | Pools | Join | Go | Discard):
             raise ProtocolError(f"{request.op}: to a worker that runs")
         try:
             match request:
@@ -157,6 +162,7 @@ class Worker:
         config.header_bytes = request.header_bytes
         config.offloads = request.offloads
         config.fd, config.plain_fd = (*fds, -1, -1)[:2]
+        config.crossing_port = request.crossing_port
         config.urings = self._sandbox.urings
         try:
             check(lib.ttf_worker_attach(self._worker, config))
@@ -242,6 +248,9 @@ def _serve(channel: WorkerEnd, sandbox: Sandbox) -> None:
         case Hello() as hello:
             memory = _mapped(channel, hello, len(first.fds))
             worker = Worker(channel, sandbox, hello, first.fds, memory)
+            if hello.crosses:
+                request, (member_fd,) = _expected(channel, Join)
+                worker.join(request, member_fd)
             gc.freeze()
             worker.run()
             worker.close()

@@ -6,6 +6,7 @@
         | hello + every worker's doorbell      |   pins itself
         | memory + the segments' fds           |
         | pools + every worker's pool          |   maps, closes these fds
+        | join + the fd of its member          |   if hello says so
         | attach + its queue's fds, per port   |
         | go                                   |
         |                                ready |   forwards from now on
@@ -97,6 +98,13 @@ class _Word(NamedTuple):
         return value
 
 
+class _Flag:
+    def read(self, value: object) -> bool:
+        if type(value) is not bool:
+            raise ValueError("true or false")
+        return value
+
+
 class _Bytes(NamedTuple):
     """As hexadecimal digits."""
 
@@ -115,6 +123,7 @@ PortId = Annotated[int, _Whole(0, lib.TTF_MAX_PORTS - 1)]
 WorkerIndex = Annotated[int, _Whole(0, lib.TTF_MAX_WORKERS - 1)]
 Queues = Annotated[int, _Whole(1, lib.TTF_MAX_WORKERS)]
 RingSlots = Annotated[int, _Whole(2, 65536)]
+Flag = Annotated[bool, _Flag()]
 Text = Annotated[str, _Text()]
 Mac = Annotated[bytes, _Bytes(6)]
 Ipv4 = Annotated[bytes, _Bytes(4)]
@@ -147,6 +156,7 @@ class Hello(Message):
     steering: Annotated[str, _Word(STEERINGS)]
     rx_mode: Annotated[str, _Word(RX_MODES)]
     spin_us: U32
+    crosses: Flag  # join follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +179,17 @@ class Pools(Message):
 
     op = "pools"
     fd_counts = range(1, lib.TTF_MAX_WORKERS + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Join(Message):
+    """The fourth message, where there is a crossing. Beside it: the worker's member, and its slots here."""
+
+    op = "join"
+    fd_counts = range(1, 2)
+
+    first: U32
+    slots: U32
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +224,7 @@ class Attach(Message):
     driver: U32  # enum ttf_driver
     header_bytes: U32
     offloads: U32  # TTF_OFFLOAD_ bits
+    crossing_port: U32  # its number in the crossing, 0 if it is outside
     pktgen: Pktgen | None
     seq: Seq = 0  # numbered when it is sent
 
@@ -322,7 +344,7 @@ class Discarded(Message):
 
 
 Request = Attach | UpdatePort | SetPeer | Detach  # each is answered by an ack
-ToWorker = Hello | Memory | Pools | Request | Go | Discard
+ToWorker = Hello | Memory | Pools | Join | Request | Go | Discard
 ToSupervisor = Ready | Ack | Failed | QueueError | QueueStuck | Discarded
 M = TypeVar("M", bound=Message, covariant=True)
 
@@ -330,6 +352,7 @@ TO_WORKER: tuple[type[ToWorker], ...] = (
     Hello,
     Memory,
     Pools,
+    Join,
     Attach,
     UpdatePort,
     SetPeer,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds _ttfwd_test: the datapath compiled like the product's, with all declarations that tests need.
 
+The calls of a crossing's member are the test's own (tests/native/crossing_module.py).
+
 Run it in the root of the tree, which must be on Python's path: `python tests/native/build_ext.py FOLDER`. It
 reuses the objects of the product's extension if that was built here with the same options.
 """
@@ -12,7 +14,7 @@ import sys
 from cffi import FFI
 from setuptools import Distribution
 
-from native.build_ffi import HEADERS, declarations, extension
+from native.build_ffi import HEADERS, declarations, extension, sources
 from native.build_objects import BuildObjects
 
 ALL_HEADERS = (
@@ -31,8 +33,19 @@ ALL_HEADERS = (
 )
 
 
+CALLS = "native/crossing_calls.c"
+FAKE_CALLS = """
+extern "Python+C" int fake_cross(int member);
+extern "Python+C" int fake_copy_out(int member, struct turbotap_copy *list, uint32_t count);
+extern "Python+C" int fake_listen(int member, uint32_t port, uint32_t frames, uint32_t microseconds);
+"""
+
+
 def ffibuilder() -> FFI:
-    return extension("_ttfwd_test", ALL_HEADERS, declarations(ALL_HEADERS))
+    made_of = ["tests/native/crossing_fake.c" if source == CALLS else source for source in sources()]
+    builder = extension("_ttfwd_test", ALL_HEADERS, declarations(ALL_HEADERS), made_of)
+    builder.cdef(FAKE_CALLS)
+    return builder
 
 
 def main(folder: str) -> None:

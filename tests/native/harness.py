@@ -25,6 +25,7 @@ import pytest
 
 from forwarder.native import check
 from forwarder.worker.messages import MODES, RX_MODES, STEERINGS
+from tests.native.crossing_module import CrossingModule, CrossingPort
 from tests.native.ext import ffi, lib
 from tests.support.drivers import require_uring
 from tests.support.offloads import VNET_HDR_BYTES, vnet_header
@@ -165,6 +166,7 @@ class SocketPort:
     header_bytes: int
     offloads: int
     generation: int
+    crossing: tuple[int, ...] = ()  # the numbers of its queues in the crossing
     outside: list[socket.socket] = field(default_factory=list)
     inside: list[socket.socket] = field(default_factory=list)
     plain: socket.socket | None = None  # driver packet
@@ -232,6 +234,7 @@ class Harness:
         start: int = 0,
         ageing_ns: int = 300 * 10**9,
         spin_ns: int = 50_000,
+        crossing: bool = False,
     ) -> None:
         self.conserves = True  # until a test invents packets
         self.workers = workers
@@ -261,6 +264,7 @@ class Harness:
         ]
         self.doorbells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
         self._urings: dict[int, Any] = {}
+        self.module = CrossingModule(workers, batch) if crossing else None
         self.ports: dict[int, SocketPort] = {}
         self._closing: list[SocketPort] = []
         self.live: list[Any] = [None] * workers
@@ -286,6 +290,9 @@ class Harness:
         worker = lib.ttf_worker_new(config)
         assert worker != ffi.NULL
         self.live[w] = worker
+        if self.module is not None:
+            member = self.module.members[w]
+            check(lib.ttf_worker_join(worker, member.fd, member.first, member.slots))
         for port in self.ports.values():
             self._attach(w, port)
 
@@ -302,6 +309,9 @@ class Harness:
         return lost
 
     def recover(self, w: int) -> int:
+        if self.module is not None:
+            check(lib.ttf_recover_crossing(self.guard, self.rings, w, self.module.members[w].fd))
+            self.module.rejoin(w)
         return int(lib.ttf_recover_worker(self.guard, self.rings, w))
 
     def away(self, *workers: int) -> None:
@@ -332,8 +342,12 @@ class Harness:
         generation: int = 1,
         sockets: Sequence[socket.socket] = (),
         plain: socket.socket | None = None,
+        crosses: bool = False,
     ) -> SocketPort:
-        """A port with an offload header supports all offloads by default. `sockets`: ready-made queues."""
+        """A port with an offload header supports all offloads by default. `sockets`: ready-made queues.
+
+        `crosses`: its queues are in the crossing.
+        """
         if driver == lib.TTF_DRIVER_URING:
             require_uring()
         if offloads is None:
@@ -349,6 +363,11 @@ class Harness:
             generation,
             plain=plain,
         )
+        if crosses:
+            assert self.module is not None
+            port.driver = lib.TTF_DRIVER_TURBOTAP_ZEROCOPY
+            port.crossing = tuple(1 + port_id * self.workers + queue for queue in range(port.queues))
+            self.module.ports.update({number: CrossingPort() for number in port.crossing})
         port.inside += sockets
         for _ in range(port.queues - len(sockets)):
             inside, outside = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -380,6 +399,7 @@ class Harness:
                 "driver": port.driver,
                 "header_bytes": port.header_bytes,
                 "offloads": port.offloads,
+                "crossing_port": port.crossing[w % port.queues] if port.crossing else 0,
             },
         )
         if port.driver == lib.TTF_DRIVER_URING:
@@ -545,6 +565,8 @@ class Harness:
     def close(self) -> None:
         for worker in self.live:
             lib.ttf_worker_free(worker or ffi.NULL)
+        if self.module is not None:
+            self.module.close()
         for port in [*self.ports.values(), *self._closing]:
             for end in [*port.inside, *port.outside, *([port.plain] if port.plain else [])]:
                 end.close()

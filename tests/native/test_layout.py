@@ -67,7 +67,7 @@ def test_every_bad_header_is_refused(kind: str) -> None:
     for workers in (0, 1, 2, 4, lib.TTF_MAX_WORKERS + 1, 2**31, 2**32 - 1):
         assert result(workers=workers) == -errno.EINVAL
         assert result(workers=workers, size=2**63, total_bytes=2**62) == -errno.EINVAL
-    for ports in (0, 1, 33, 63, 65, 128, 2**17, 2**31, 2**32 - 1):
+    for ports in (0, 1, 33, 63, 65, 256, 2**17, 2**31, 2**32 - 1):
         assert result(ports=ports) == -errno.EINVAL
         assert result(ports=ports, size=2**63, total_bytes=2**62) == -errno.EINVAL
 
@@ -138,5 +138,6 @@ def test_rings_segment_is_tiled(workers: int, slots: int) -> None:
             parts.append((out.descs, slots * ffi.sizeof("struct ttf_desc")))
             indices = (out.producer.tail, out.producer.reclaimed, out.consumer.head, out.consumer.claimed)
             assert (out.slots, *indices) == (slots, *[start] * 4)
+        parts.append((lib.ttf_rings_crossing_notes(base, w), ffi.sizeof("struct ttf_crossing_notes")))
         assert_tiles(spans(base, parts), area.offset, area.offset + area.bytes, 32)
     segment.close()

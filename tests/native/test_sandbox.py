@@ -34,6 +34,7 @@ PERMITTED = {
     15: "rt_sigreturn",
     20: "writev",
     23: "select",
+    24: "sched_yield",
     25: "mremap",
     28: "madvise",
     39: "getpid",
@@ -118,6 +119,13 @@ def test_calls_with_conditions_on_their_arguments() -> None:
     assert confined(55, 0, 1, 4, 0, 0) == 0  # getsockopt, SO_ERROR
     assert confined(55, 0, 1, 77, 0, 0) == KILLED  # getsockopt, SO_PEERPIDFD
     assert confined(16, 0, 0x400454CB, 1) == KILLED  # ioctl, TUNSETPERSIST
+    for call in (lib.TURBOTAP_CROSS, lib.TURBOTAP_COPY_OUT, lib.TURBOTAP_LISTEN):
+        assert confined(16, 0, call, 0) == 0
+    for call in (lib.TURBOTAP_CREATE, lib.TURBOTAP_JOIN, lib.TURBOTAP_PORT_TAP, lib.TURBOTAP_ATTACH):
+        assert confined(16, 0, call, 0) == KILLED
+    assert confined(144, 0, os.SCHED_BATCH, 0) == 0  # sched_setscheduler
+    assert confined(144, 0, os.SCHED_FIFO, 0) == KILLED
+    assert confined(144, os.getpid(), os.SCHED_BATCH, 0) == KILLED  # of its parent
     assert confined(427, 0, 6, 0, 0) == 0  # io_uring_register, a queue's file
     assert confined(427, 0, 2, 0, 0) == KILLED  # io_uring_register, files
     assert confined(234, os.getpid(), os.getpid(), 0) == KILLED  # tgkill, its parent

@@ -23,7 +23,7 @@ from scapy.layers.l2 import Ether
 from tests.netns.checks import assert_devices_agree, port_counts
 from tests.netns.frames import assert_same, of_every_kind, padded
 from tests.netns.topology import TIMEOUT_S, Capture, Side, lab
-from tests.support.drivers import PLAIN, URING
+from tests.support.drivers import PLAIN, URING, extended
 from tests.support.instance import Instance, instance
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -65,7 +65,8 @@ def bridge(
 
 
 @pytest.mark.parametrize(
-    ("driver", "steering"), [*product(PLAIN, ["queue", "flow"]), *product(URING, ["flow"])]
+    ("driver", "steering"),
+    [*product(PLAIN, ["queue", "flow"]), *product(URING, ["flow"]), extended("turbotap-zerocopy", "flow")],
 )
 def test_broadcast_reaches_all_others_exactly_once(driver: str, steering: str) -> None:
     with bridge(driver, driver, driver, steering=steering) as (it, sides, captures):

@@ -84,7 +84,7 @@ def remove_stranger(netns: str) -> None:
     ip("link", "delete", "p1", netns=netns)
 
 
-@pytest.mark.parametrize("driver", [*EVERY, extended("turbotap-burst")])
+@pytest.mark.parametrize("driver", [*EVERY, extended("turbotap-zerocopy")])
 def test_tcp_goes_on_while_its_devices_change(driver: str) -> None:
     with running(driver) as here:
         left, right = here.sides
@@ -172,7 +172,7 @@ def test_a_device_that_segments_no_more_gets_packets() -> None:
             stream.flows(FLOWS_BYTES, "after its limit was lowered")
 
 
-@pytest.mark.parametrize("driver", ["tap", *URING])
+@pytest.mark.parametrize("driver", ["tap", *URING, extended("turbotap-zerocopy")])
 def test_a_tap_is_followed_into_another_namespace(driver: str) -> None:
     with running(driver) as here, namespace() as elsewhere:
         left, right = here.sides
@@ -198,7 +198,7 @@ def test_a_tap_is_followed_into_another_namespace(driver: str) -> None:
         remove_stranger(right.netns)
 
 
-@pytest.mark.parametrize("driver", EVERY)
+@pytest.mark.parametrize("driver", [*EVERY, extended("turbotap-zerocopy")])
 def test_a_device_that_somebody_deletes_is_gone_and_a_stranger_is_not_taken_for_it(driver: str) -> None:
     with running(driver) as here:
         left, right = here.sides

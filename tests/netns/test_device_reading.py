@@ -34,7 +34,7 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Devices
     monkeypatch.setenv("TTFWD_RUNTIME_DIR", str(tmp_path))
     name = unique("t")
     claims = Claims(name)
-    found = Devices(Journal(name), claims, after_crash=False)
+    found = Devices(Journal(name), claims, "none", after_crash=False)
     yield found
     found.shutdown()
     claims.close()

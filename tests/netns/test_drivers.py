@@ -128,7 +128,7 @@ def test_a_burst_is_one_system_call_each_way_and_is_told_so(driver: str) -> None
             left, right = it_lab.sides
             shown = driver.replace("-", "/")
             assert f"driver {shown} (as configured)" in it.log
-            assert "driver turbotap/burst (the fastest here)" in it.log
+            assert "driver turbotap/zerocopy (the fastest here)" in it.log
             for source, sink, frames in ((left, right, there), (right, left, back)):
                 with sink.capture() as capture:
                     stop_worker_and_flood(it, source, frames)
@@ -143,8 +143,43 @@ def test_a_burst_is_one_system_call_each_way_and_is_told_so(driver: str) -> None
             ports = it.stats_json()["ports"]
             assert [(port["driver"], port["io"]) for port in ports] == [
                 ("turbotap", shown.partition("/")[2]),
-                ("turbotap", "burst"),
+                ("turbotap", "zerocopy"),
             ]
+
+
+@pytest.mark.parametrize("driver", ["turbotap-zerocopy"])
+def test_a_burst_that_crosses_is_one_system_call_for_both_ways(driver: str) -> None:
+    there, back = flow_frames(1, BURST_FRAMES), flow_frames(2, BURST_FRAMES, forth=False)
+    with lab(driver, driver) as it_lab:
+        config = it_lab.config("xconnect", queues=1, batch=BURST_FRAMES, heartbeat_timeout_ms=60_000)
+        with instance(config) as it:
+            left, right = it_lab.sides
+            for source, sink, frames in ((left, right, there), (right, left, back)):
+                with sink.capture() as capture:
+                    stop_worker_and_flood(it, source, frames)
+                    assert_same(capture.take(len(frames)), frames)
+            for port in it.settled(received=2 * BURST_FRAMES).ports:
+                counters = port.counters
+                assert (counters.rx_packets, counters.rx_calls) == (BURST_FRAMES, 1)
+                # The call that asks for the next burst has sent them.
+                assert (counters.tx_packets, counters.tx_calls) == (BURST_FRAMES, 0)
+
+
+@pytest.mark.parametrize("outside", [extended("turbotap-burst"), extended("turbotap-mmsg")])
+def test_a_port_in_the_crossing_and_one_outside_carry_every_frame(outside: str) -> None:
+    there, back = flow_frames(1, 200), flow_frames(2, 200, forth=False)
+    with (
+        lab("turbotap-zerocopy", outside) as it_lab,
+        instance(it_lab.config("xconnect", queues=2)) as it,
+    ):
+        left, right = it_lab.sides
+        with right.capture() as capture:
+            left.send(there)
+            assert_same(capture.take(len(there)), there)
+        with left.capture() as capture:
+            right.send(back)
+            assert_same(capture.take(len(back)), back)
+        assert it.settled(received=400).counters.dropped_packets == 0
 
 
 def test_packet_needs_its_device() -> None:

@@ -37,7 +37,9 @@ def assert_dropped(it: Instance, reason: str, count: int) -> None:
     assert (counters.drops[reason], counters.dropped_packets) == (count, count)
 
 
-@pytest.mark.parametrize("driver", [*PLAIN, *URING, extended("turbotap-burst")])
+@pytest.mark.parametrize(
+    "driver", [*PLAIN, *URING, extended("turbotap-burst"), extended("turbotap-zerocopy")]
+)
 def test_a_link_that_is_down_and_comes_back(driver: str) -> None:
     with lab(driver, driver) as it_lab, instance(it_lab.config("xconnect", queues=2)) as it:
         left, right = it_lab.sides
@@ -57,7 +59,7 @@ def test_a_link_that_is_down_and_comes_back(driver: str) -> None:
         assert_dropped(it, "link_down", COUNT)
 
 
-@pytest.mark.parametrize("driver", PLAIN)
+@pytest.mark.parametrize("driver", [*PLAIN, extended("turbotap-zerocopy")])
 def test_longer_than_the_mtu_of_the_way_out(driver: str) -> None:
     with (
         lab(driver, driver, mtus=(9000, 1500)) as it_lab,
@@ -89,7 +91,7 @@ def test_a_peer_that_was_deleted() -> None:
         assert_dropped(it, "no_port", COUNT)
 
 
-@pytest.mark.parametrize("driver", PLAIN + URING)
+@pytest.mark.parametrize("driver", [*PLAIN, *URING, extended("turbotap-zerocopy")])
 def test_what_the_kernel_drops_before_us_is_known(driver: str) -> None:
     # More than a tap's queue (1,000 packets) or a packet socket's buffer (16 MiB, doubled) holds.
     count, size = (3_000, 60) if driver != "packet" else (6_000, 9_014)

@@ -33,7 +33,7 @@ def send_and_compare(source: Side, capture: Capture, frames: list[bytes]) -> Non
 
 @pytest.mark.parametrize(
     ("driver", "queues", "mtu"),
-    [*product(PLAIN, [1, 4], [1500, 9000]), ("uring", 4, 9000), extended("turbotap-burst", 4, 9000)],
+    [*product(PLAIN, [1, 4], [1500, 9000]), ("uring", 4, 9000), extended("turbotap-zerocopy", 4, 9000)],
 )
 def test_xconnect_carries_every_frame_unchanged(driver: str, queues: int, mtu: int) -> None:
     frames = of_every_kind(mtu)

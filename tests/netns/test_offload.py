@@ -45,7 +45,15 @@ PAIRS = [
     ("packet", "uring"),
 ]
 TURBOTAP_PAIR = ("turbotap-mmsg", "turbotap-burst-off")
-CUT_BEFORE_US = ("tap-off", "uring-off")
+ZEROCOPY = "turbotap-zerocopy"
+# To a device frames stay in the kernel. The others are copied in or out.
+ZEROCOPY_PAIRS = [
+    (ZEROCOPY, ZEROCOPY + OFF),
+    (ZEROCOPY, "packet"),
+    ("packet", ZEROCOPY),
+    (ZEROCOPY, "tap-off"),
+]
+CUT_BEFORE_US = ("tap-off", "uring-off", "turbotap-zerocopy-off")
 LEFT4, RIGHT4, LEFT6, RIGHT6 = "10.91.0.1", "10.91.0.2", "fd91::1", "fd91::2"
 VLAN = 5
 GSO_SIZE = 1380
@@ -115,7 +123,7 @@ def samples() -> tuple[Sample, ...]:
     return tuple(made)
 
 
-@pytest.mark.parametrize("drivers", [*PAIRS, TURBOTAP_PAIR], ids="-to-".join)
+@pytest.mark.parametrize("drivers", [*PAIRS, TURBOTAP_PAIR, *map(extended, ZEROCOPY_PAIRS)], ids="-to-".join)
 def test_frames_cross_as_they_are_or_arrive_as_scapy_makes_them(drivers: tuple[str, str]) -> None:
     # On a tap without offload the kernel segments GSO frames; a packet socket shows them unchanged.
     whole = not drivers[1].endswith(OFF) and drivers[0] not in CUT_BEFORE_US
@@ -159,7 +167,9 @@ def _meaning(frame: bytes) -> bytes:
 # ------------------------------------------------------------------------------------------- transfers
 
 
-@pytest.mark.parametrize("drivers", [*PAIRS, extended(TURBOTAP_PAIR)], ids="-to-".join)
+@pytest.mark.parametrize(
+    "drivers", [*PAIRS, *map(extended, [TURBOTAP_PAIR, *ZEROCOPY_PAIRS])], ids="-to-".join
+)
 def test_transfers_arrive_intact(drivers: tuple[str, str]) -> None:
     with addressed(*drivers) as (it, left, right):
         transfer.tcp(left, right, RIGHT4, 64 * MIB)
@@ -170,7 +180,7 @@ def test_transfers_arrive_intact(drivers: tuple[str, str]) -> None:
         assert (drops["offload"], drops["oversize"], drops["no_frame"], drops["tx_error"]) == (0, 0, 0, 0)
 
 
-@pytest.mark.parametrize(("driver", "mib"), [("tap", 1024), ("uring", 256), extended("turbotap-burst", 64)])
+@pytest.mark.parametrize(("driver", "mib"), [("tap", 1024), ("uring", 256), extended(ZEROCOPY, 64)])
 def test_a_large_transfer_crosses_in_large_segments(driver: str, mib: int) -> None:
     with addressed(driver, driver) as (it, left, right):
         transfer.tcp(left, right, RIGHT4, mib * MIB)
@@ -193,12 +203,17 @@ def test_gso_frames_of_more_than_64_kib_cross(to: str) -> None:
         assert port_of(settled, "p0").counters.rx_packets > 1.5 * sent, "most of them were split"
 
 
-def test_a_bridge_of_mixed_ports() -> None:
+@pytest.mark.parametrize(
+    "drivers",
+    [("tap", "tap-off", "packet"), extended((ZEROCOPY, ZEROCOPY, "packet", "tap"))],
+    ids="-".join,
+)
+def test_a_bridge_of_mixed_ports(drivers: tuple[str, ...]) -> None:
     with (
-        lab("tap", "tap-off", "packet", ipv6=True) as it_lab,
+        lab(*drivers, ipv6=True) as it_lab,
         instance(it_lab.config("bridge", queues=2, steering="flow")) as it,
     ):
-        addresses = ["10.91.0.1", "10.91.0.2", "10.91.0.3"]
+        addresses = [f"10.91.0.{number}" for number, _ in enumerate(drivers, 1)]
         for side, address in zip(it_lab.sides, addresses, strict=True):
             side.address(f"{address}/24")
         for (source, _), (sink, address) in product(zip(it_lab.sides, addresses, strict=True), repeat=2):
@@ -211,19 +226,20 @@ def test_a_bridge_of_mixed_ports() -> None:
 # ---------------------------------------------------------------------------------- the MTU, and memory
 
 
-@pytest.mark.parametrize("driver", ["tap", "tap-off"])
+@pytest.mark.parametrize("driver", ["tap", "tap-off", extended(ZEROCOPY)])
 def test_a_segment_of_packets_beyond_the_mtu_is_dropped_by_name(driver: str) -> None:
     fits, too_long = (
         Ether(src=A, dst=B) / IP(src="198.18.0.1", dst="198.18.0.2") / TCP() / Raw(bytes(length))
         for length in (7300, 8000)
     )
-    with lab("tap", driver, mtus=(9000, 1500)) as it_lab, instance(it_lab.config("xconnect")) as it:
+    source = "tap" if driver in ("tap", "tap-off") else driver
+    with lab(source, driver, mtus=(9000, 1500)) as it_lab, instance(it_lab.config("xconnect")) as it:
         left, right = it_lab.sides
         with right.capture() as capture:
             for packet, gso_size in ((too_long, 2000), (fits, 1460)):
                 whole, header = gso_frame(packet, gso_size)
                 left.send([header + whole], offload_headers=True)
-            wanted = 1 if driver == "tap" else 5
+            wanted = 5 if driver.endswith(OFF) else 1
             assert len(capture.take(wanted)) == wanted
         settled = it.settled(received=2)
         assert settled.ports[1].counters.drops["oversize"] == settled.counters.dropped_packets == 1

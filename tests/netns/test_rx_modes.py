@@ -61,7 +61,7 @@ class Awake:
         return cls(time.monotonic(), wake_ups, sum(worker.rounds for worker in it.stats().workers))
 
 
-@pytest.mark.parametrize("driver", [*PLAIN, *URING, extended("turbotap-burst")])
+@pytest.mark.parametrize("driver", [*PLAIN, *URING, extended("turbotap-zerocopy")])
 def test_an_idle_instance_costs_next_to_nothing(driver: str) -> None:
     """No worker polls: a process wakes up four times a second, and a worker then checks its queues twice."""
     with lab(driver, driver) as it_lab, instance(it_lab.config("xconnect", queues=QUEUES)) as it:

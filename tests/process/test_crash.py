@@ -79,7 +79,7 @@ def assert_accounted(
 
 @pytest.mark.parametrize(
     ("pair", "victim"),
-    [("tap", 0), ("tap", 1), ("uring", 0), extended("turbotap-burst", 0)],
+    [("tap", 0), ("tap", 1), ("uring", 0), extended("turbotap-burst", 0), extended("turbotap-zerocopy", 0)],
     indirect=["pair"],
 )
 def test_a_killed_worker_is_replaced_while_the_interface_stays_up(
@@ -111,6 +111,32 @@ def test_a_killed_worker_is_replaced_while_the_interface_stays_up(
         assert_in_order(arrivals)
     record("replaced_ms", round((times.ready_ns - times.reaped_ns) / 1e6, 1))
     record("longest_gap_of_a_flow_ms", round(longest_gap_ms(arrivals), 1))
+
+
+@pytest.mark.parametrize("pair", [extended("turbotap-zerocopy")], indirect=True)
+def test_a_crash_over_a_crossing_is_counted_to_the_packet(pair: Pair) -> None:
+    """The kernel knows which frames it sent for the dead worker, and which it held."""
+    with instance(pair.config(batch=BATCH, steering="flow")) as it:
+        pair.lengthen_queues()
+        with Sink(pair.right, "t1") as sink:
+            with Source(pair.left, "t0", rate=10_000) as source:
+                for crash in range(6):
+                    it.wait(partial(is_ready, worker=crash % 2, restarts=crash // 2), "it is ready")
+                    wait_forwarding(it, crash % 2)
+                    kill_worker(it, crash % 2)
+                it.wait(partial(is_ready, worker=1, restarts=3), "the last one is replaced")
+                wait_forwarding(it, 1)
+            it.settled()
+        closing = accounting(it.stop())
+        detached = QUEUES_DETACHED in it.log  # then the kernel may have dropped what came that moment
+    assert closing.closes
+    assert detached or closing.received_packets == source.result.accepted_packets
+    assert closing.sent_packets == sink.received.packets
+    assert sink.received.missed_packets == 0
+    unsent = closing.dropped_packets["shutdown"] + closing.lost_in_crash_packets
+    assert unsent == closing.received_packets - closing.sent_packets
+    assert closing.lost_in_crash_packets <= 6 * BATCH
+    assert_unique(sink.received.of())
 
 
 def test_a_start_that_takes_long_costs_no_flow_more_than_its_beginning(pair: Pair) -> None:

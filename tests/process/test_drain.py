@@ -25,7 +25,7 @@ from tests.support.instance import instance, port_of
         ("tap", "flow", "interrupt", 1, 10_000),
         ("tap", "queue", "polling", 256, 20_000),
         ("uring", "flow", "adaptive", 64, 20_000),
-        extended("turbotap-burst", "flow", "adaptive", 64, 20_000),
+        extended("turbotap-zerocopy", "flow", "adaptive", 64, 20_000),
     ],
     indirect=["pair"],
 )

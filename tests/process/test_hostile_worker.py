@@ -23,6 +23,7 @@ from tests.process.test_worker_lies import copy_of
 from tests.process.topology import Pair, is_ready, queue_rx
 from tests.process.traffic import Source
 from tests.support.commands import ip
+from tests.support.drivers import extended
 from tests.support.inject import Killed, mappings, system_call, write_memory
 from tests.support.instance import Instance, instance
 from tests.support.netns import device_exists
@@ -104,7 +105,7 @@ def test_a_worker_may_end_itself_and_says_where(pair: Pair) -> None:
         assert "worker 0 died: signal SIGABRT" in it.log
 
 
-@pytest.mark.parametrize("pair", ["tap", "uring"], indirect=True)
+@pytest.mark.parametrize("pair", ["tap", "uring", extended("turbotap-zerocopy")], indirect=True)
 def test_a_worker_holds_nothing_but_its_queues_and_doorbells(pair: Pair) -> None:
     """No file of the host, no log, no terminal, no segment, and no socket but its channel and its queues."""
     with instance(pair.config(queues=2)) as it:
@@ -118,6 +119,7 @@ def test_a_worker_holds_nothing_but_its_queues_and_doorbells(pair: Pair) -> None
             assert os.listdir(f"/proc/{pid}/root") == []
 
 
+@pytest.mark.parametrize("pair", ["tap", extended("turbotap-zerocopy")], indirect=True)
 def test_a_worker_writes_its_own_part_of_the_shared_memory_and_nothing_else(pair: Pair) -> None:
     with instance(pair.config(queues=3)) as it:
         (pid, _, _) = it.worker_pids()
@@ -152,7 +154,7 @@ def write_garbage(pid: int, span: Span, writes: int, chance: random.Random) -> N
             return
 
 
-@pytest.mark.parametrize("pair", ["tap", "uring"], indirect=True)
+@pytest.mark.parametrize("pair", ["tap", "uring", extended("turbotap-zerocopy")], indirect=True)
 def test_garbage_in_everything_that_a_worker_may_write_ends_that_worker_alone(pair: Pair) -> None:
     chance = random.Random(12)
     with instance(pair.config(steering="flow", heartbeat_timeout_ms=3000)) as it:

@@ -129,7 +129,9 @@ def test_traffic_of_a_port_that_is_deleted_is_accounted_for(pair: Pair) -> None:
         assert settled.dropped_packets["no_port"] + settled.dropped_packets["shutdown"] > 500
 
 
-@pytest.mark.parametrize("pair", ["tap", extended("turbotap-mmsg")], indirect=True)
+@pytest.mark.parametrize(
+    "pair", ["tap", extended("turbotap-mmsg"), extended("turbotap-zerocopy")], indirect=True
+)
 def test_a_connected_port_forwards_to_its_peer_and_is_shown(pair: Pair) -> None:
     driver = [word for key, value in port_keys(pair.driver).items() for word in (f"--{key}", str(value))]
     with instance(pair.config(mode="xconnect")) as it, namespace() as a, namespace() as b:

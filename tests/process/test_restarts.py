@@ -85,7 +85,7 @@ def pool(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerPo
     monkeypatch.setattr(time, "monotonic_ns", clock)
     config = Config(name=unique("tr"), queues=2)
     with SharedState(config, (0, 0)) as state:
-        found = WorkerPool(config, (0, 0), state, WatchClock(clock), Launch(config.name))
+        found = WorkerPool(config, (0, 0), state, WatchClock(clock), Launch(config.name), "none")
         found.end_of_boot()
         yield found
         found.close()

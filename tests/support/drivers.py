@@ -20,11 +20,11 @@ PLAIN = ("tap", "packet")
 # The same with `offload = false`: frames cross these ports complete.
 OFF = "-off"
 WITH_AND_WITHOUT_OFFLOAD = ("tap", "tap-off", "packet", "packet-off")
-TURBOTAP = ("turbotap-burst", "turbotap-mmsg")
+TURBOTAP = ("turbotap-zerocopy", "turbotap-burst", "turbotap-mmsg")
 URING = ("uring",)
-# Drivers for taps that move a burst by one system call. Where turbotap's two ways don't differ, its default
-# stands for both.
-BATCHED = ("turbotap-burst", *URING)
+# Drivers for taps that move a burst by one system call. Where turbotap's ways don't differ, its default
+# stands for all.
+BATCHED = ("turbotap-zerocopy", *URING)
 
 
 def extended(*values: object) -> Any:

@@ -153,7 +153,7 @@ def test_a_port_has_the_queues_of_its_instance_unless_it_says_otherwise() -> Non
     assert [config.queues_of(port) for port in config.ports] == [4, 3]
 
 
-@pytest.mark.parametrize("io", ["burst", "mmsg"])
+@pytest.mark.parametrize("io", ["zerocopy", "burst", "mmsg"])
 def test_io_goes_with_any_driver_that_may_be_turbotap(io: str) -> None:
     config = read(
         f'mode = "bridge"\n[[port]]\nname = "a"\nio = "{io}"\n'
@@ -355,8 +355,12 @@ PORT_CASES = [
         "driver",
         '"pcap" is not one of "auto", "turbotap", "uring", "tap", "packet"',
     ),
-    ('name = "a"\nio = "mmap"', "io", '"mmap" is not one of "burst", "mmsg"'),
-    ('name = "a"\nio = "brust"', "io", '"brust" is not one of "burst", "mmsg" (did you mean "burst"?)'),
+    ('name = "a"\nio = "mmap"', "io", '"mmap" is not one of "zerocopy", "burst", "mmsg"'),
+    (
+        'name = "a"\nio = "brust"',
+        "io",
+        '"brust" is not one of "zerocopy", "burst", "mmsg" (did you mean "burst"?)',
+    ),
     (
         'name = "a"\ndriver = "tap"\nio = "mmsg"',
         "io",

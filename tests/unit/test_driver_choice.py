@@ -15,6 +15,7 @@ import pytest
 from forwarder.config.model import PortConfig
 from forwarder.devices import turbotap, uring
 from forwarder.devices.choice import choose
+from forwarder.devices.crossing import Crossing
 from forwarder.devices.turbotap import Module
 from forwarder.errors import DeviceError
 from forwarder.native import ffi, lib
@@ -25,15 +26,17 @@ NO_BURST = Module(1, lib.TURBOTAP_FEATURE_BATCH)
 OLD = Module(0)
 NONE = "turbotap.ko is not loaded (no /dev/net/turbotap)"
 NO_RING = "kernel.io_uring_disabled is 2"
+NO_CROSSING = "the module has no crossings"
+CROSSING = Crossing(-1, 64)
 
 
 @pytest.mark.parametrize(
     ("driver", "io", "module", "chosen", "note"),
     [
-        ("auto", None, FULL, "turbotap/burst", "the fastest here"),
-        ("auto", None, LATER, "turbotap/burst", "the fastest here"),
+        ("auto", None, FULL, "turbotap/burst", f"the fastest here; not zerocopy: {NO_CROSSING}"),
+        ("auto", None, LATER, "turbotap/burst", f"the fastest here; not zerocopy: {NO_CROSSING}"),
         ("auto", "mmsg", FULL, "turbotap/mmsg", "the fastest here"),
-        ("turbotap", None, FULL, "turbotap/burst", "as configured"),
+        ("turbotap", None, FULL, "turbotap/burst", f"as configured; not zerocopy: {NO_CROSSING}"),
         ("turbotap", "burst", FULL, "turbotap/burst", "as configured"),
         ("turbotap", "mmsg", FULL, "turbotap/mmsg", "as configured"),
         (
@@ -65,14 +68,35 @@ def test_the_driver_of_a_port(
 ) -> None:
     monkeypatch.setattr(turbotap, "find", lambda: module)
     monkeypatch.setattr(uring, "missing", lambda: None)
-    found = choose(PortConfig(name="p0", driver=driver, io=io))
+    found = choose(PortConfig(name="p0", driver=driver, io=io), NO_CROSSING)
+    assert (str(found.driver), found.note) == (chosen, note)
+
+
+@pytest.mark.parametrize(
+    ("driver", "io", "chosen", "note"),
+    [
+        ("auto", None, "turbotap/zerocopy", "the fastest here"),
+        ("auto", "zerocopy", "turbotap/zerocopy", "the fastest here"),
+        ("auto", "burst", "turbotap/burst", "the fastest here"),
+        ("turbotap", None, "turbotap/zerocopy", "as configured"),
+        ("turbotap", "zerocopy", "turbotap/zerocopy", "as configured"),
+        ("turbotap", "mmsg", "turbotap/mmsg", "as configured"),
+        ("tap", None, "tap", "as configured; turbotap would be faster"),
+        ("packet", None, "packet", "as configured"),
+    ],
+)
+def test_the_driver_of_a_port_where_there_is_a_crossing(
+    monkeypatch: pytest.MonkeyPatch, driver: Any, io: Any, chosen: str, note: str
+) -> None:
+    monkeypatch.setattr(turbotap, "find", lambda: FULL)
+    found = choose(PortConfig(name="p0", driver=driver, io=io), CROSSING)
     assert (str(found.driver), found.note) == (chosen, note)
 
 
 @pytest.mark.parametrize(
     ("driver", "module", "chosen", "note"),
     [
-        ("auto", FULL, "turbotap/burst", "the fastest here"),
+        ("auto", FULL, "turbotap/burst", f"the fastest here; not zerocopy: {NO_CROSSING}"),
         ("auto", NONE, "tap", f"the fastest here; not turbotap: {NONE}; not uring: {NO_RING}"),
         ("tap", NONE, "tap", "as configured"),
     ],
@@ -82,7 +106,7 @@ def test_the_driver_of_a_port_without_io_uring(
 ) -> None:
     monkeypatch.setattr(turbotap, "find", lambda: module)
     monkeypatch.setattr(uring, "missing", lambda: NO_RING)
-    found = choose(PortConfig(name="p0", driver=driver))
+    found = choose(PortConfig(name="p0", driver=driver), NO_CROSSING)
     assert (str(found.driver), found.note) == (chosen, note)
     assert len(found.note) < len(ffi.new("struct ttf_port_stats *").note)  # or `stats` would truncate it
 
@@ -135,6 +159,8 @@ def test_why_there_is_no_ring(
             'port "p0": io burst: turbotap.ko (ABI 1) has no burst messages',
         ),
         ("auto", "burst", OLD, 'port "p0": io burst: the module of 2016 has no burst messages'),
+        ("turbotap", "zerocopy", FULL, f'port "p0": io zerocopy: {NO_CROSSING}'),
+        ("auto", "zerocopy", OLD, f'port "p0": io zerocopy: {NO_CROSSING}'),
     ],
 )
 def test_what_cannot_be_had_is_refused_with_the_reason(
@@ -143,7 +169,7 @@ def test_what_cannot_be_had_is_refused_with_the_reason(
     monkeypatch.setattr(turbotap, "find", lambda: module)
     monkeypatch.setattr(uring, "missing", lambda: NO_RING)
     with pytest.raises(DeviceError) as caught:
-        choose(PortConfig(name="p0", driver=driver, io=io))
+        choose(PortConfig(name="p0", driver=driver, io=io), NO_CROSSING)
     assert str(caught.value) == told
 
 

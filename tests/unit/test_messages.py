@@ -32,6 +32,7 @@ from forwarder.worker.messages import (
     Failed,
     Go,
     Hello,
+    Join,
     MalformedMessage,
     Memory,
     Message,
@@ -47,15 +48,16 @@ from forwarder.worker.messages import (
     text,
 )
 
-HELLO = Hello(127, 3, 64, "bridge", "flow", "adaptive", 50)
+HELLO = Hello(127, 3, 64, "bridge", "flow", "adaptive", 50, crosses=True)
 PKTGEN = Pktgen(60, 4, 10**9, b"\2\0\0\0\0\1", b"\2\0\0\0\0\2", b"\xc6\x12\0\1", b"\xc6\x12\0\2")
-ATTACH = Attach(63, 2, 4, 1500, 0, 4, 10, 0x7F, PKTGEN, seq=7)
+ATTACH = Attach(63, 2, 4, 1500, 0, 4, 10, 0x7F, 1024, PKTGEN, seq=7)
 TOLD = [
     HELLO,
     Memory(65536, 65408),
     Pools(),
+    Join(64, 64),
     ATTACH,
-    Attach(0, 2, 1, 9000, None, 0, 0, 0, None, seq=8),
+    Attach(0, 2, 1, 9000, None, 0, 0, 0, 0, None, seq=8),
     UpdatePort(63, 9000, 0x7F, PKTGEN, seq=12),
     UpdatePort(0, 1500, 0, None, seq=13),
     SetPeer(1, None, seq=9),
@@ -179,6 +181,7 @@ def test_what_is_no_message_is_refused_and_said_in_one_short_line(data: bytes, s
         (changed(HELLO, worker=128), "hello.worker"),
         (changed(HELLO, mode="router"), "hello.mode: 'router' is not one of xconnect, "),
         (changed(HELLO, mode=["bridge"]), "hello.mode"),
+        (changed(HELLO, crosses=1), "hello.crosses: 1 is not true or false"),
         (changed(ATTACH, port_id=64), "attach.port_id"),
         (changed(ATTACH, peer=-1), "attach.peer"),
         (changed(ATTACH, mtu=2**32), "attach.mtu"),

@@ -24,6 +24,7 @@ def port(name: str, queues: int = 2, peer: str | None = None) -> Any:
         driver=SimpleNamespace(number=4),
         header_bytes=10,
         queue_fds=lambda queue: (10 + queue,),
+        crossing_port=lambda queue: 1000 + queue,
     )
 
 
@@ -37,8 +38,8 @@ def filled(*names: str, **settings: Any) -> PortTable:
 def test_a_worker_gets_the_fds_of_its_own_queue_and_none_where_the_port_has_none() -> None:
     table = filled("a", "b")
     table.named("b").peer = 0
-    assert table.attach(1, worker=1) == Delivery(Attach(1, 2, 2, 1500, 0, 4, 10, 3, None), (11,))
-    assert table.attach(1, worker=2) == Delivery(Attach(1, 2, 2, 1500, 0, 4, 10, 3, None), ())
+    assert table.attach(1, worker=1) == Delivery(Attach(1, 2, 2, 1500, 0, 4, 10, 3, 1001, None), (11,))
+    assert table.attach(1, worker=2) == Delivery(Attach(1, 2, 2, 1500, 0, 4, 10, 3, 1002, None), ())
     told = table.attach_all(worker=0)
     assert [(d.message.port_id, d.message.peer, d.fds) for d in told] == [(0, None, (10,)), (1, 0, (10,))]
 

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "crossing.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "crossing_calls.h"
+#include "crossing_tally.h"
+#include "ethernet.h"
+#include "steer.h"
+#include "vnet_hdr.h"
+
+#define TCP_MIN_BYTES 20u
+#define UDP_BYTES 8u
+#define NO_COPY UINT32_MAX
+
+static_assert(sizeof(((struct turbotap_cell *)0)->vnet) == TTF_VNET_HDR_BYTES, "a cell is like a frame");
+static_assert(offsetof(struct turbotap_cell, vnet) + TTF_VNET_HDR_BYTES ==
+		      offsetof(struct turbotap_cell, headers),
+	      "the offload header ends where the frame begins");
+
+struct crossing {
+	int member;
+	uint32_t waiting;   /* entries of lists->send: the next call sends them */
+	uint32_t listening; /* queues */
+	struct turbotap_lists *lists;
+	const struct turbotap_cell *cells; /* of all slots up to this member's last */
+	size_t cells_bytes;
+	struct ttf_crossing_notes *notes;
+
+	/* Of each frame of the burst that is being forwarded. */
+	struct forward_verdict verdicts[TTF_MAX_BATCH];
+	uint32_t copy_of[TTF_MAX_BATCH];			 /* its number among the copies, or NO_COPY */
+	uint8_t addresses[TTF_MAX_BATCH][TURBOTAP_REWRITE_FREE]; /* mode macswap: to be written to it */
+
+	struct turbotap_copy copies[TTF_MAX_BATCH];
+	uint32_t requested[TTF_MAX_BATCH]; /* which copy each of these makes */
+};
+
+/* ---------------------------------------------------------------------------------------- life */
+
+static int map(struct crossing *crossing)
+{
+	void *lists = mmap(NULL, sizeof(*crossing->lists), PROT_READ | PROT_WRITE, MAP_SHARED,
+			   crossing->member, TURBOTAP_MAP_LISTS);
+	void *cells;
+
+	if (lists == MAP_FAILED)
+		return -errno;
+	crossing->lists = lists;
+	cells = mmap(NULL, crossing->cells_bytes, PROT_READ, MAP_SHARED, crossing->member,
+		     TURBOTAP_MAP_CELLS);
+	if (cells == MAP_FAILED)
+		return -errno;
+	crossing->cells = cells;
+	return 0;
+}
+
+int ttf_crossing_join(struct ttf_worker *worker, struct ttf_crossing_notes *notes, int member, uint32_t first,
+		      uint32_t slots)
+{
+	struct crossing *crossing;
+	int error;
+
+	if (worker->crossing || slots < worker->batch || first > TURBOTAP_CROSSING_SLOTS - slots)
+		return -EINVAL;
+	crossing = calloc(1, sizeof(*crossing));
+	if (!crossing)
+		return -ENOMEM;
+	worker->crossing = crossing;
+	crossing->member = member;
+	crossing->notes = notes;
+	crossing->cells_bytes = (first + slots) * sizeof(*crossing->cells);
+	error = map(crossing);
+	if (error) {
+		ttf_crossing_leave(worker);
+		return error;
+	}
+	notes->calls = crossing->lists->calls;
+	for (uint32_t i = 0; i < worker->batch; i++)
+		crossing->lists->receive[i] = first + i;
+	return 0;
+}
+
+void ttf_crossing_leave(struct ttf_worker *worker)
+{
+	struct crossing *crossing = worker->crossing;
+
+	if (!crossing)
+		return;
+	if (crossing->cells)
+		munmap((void *)crossing->cells, crossing->cells_bytes);
+	if (crossing->lists)
+		munmap(crossing->lists, sizeof(*crossing->lists));
+	free(crossing);
+	worker->crossing = NULL;
+}
+
+/*
+ * So quick a worker is woken for each packet of a stream: it has sent one before the next comes. With this policy
+ * a waking worker lets the sender go on, where both share a CPU, and finds a burst.
+ */
+static void let_bursts_form(void)
+{
+	const struct sched_param none = { 0 };
+
+	sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
+int ttf_crossing_listen(struct ttf_worker *worker, struct worker_port *port)
+{
+	struct crossing *crossing = worker->crossing;
+	int error = ttf_call_listen(crossing->member, port->crossing_port, 1, 0);
+
+	if (error)
+		return error;
+	port->listens = true;
+	if (!crossing->listening++)
+		let_bursts_form();
+	return 0;
+}
+
+void ttf_crossing_ignore(struct ttf_worker *worker, struct worker_port *port)
+{
+	if (!port->listens)
+		return;
+	/* An error says that the port is gone already, and the module has forgotten it. */
+	ttf_call_listen(worker->crossing->member, port->crossing_port, 0, 0);
+	port->listens = false;
+	worker->crossing->listening--;
+}
+
+void ttf_crossing_yield(const struct ttf_worker *worker)
+{
+	if (worker->crossing && worker->crossing->listening)
+		sched_yield();
+}
+
+int ttf_crossing_fd(const struct ttf_worker *worker)
+{
+	return worker->crossing && worker->crossing->listening ? worker->crossing->member : -1;
+}
+
+/* ----------------------------------------------------------------------------------- the call */
+
+static const struct turbotap_cell *cell_of(const struct crossing *crossing, uint32_t i)
+{
+	return &crossing->cells[crossing->lists->receive[i]];
+}
+
+/* The order of these steps is what a crash relies on (crossing_tally.h). */
+static void count_call(struct ttf_worker *worker)
+{
+	const struct turbotap_lists *lists = worker->crossing->lists;
+	struct ttf_crossing_notes *notes = worker->crossing->notes;
+	uint64_t *counters = (uint64_t *)worker->stats;
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < lists->received; i++)
+		bytes += cell_of(worker->crossing, i)->length;
+	ttf_crossing_tally(notes, lists, worker->stats, bytes);
+	store_release(&notes->calls, lists->calls);
+	for (uint32_t i = 0; i < notes->changed; i++)
+		store_release(&counters[notes->changes[i].word], notes->changes[i].value);
+	store_release(&notes->changed, 0);
+}
+
+/* Send what waits, then receive `most` frames from a queue. How many came, or -errno; all is counted. */
+static int cross(struct ttf_worker *worker, uint32_t in_port, uint32_t most)
+{
+	struct crossing *crossing = worker->crossing;
+	struct turbotap_lists *lists = crossing->lists;
+	int count;
+
+	crossing->notes->in_port = in_port;
+	lists->send_count = crossing->waiting;
+	lists->receive_count = most;
+	lists->receive_port = most ? worker->ports[in_port].crossing_port : 0;
+	count = ttf_call_cross(crossing->member);
+	crossing->waiting = 0;
+	count_call(worker);
+	return count;
+}
+
+void ttf_crossing_flush(struct ttf_worker *worker)
+{
+	const struct crossing *crossing = worker->crossing;
+	uint32_t out_port;
+
+	if (!crossing || !crossing->waiting)
+		return;
+	out_port = crossing->notes->entries[0].out_port;
+	cross(worker, TTF_NOWHERE, 0);
+	if (out_port != TTF_NOWHERE)
+		count_add(&worker->ports[out_port].stats->tx_calls, 1);
+}
+
+/* An entry for frame i of the burst: it leaves by a port, or is released (TTF_NOWHERE). */
+static void append(struct ttf_worker *worker, uint32_t i, uint32_t out_port, uint16_t flags)
+{
+	struct crossing *crossing = worker->crossing;
+	const struct turbotap_cell *cell = cell_of(crossing, i);
+	struct turbotap_send *send;
+	uint32_t at;
+
+	if (crossing->waiting == TURBOTAP_CROSSING_BATCH)
+		ttf_crossing_flush(worker);
+	at = crossing->waiting++;
+	send = &crossing->lists->send[at];
+	*send = (struct turbotap_send){ .slot = crossing->lists->receive[i],
+					.generation = cell->generation,
+					.port = TURBOTAP_RELEASE,
+					.flags = flags };
+	crossing->notes->entries[at] =
+		(struct ttf_crossing_entry){ .bytes = cell->length, .out_port = out_port };
+	if (out_port == TTF_NOWHERE)
+		return;
+	send->port = worker->ports[out_port].crossing_port;
+	if (worker->table.mode == TTF_MODE_MACSWAP) {
+		send->rewrite = TURBOTAP_REWRITE_FREE;
+		memcpy(crossing->lists->headers[at], crossing->addresses[i], TURBOTAP_REWRITE_FREE);
+	}
+}
+
+/* ------------------------------------------------------------------------- frames that cross */
+
+/* The length of the longest packet that a frame becomes. Of headers beyond its cell the least is assumed. */
+static uint32_t longest_packet(const struct turbotap_cell *cell)
+{
+	const struct vnet_hdr header = vnet_hdr_read(cell->headers);
+	uint32_t longest = header.csum_start + header.gso_size;
+
+	if (!header.gso_type)
+		return cell->length;
+	if ((header.gso_type & ~OFFLOAD_GSO_ECN) == OFFLOAD_GSO_UDP_L4)
+		longest += UDP_BYTES;
+	else if (header.csum_start + TCP_MIN_BYTES <= cell->header_bytes)
+		longest += (cell->headers[header.csum_start + 12] >> 4) * 4u;
+	else
+		longest += TCP_MIN_BYTES;
+	return longest < cell->length ? longest : cell->length;
+}
+
+/* What a port takes: the kernel does the rest, offloads among it, but it looks at the MTU of devices alone. */
+static bool fits(struct worker_port *out, const struct turbotap_cell *cell)
+{
+	if (cell->length <= out->mtu + TTF_ETH_HLEN ||
+	    !eth_oversize(cell->headers, longest_packet(cell), out->mtu))
+		return true;
+	count_drop(out->stats, TTF_DROP_OVERSIZE, 1);
+	return false;
+}
+
+static void cross_to_port(struct ttf_worker *worker, uint32_t i, uint32_t out_port)
+{
+	bool fitting = fits(&worker->ports[out_port], cell_of(worker->crossing, i));
+
+	append(worker, i, fitting ? out_port : TTF_NOWHERE, 0);
+}
+
+/* Is a port one that a flooded frame crosses to? */
+static bool flood_crosses(const struct ttf_worker *worker, uint32_t in_port, uint32_t out_port)
+{
+	const struct worker_port *in = &worker->ports[in_port], *out = &worker->ports[out_port];
+
+	return out->used && out_port != in_port && port_crosses(in, out);
+}
+
+static uint32_t flood_outputs(const struct ttf_worker *worker, uint32_t in_port)
+{
+	uint32_t outputs = 0;
+
+	for (uint32_t p = 0; p < worker->ports_high; p++)
+		outputs += flood_crosses(worker, in_port, p);
+	return outputs;
+}
+
+/* Clones go to all ports but the last, which gets the frame itself. */
+static void cross_to_all(struct ttf_worker *worker, uint32_t in_port, uint32_t i)
+{
+	const struct turbotap_cell *cell = cell_of(worker->crossing, i);
+	uint32_t last = TTF_NOWHERE;
+
+	for (uint32_t p = 0; p < worker->ports_high; p++) {
+		if (!flood_crosses(worker, in_port, p) || !fits(&worker->ports[p], cell))
+			continue;
+		if (last != TTF_NOWHERE)
+			append(worker, i, last, TURBOTAP_SEND_KEEP);
+		last = p;
+	}
+	append(worker, i, last, 0);
+}
+
+/* ------------------------------------------------------------------- frames that are copied out */
+
+/* Must the frame leave by a port that it doesn't cross to? */
+static bool leaves(const struct ttf_worker *worker, uint32_t in_port, struct forward_verdict verdict)
+{
+	const struct worker_port *in = &worker->ports[in_port];
+
+	if (verdict.kind == TTF_VERDICT_PORT)
+		return worker->ports[verdict.value].used && !port_crosses(in, &worker->ports[verdict.value]);
+	if (verdict.kind == TTF_VERDICT_DROP)
+		return false;
+	for (uint32_t p = 0; p < worker->ports_high; p++)
+		if (worker->ports[p].used && p != in_port && !port_crosses(in, &worker->ports[p]))
+			return true;
+	return false;
+}
+
+/* Copy a frame that is whole in its cell. For others, fill in a request to the module: true. */
+static bool copy_frame(const struct crossing *crossing, uint32_t i, struct ttf_frame *frame,
+		       struct turbotap_copy *copy)
+{
+	const struct turbotap_cell *cell = cell_of(crossing, i);
+
+	frame->length = cell->length;
+	memcpy(frame->eth - TTF_VNET_HDR_BYTES, cell->vnet, TTF_VNET_HDR_BYTES);
+	frame->offload = vnet_hdr_requests(frame->eth);
+	if (cell->length > TTF_FRAME_MAX_BYTES) {
+		frame->length = FRAME_TRUNCATED;
+		return false;
+	}
+	if (cell->length == cell->header_bytes) {
+		memcpy(frame->eth, cell->headers, cell->length);
+		return false;
+	}
+	*copy = (struct turbotap_copy){ .slot = crossing->lists->receive[i],
+					.generation = cell->generation,
+					.buffer = (uintptr_t)frame->eth,
+					.length = cell->length };
+	return true;
+}
+
+/*
+ * Copy the frames that leave into the first frames of the pool, by one call. How many have room there; the
+ * length of one that can't be copied is FRAME_TRUNCATED.
+ */
+static uint32_t copy_out(struct ttf_worker *worker, uint32_t count, uint32_t leaving)
+{
+	struct crossing *crossing = worker->crossing;
+	struct rx_burst *rx = &worker->rx;
+	uint32_t room, requests = 0;
+	int done;
+
+	if (worker->pool.free < leaving)
+		ttf_handoff_reclaim(&worker->handoff);
+	room = worker->pool.free < leaving ? worker->pool.free : leaving;
+	rx_burst_prepare(rx, &worker->pool, room);
+	rx_burst_take(&worker->pool, room);
+	for (uint32_t i = 0; i < count; i++) {
+		const uint32_t n = crossing->copy_of[i];
+
+		if (n < room && copy_frame(crossing, i, &rx->frames[n], &crossing->copies[requests]))
+			crossing->requested[requests++] = n;
+	}
+	done = requests ? ttf_call_copy_out(crossing->member, crossing->copies, requests) : 0;
+	for (uint32_t r = 0; r < requests; r++) {
+		struct ttf_frame *frame = &rx->frames[crossing->requested[r]];
+
+		if ((int)r >= done || crossing->copies[r].result != (int32_t)frame->length)
+			frame->length = FRAME_TRUNCATED;
+	}
+	return room;
+}
+
+/* Forward the copy of frame i, or drop it by name. `room`: of copy_out(). */
+static void forward_copy(struct ttf_worker *worker, uint32_t in_port, uint32_t i, uint32_t room)
+{
+	const struct forward_verdict verdict = worker->crossing->verdicts[i];
+	const uint32_t n = worker->crossing->copy_of[i];
+	struct rx_burst *rx = &worker->rx;
+
+	if (n >= room || rx->frames[n].length == FRAME_TRUNCATED) {
+		count_drop(worker->ports[in_port].stats, TTF_DROP_NO_FRAME, 1);
+		if (n < room)
+			rx->handed[n] = false;
+	} else if (verdict.kind == TTF_VERDICT_FLOOD) {
+		rx->handed[n] = ttf_steer_flood(worker, in_port, rx->frame_ids[n], rx->frames[n]);
+	} else {
+		rx->handed[n] =
+			ttf_steer_frame(worker, in_port, verdict.value, rx->frame_ids[n], rx->frames[n]);
+	}
+}
+
+/* --------------------------------------------------------------------------------------- burst */
+
+static struct forward_verdict decide(struct ttf_worker *worker, uint32_t in_port, uint32_t i)
+{
+	struct crossing *crossing = worker->crossing;
+	const struct turbotap_cell *cell = cell_of(crossing, i);
+	uint8_t *eth = (uint8_t *)cell->headers; /* only macswap writes there, and the cell is read-only */
+
+	/* What it requests has no form for a port that isn't in the crossing. As with other drivers. */
+	if (cell->flags & TURBOTAP_CELL_NO_VNET)
+		return (struct forward_verdict){ TTF_VERDICT_DROP, TTF_DROP_OFFLOAD };
+	if (worker->table.mode == TTF_MODE_MACSWAP)
+		eth = memcpy(crossing->addresses[i], eth, TURBOTAP_REWRITE_FREE);
+	return ttf_forward(&worker->table, in_port, eth, cell->length, worker->now_ns);
+}
+
+/* Decide for all, as copies are made by one call. How many of the frames leave. */
+static uint32_t decide_all(struct ttf_worker *worker, uint32_t in_port, uint32_t count, bool discard)
+{
+	struct crossing *crossing = worker->crossing;
+	uint32_t leaving = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		crossing->verdicts[i] =
+			discard ? (struct forward_verdict){ TTF_VERDICT_DROP, TTF_DROP_SHUTDOWN } :
+				  decide(worker, in_port, i);
+		crossing->copy_of[i] = leaves(worker, in_port, crossing->verdicts[i]) ? leaving++ : NO_COPY;
+	}
+	return leaving;
+}
+
+static void forward_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t i, uint32_t room)
+{
+	const bool leaving = worker->crossing->copy_of[i] != NO_COPY;
+	const uint32_t crossing = flood_outputs(worker, in_port);
+
+	/* Before any of them is sent or dropped; see flood_count() in steer.c, which counts the others. */
+	if (crossing)
+		count_add(&worker->stats->orphans.copied_packets, crossing - !leaving);
+	else if (!leaving)
+		count_drop(worker->ports[in_port].stats, TTF_DROP_NO_PORT, 1);
+	if (leaving)
+		forward_copy(worker, in_port, i, room);
+	cross_to_all(worker, in_port, i);
+}
+
+static void forward_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t i, uint32_t room)
+{
+	const struct forward_verdict verdict = worker->crossing->verdicts[i];
+
+	switch (verdict.kind) {
+	case TTF_VERDICT_FLOOD:
+		forward_flood(worker, in_port, i, room);
+		return;
+	case TTF_VERDICT_PORT:
+		if (worker->crossing->copy_of[i] != NO_COPY) {
+			forward_copy(worker, in_port, i, room);
+		} else if (worker->ports[verdict.value].used) {
+			cross_to_port(worker, i, verdict.value);
+			return;
+		} else {
+			count_drop(worker->ports[in_port].stats, TTF_DROP_NO_PORT, 1);
+		}
+		break;
+	default:
+		count_drop(worker->ports[in_port].stats, verdict.value, 1);
+	}
+	append(worker, i, TTF_NOWHERE, 0);
+}
+
+int ttf_crossing_receive(struct ttf_worker *worker, uint32_t port_id, bool discard)
+{
+	struct worker_port *port = &worker->ports[port_id];
+	uint32_t leaving, room = 0;
+	int count = cross(worker, port_id, worker->batch);
+
+	if (count <= 0) {
+		count_add(&port->stats->rx_empty_calls, 1);
+		if (count == -EBADFD || count == -ENXIO) /* for good: poll() would say so for ever */
+			ttf_crossing_ignore(worker, port);
+		return count;
+	}
+	count_add(&port->stats->rx_calls, 1);
+	count_add(&port->stats->rx_bursts[burst_bucket((uint32_t)count)], 1);
+	leaving = decide_all(worker, port_id, (uint32_t)count, discard);
+	if (leaving)
+		room = copy_out(worker, (uint32_t)count, leaving);
+	for (uint32_t i = 0; i < (uint32_t)count; i++)
+		forward_frame(worker, port_id, i, room);
+	if (leaving) {
+		ttf_steer_flush(worker);
+		rx_burst_return(&worker->rx, &worker->pool, room);
+	}
+	return count;
+}
