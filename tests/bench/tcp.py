@@ -29,6 +29,7 @@ class Variant:
     name: str
     driver: str
     offload: bool = True
+    io: str = ""  # the driver's default
 
 
 OFFLOAD = Variant("offload", "tap")
@@ -131,8 +132,9 @@ def _way(number: int, variant: Variant, cpu: int) -> Iterator[_Way]:
     config = f'name = "{name}"\nmode = "xconnect"\ncpus = "{cpu}"\nheartbeat_timeout_ms = 60000\n'
     for end, (netns, address) in enumerate(ends):
         peer = f'peer = "b{number}"\n' if end == 0 else ""
+        io = f'io = "{variant.io}"\n' if variant.io else ""
         config += (
-            f'[[port]]\nname = "{"ab"[end]}{number}"\ndriver = "{variant.driver}"\n'
+            f'[[port]]\nname = "{"ab"[end]}{number}"\ndriver = "{variant.driver}"\n{io}'
             f"offload = {str(variant.offload).lower()}\n"
             f'netns = "{netns}"\naddress = ["{address}/24"]\n{peer}'
         )

@@ -24,14 +24,14 @@
 #include "samples.h"
 #include "way.h"
 
-#define MAX_WAYS 5
+#define MAX_WAYS 6
 #define CALIBRATION 1000000u /* instructions */
 #define CALIBRATIONS 10
 
 uint64_t system_calls;
 
-static const struct way *const all_ways[MAX_WAYS] = { &way_rw, &way_uring, &way_mmsg, &way_burst,
-						      &way_crossing };
+static const struct way *const all_ways[MAX_WAYS] = { &way_rw,	  &way_uring,	 &way_mmsg,
+						      &way_burst, &way_crossing, &way_ttfwd };
 
 enum part {
 	FORWARD,

@@ -28,6 +28,7 @@ from tests.bench.tcp import Stream
 from tests.kmod import kernels, vm
 
 _HERE = Path(__file__).resolve().parent
+_NATIVE = kernels.ROOT / "native"
 _FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static", f"-I{kernels.MODULE / 'uapi'}")
 _BY_WORDS = "clearcpuid=erms,fsrm"
 _PACKETS = 1024  # packets in the queue: a multiple of all batches
@@ -50,8 +51,8 @@ class Guest:
     def built(cls, kernel: kernels.Kernel, into: Path) -> Guest:
         """Build all in the folder `into`. Raises ProgramError."""
         program = into / "forward"
-        sources = sorted(map(str, _HERE.glob("*.c")))
-        command = ["gcc", *_FLAGS, "-o", str(program), *sources, "-luring"]
+        sources = sorted(map(str, [*_HERE.glob("*.c"), *_NATIVE.glob("*.c")]))
+        command = ["gcc", *_FLAGS, "-o", str(program), *sources, "-luring", "-lseccomp"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise ProgramError(f"gcc: {done.stderr.strip()}")

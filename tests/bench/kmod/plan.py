@@ -13,9 +13,10 @@ WAYS = {
     "mmsg": "mmsg",
     "burst": "burst messages",
     "crossing": "crossing",
+    "ttfwd": "ttfwd's loop, crossing",
 }
 # Receiving and sending alone can be measured of these: a crossing sends only what it has received.
-SEPARABLE = tuple(way for way in WAYS if way != "crossing")
+SEPARABLE = tuple(way for way in WAYS if way not in ("crossing", "ttfwd"))
 PARTS = ("receive", "send")
 
 # Bytes of a frame on a tap, and its conventional size, which includes the frame check sequence.
@@ -32,9 +33,13 @@ SEGMENT_BATCH = 8
 # Of a crossing, by the size of a frame: instructions as a multiple of the baseline's.
 CROSSING_BARS = ((60, 0.36), (1514, 0.34))
 
-# TCP through ttfwd itself, with offload, by driver. turbotap uses burst messages by default.
+# ttfwd's loop over a crossing, as a multiple of the bare loop's.
+LOOP_BAR = 1.10
+
+# TCP through ttfwd itself, with offload, by driver and io.
 TCP_BASELINE = "tap"
-TCP_SUBJECT = "turbotap"
+TCP_SUBJECT = "turbotap/zerocopy"
+TCP_WAYS = (TCP_BASELINE, "turbotap/burst", TCP_SUBJECT)
 TCP_BAR = 0.90  # the subject's cost of a GB, as a multiple of the baseline's
 
 
@@ -99,6 +104,10 @@ def bars() -> Sequence[Bar]:
             for way in ("mmsg", "burst")
         ),
         Bar("burst", SEGMENTS, 0.90, 2 / SEGMENT_BATCH),
-        *(Bar("crossing", Cell(size, REFERENCE_BATCH, False), ratio, calls) for size, ratio in CROSSING_BARS),
+        *(
+            Bar(way, Cell(size, REFERENCE_BATCH, False), round(ratio * more, 3), calls)
+            for size, ratio in CROSSING_BARS
+            for way, more in (("crossing", 1.0), ("ttfwd", LOOP_BAR))
+        ),
         Bar("crossing", SEGMENTS, 0.14, 2 / SEGMENT_BATCH),
     ]

@@ -11,14 +11,14 @@ import sys
 from dataclasses import asdict
 
 from tests.bench import tcp
-from tests.bench.kmod.plan import TCP_BASELINE, TCP_SUBJECT
+from tests.bench.kmod.plan import TCP_WAYS
 from tests.bench.programs import ProgramError
 
 _CPU = 0
 
 
 def main() -> int:
-    variants = [tcp.Variant(driver, driver) for driver in (TCP_SUBJECT, TCP_BASELINE)]
+    variants = [tcp.Variant(way, driver, io=io) for way in TCP_WAYS for driver, _, io in [way.partition("/")]]
     try:
         for stream in tcp.measure(variants, int(sys.argv[1]), _CPU, lambda _: None):
             print(json.dumps(asdict(stream)))

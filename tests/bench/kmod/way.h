@@ -41,7 +41,7 @@ struct way {
 	void (*finish)(void);
 };
 
-extern const struct way way_rw, way_uring, way_mmsg, way_burst, way_crossing;
+extern const struct way way_rw, way_uring, way_mmsg, way_burst, way_crossing, way_ttfwd;
 extern uint64_t system_calls;
 
 struct slots slots_make(uint32_t stride);

@@ -7,28 +7,17 @@
 #include <sys/mman.h>
 
 #include "../bench.h"
-#include "turbotap_crossing.h"
+#include "crossing.h"
 #include "way.h"
 
-#define HELD_BYTES (256u << 20)
-
-static int member;
-static uint32_t source, sink, first, waiting;
+static struct crossing_member member;
+static uint32_t source, sink, waiting;
 static struct turbotap_lists *lists;
 static const struct turbotap_cell *cells;
 
-static uint32_t port_of(int crossing, int tun_fd, uint32_t vnet_bytes)
-{
-	struct turbotap_port_tap port = { .size = sizeof(port),
-					  .tun_fd = tun_fd,
-					  .vnet_hdr_size = vnet_bytes };
-
-	return (uint32_t)check(ioctl(crossing, TURBOTAP_PORT_TAP, &port), "TURBOTAP_PORT_TAP");
-}
-
 static void *map(size_t bytes, int protection, off_t offset)
 {
-	void *memory = mmap(NULL, bytes, protection, MAP_SHARED | MAP_POPULATE, member, offset);
+	void *memory = mmap(NULL, bytes, protection, MAP_SHARED | MAP_POPULATE, member.fd, offset);
 
 	if (memory == MAP_FAILED)
 		die("mmap of a member");
@@ -37,23 +26,17 @@ static void *map(size_t bytes, int protection, off_t offset)
 
 static void crossing_open(const struct taps *taps, uint32_t stride)
 {
-	struct turbotap_crossing how = {
-		.size = sizeof(how), .slots = MAX_BATCH, .header_bytes = 128, .bytes = HELD_BYTES
-	};
-	struct turbotap_member join = { .size = sizeof(join), .slots = MAX_BATCH, .bytes = HELD_BYTES };
-	int node = check(open(TURBOTAP_DEVICE, O_RDWR | O_CLOEXEC), TURBOTAP_DEVICE);
-	int crossing = check(ioctl(node, TURBOTAP_CREATE, &how), "TURBOTAP_CREATE");
+	int crossing = crossing_new();
 
 	(void)stride;
-	source = port_of(crossing, taps->source_fd, taps->vnet_bytes);
-	sink = port_of(crossing, taps->sink_fd, taps->vnet_bytes);
-	member = check(ioctl(crossing, TURBOTAP_JOIN, &join), "TURBOTAP_JOIN");
-	first = join.first;
+	source = crossing_port(crossing, taps->source_fd, taps->vnet_bytes);
+	sink = crossing_port(crossing, taps->sink_fd, taps->vnet_bytes);
+	member = crossing_join(crossing);
 	lists = map(sizeof(*lists), PROT_READ | PROT_WRITE, TURBOTAP_MAP_LISTS);
 	cells = map(MAX_BATCH * sizeof(*cells), PROT_READ, TURBOTAP_MAP_CELLS);
 	lists->receive_port = source;
 	for (uint32_t i = 0; i < MAX_BATCH; i++)
-		lists->receive[i] = first + i;
+		lists->receive[i] = member.first + i;
 }
 
 /* Send what waits, and receive. */
@@ -64,7 +47,7 @@ static uint32_t cross(uint32_t most)
 	lists->send_count = waiting;
 	lists->receive_count = most;
 	system_calls++;
-	count = check(ioctl(member, TURBOTAP_CROSS, 0), "TURBOTAP_CROSS");
+	count = check(ioctl(member.fd, TURBOTAP_CROSS, 0), "TURBOTAP_CROSS");
 	if (lists->sent != waiting)
 		die("a crossing refused a frame");
 	waiting = 0;
@@ -76,7 +59,7 @@ static uint32_t crossing_receive(struct slots *slots, uint32_t most)
 	uint32_t count = cross(most);
 
 	for (uint32_t i = 0; i < count; i++)
-		slots->lengths[i] = cells[first + i].length;
+		slots->lengths[i] = cells[member.first + i].length;
 	return count;
 }
 
@@ -84,8 +67,8 @@ static void crossing_send(struct slots *slots, uint32_t count)
 {
 	(void)slots;
 	for (uint32_t i = 0; i < count; i++)
-		lists->send[i] = (struct turbotap_send){ .slot = first + i,
-							 .generation = cells[first + i].generation,
+		lists->send[i] = (struct turbotap_send){ .slot = member.first + i,
+							 .generation = cells[member.first + i].generation,
 							 .port = sink };
 	waiting = count;
 }
