@@ -250,7 +250,7 @@ def test_a_device_that_was_removed_under_a_port(pair: Pair) -> None:
         assert [worker.restarts for worker in it.stats().workers] == [0, 0]
 
 
-@pytest.mark.parametrize("pair", ["tap", extended("turbotap-burst"), *URING], indirect=True)
+@pytest.mark.parametrize("pair", ["tap", extended("turbotap-zerocopy"), *URING], indirect=True)
 def test_what_a_hung_workers_queue_holds_is_named_when_its_port_goes(pair: Pair) -> None:
     with instance(pair.config(heartbeat_timeout_ms=60_000)) as it:
         for pid in it.worker_pids():
