@@ -17,13 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from forwarder.stats.snapshot import Snapshot
 from tests.process.control_client import Client
 from tests.support.commands import run
 from tests.support.instance import Instance, instance
+from tests.support.wait import wait_until
 
 _NOBODY_SCRIPT = Path(__file__).with_name("nobody.py")
 
@@ -148,18 +148,18 @@ def test_a_request_without_an_end_is_not_kept_for_ever(it: Instance, client: Cli
 
 
 def test_half_a_line_and_then_the_end(it: Instance) -> None:
-    before = psutil.Process(it.process.pid).num_fds()
+    before = it.supervisor_fds()
     for data in (b"", b'{"jsonrpc": "2.0", "id"', request(id=1, method="status")[:-1]):
         client = Client(it)
         client.send(data)
         client.hang_up()
         assert client.reply() is None
         client.close()
-    it.wait(lambda _: psutil.Process(it.process.pid).num_fds() <= before, "its sockets are closed")
+    wait_until(lambda: it.supervisor_fds() == before, "its sockets are closed")
 
 
 def test_a_client_that_leaves_before_its_answer(it: Instance) -> None:
-    before = psutil.Process(it.process.pid).num_fds()
+    before = it.supervisor_fds()
     for _ in range(50):
         client = Client(it)
         client.send(request(id=1, method="status") * 20)
@@ -167,11 +167,11 @@ def test_a_client_that_leaves_before_its_answer(it: Instance) -> None:
     client = Client(it)
     assert client.call("status")["ports"] == 0
     client.close()
-    it.wait(lambda _: psutil.Process(it.process.pid).num_fds() <= before, "its sockets are closed")
+    wait_until(lambda: it.supervisor_fds() == before, "its sockets are closed")
 
 
 def test_many_clients_at_once(it: Instance) -> None:
-    before = psutil.Process(it.process.pid).num_fds()
+    before = it.supervisor_fds()
     clients: list[Client] = []
     for _ in range(100):
         clients.append(Client(it))
@@ -180,7 +180,7 @@ def test_many_clients_at_once(it: Instance) -> None:
     assert all((client.reply() or {})["id"] == 1 for client in clients)
     for client in clients:
         client.close()
-    it.wait(lambda _: psutil.Process(it.process.pid).num_fds() <= before, "its sockets are closed")
+    wait_until(lambda: it.supervisor_fds() == before, "its sockets are closed")
 
 
 def replaced(dead: Sequence[int], snapshot: Snapshot) -> bool:

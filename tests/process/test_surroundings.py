@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.support.commands import ip, run, unique
@@ -50,15 +49,13 @@ def test_a_device_of_another_kind_is_refused_and_the_instance_goes_on(it: Instan
 def test_a_namespace_that_was_removed_and_made_again_is_another_one(it: Instance, netns: str) -> None:
     _connected(it, "t0", netns)
     it.cli("delete", "t0")
-    supervisor = psutil.Process(it.process.pid)
-    before = supervisor.num_fds()
+    before = it.supervisor_fds()
     for _ in range(3):
         ip("netns", "del", netns)
         ip("netns", "add", netns)
         _connected(it, "t0", netns)
         it.cli("delete", "t0")
-    # It may still hold the connection of the last command.
-    wait_until(lambda: supervisor.num_fds() == before, "the supervisor has as many descriptors as before")
+    wait_until(lambda: it.supervisor_fds() == before, "the supervisor has as many descriptors as before")
 
 
 def test_a_namespace_of_somebody_else_is_never_removed(it: Instance) -> None:

@@ -29,6 +29,7 @@ import sysconfig
 import tempfile
 import time
 import tomllib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,7 +43,7 @@ from forwarder.stats.snapshot import Port, Snapshot, Worker
 from tests.support.commands import TIME_FACTOR, run, unique
 from tests.support.netns import device_exists, namespace_exists, remove_namespace
 from tests.support.shm import remove_segments, segments_of
-from tests.support.wait import TIMEOUT_S
+from tests.support.wait import TIMEOUT_S, wait_until
 
 TTFWD = Path(sysconfig.get_path("scripts"), "ttfwd")
 START_TIMEOUT_S = 150.0 * TIME_FACTOR  # longer than a supervisor waits for its workers
@@ -152,6 +153,24 @@ class Instance:
             except psutil.Error:
                 continue  # it ended meanwhile, or is a zombie without an environment
         return found
+
+    def supervisor_fds(self) -> int:
+        """How many descriptors the supervisor has at rest: with one standby, and the same number for a while.
+
+        It has some more while it starts a process, reads a file or answers a client.
+        """
+        supervisor = psutil.Process(self.process.pid)
+        last: deque[int | None] = deque(maxlen=5)
+
+        def at_rest() -> bool:
+            time.sleep(0.05)
+            one_standby = len(self.processes()) == 2 + len(self.worker_pids())
+            last.append(supervisor.num_fds() if one_standby else None)
+            return len(last) == last.maxlen and len(set(last)) == 1 and one_standby
+
+        wait_until(at_rest, "the supervisor has one standby, and the same number of descriptors for a while")
+        assert last[0] is not None
+        return last[0]
 
     def wait(
         self, condition: Callable[[Snapshot], bool], what: str, timeout_s: float = TIMEOUT_S
