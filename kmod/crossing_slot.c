@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Slots. Each holds a frame or none, and the pointer to it changes hands by
- * xchg() alone: whoever gets it out owns the frame. So it doesn't matter who
+ * xchg() alone: who gets it out owns the frame. So it doesn't matter who
  * else sends, fills or empties the same slot meanwhile.
  *
  * A handle is a slot and the generation of its frame. The generation is

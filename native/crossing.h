@@ -11,7 +11,7 @@
  * No frame is handed over to another worker. Any member may send to any port, and all frames of a flow come from
  * one queue of a tap, so that they stay in order.
  *
- * Nothing waits for long: whoever does anything else before the next burst calls ttf_crossing_flush().
+ * Nothing waits for long: what comes between two bursts calls ttf_crossing_flush() first.
  */
 #ifndef TTF_CROSSING_H
 #define TTF_CROSSING_H

@@ -182,7 +182,7 @@ struct turbotap_send {
  * @lost: out: frames taken from the queue and lost, as there was no memory
  * @received: out: frames that are in the first slots of @receive
  * @calls: out: how many calls this member has made; it wraps. Written last, and
- *	also by a call whose caller is killed meanwhile: whoever holds the member
+ *	also by a call whose caller is killed meanwhile: another holder of it
  *	then learns what became of the frames
  * @reserved: 0
  * @receive: the slots to fill, all of the member's own, each once

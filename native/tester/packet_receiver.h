@@ -20,7 +20,7 @@
 #define TTF_PACKET_RECEIVER_BLOCK_BYTES (1 << 19)
 
 struct ttf_packet_receiver {
-	/* Of whoever opens it. */
+	/* Of the one that opens it. */
 	char device[16];
 	uint32_t
 		any; /* of a capture: every frame with a stamp since `opened_ns`, whatever its addresses are */
