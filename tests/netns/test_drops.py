@@ -146,14 +146,22 @@ def test_a_packet_ring_that_the_kernel_fills_no_more_is_renewed() -> None:
             driver = "packet"
             netns = "{netns}"
             '''
-        with instance(it_lab.config("bridge", queues=2, tables=ports)) as it:
+        with instance(it_lab.config("bridge", queues=1, tables=ports)) as it:
             (right,) = it_lab.sides
 
             def renewed() -> bool:
                 os.write(fd, inexpressible_frame())
                 return "gets a new ring" in it.log
 
+            def crosses() -> bool:
+                os.write(fd, vnet_header() + probe)
+                return it.stats().counters.tx_packets > sent_before
+
             wait_until(renewed, "the ring is renewed")
+            sent_before = it.stats().counters.tx_packets
+            (probe,) = flow_frames(1, 1)
+            wait_until(crosses, "the new ring is in use: what comes before that is lost")
+            it.settled()
             frames = flow_frames(4, 20)
             with right.capture() as capture:
                 for frame in frames:
