@@ -128,8 +128,8 @@ static struct notifier_block device_notifier = {
 
 /*
  * Find the device of port->tun_file and hold it: 0, -EBADFD if there is none,
- * -EINVAL if it isn't an Ethernet device, -EFAULT. tun reads the address from
- * user memory. Whatever is there when it does, our veto comes first.
+ * -EINVAL if it isn't an Ethernet device, -EFAULT. tun reads an address from
+ * user memory, and never sets it: our veto comes first.
  */
 static int port_find_device(struct tt_port *port, void __user *scratch)
 {

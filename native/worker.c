@@ -106,11 +106,9 @@ static uint32_t receive_ports(struct ttf_worker *worker, bool discard)
 
 	if (worker->pool.free < worker->reclaim_below)
 		ttf_handoff_reclaim(&worker->handoff);
-	if (!worker->pool.free) {
+	/* Frames that cross need none. */
+	if (!worker->pool.free)
 		count_add(&worker->stats->pool_empty_rounds, 1);
-		ttf_crossing_flush(worker);
-		return 0;
-	}
 	for (uint32_t p = 0; p < worker->ports_high; p++) {
 		struct worker_port *port = &worker->ports[p];
 		int count;

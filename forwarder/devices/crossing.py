@@ -41,6 +41,7 @@ class Crossing:
         self._fd = fd
         self._slots = slots  # of each member
         self._members: dict[int, Member] = {}
+        self._ports = 0
 
     @classmethod
     def make(cls, workers: int, batch: int) -> "Crossing | str":
@@ -105,6 +106,12 @@ class Crossing:
 
     # ------------------------------------------------------------------------------------- ports
 
+    def lacks_room(self, queues: int) -> str | None:
+        """Why so many queues can't become ports of it; None: they can."""
+        if self._ports + queues <= lib.TURBOTAP_CROSSING_PORTS:
+            return None
+        return f"the crossing has no room for {queues} more of its {lib.TURBOTAP_CROSSING_PORTS} ports"
+
     def add_tap(self, name: str, tap_fd: int, header_bytes: int) -> int:
         """The number of a queue of the tap `name`, whose offload header is so long. Raises DeviceError."""
         request = ffi.new(
@@ -127,13 +134,16 @@ class Crossing:
 
     def _add(self, name: str, call: int, request: "CData") -> int:
         try:
-            return _ioctl(self._fd, call, request)
+            number = _ioctl(self._fd, call, request)
         except OSError as error:
             raise DeviceError(f'port "{name}": not in the crossing: {error.strerror}') from None
+        self._ports += 1
+        return number
 
     def delete(self, number: int) -> None:
         """Forget a port. Nobody else deletes it, so it is there."""
         fcntl.ioctl(self._fd, lib.TURBOTAP_PORT_DELETE, number)
+        self._ports -= 1
 
 
 def _ioctl(fd: int, call: int, request: "CData") -> int:

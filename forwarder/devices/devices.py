@@ -38,7 +38,11 @@ class Devices:
 
     def open(self, config: PortConfig, queues: int) -> Port:
         """Make a port ready to forward, link up. Raises TtfwdError, and leaves nothing."""
-        choice = choose(config, self._host.crossing)
+        crossing = self._host.crossing
+        if isinstance(crossing, Crossing):
+            choice = choose(config, crossing.lacks_room(queues) or crossing)
+        else:
+            choice = choose(config, crossing)
         driver = choice.driver
         if not driver.makes_device and config.netns is not None and not named_netns.exists(config.netns):
             raise DeviceError(f'port "{config.name}": network namespace "{config.netns}" doesn\'t exist')

@@ -49,7 +49,7 @@ class PacketPort(RenewablePort):
             self._netlink.link("set", index=ifindex, state="up")
         fds, sender_fds = packet_sockets.open_queues(config.name, self.place, self.queues)
         self._fds, self._sender_fds = tuple(fds), tuple(sender_fds)
-        if self._crossing is not None:
+        if self._crossing is not None and not self._crossing.lacks_room(1):
             with self.place.inside():
                 self._crossing_port = self._crossing.add_device(self.name, ifindex)
         self._read_back()

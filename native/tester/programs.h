@@ -27,7 +27,7 @@ void ttf_programs_free(struct ttf_programs *programs);
 /* A descriptor, which belongs to the programs; -ENOENT. */
 int ttf_program_fd(const struct ttf_programs *programs, const char *name);
 
-/* The memory of a map that is mapped. NULL: there is none of that name. */
+/* The memory of a mapped map, by its name. NULL: no mapped map has that name. */
 void *ttf_map_memory(struct ttf_programs *programs, const char *name);
 
 /* The device that frames of a way go to, by its index in the namespace of this thread. 0 or -errno. */

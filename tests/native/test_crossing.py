@@ -173,10 +173,16 @@ def tcp(payload: int) -> Any:
     return Ether(dst=mac(1), src=mac(2)) / IP(src="10.0.0.1", dst="10.0.0.2") / TCP() / Raw(bytes(payload))
 
 
-@pytest.mark.parametrize(("mss", "fits"), [(1460, True), (1461, False)])
-def test_of_a_gso_frame_the_longest_packet_counts(harness: MakeHarness, mss: int, fits: bool) -> None:
+@pytest.mark.parametrize(
+    ("mss", "options", "fits"), [(1460, 0, True), (1461, 0, False), (1448, 12, True), (1449, 12, False)]
+)
+def test_of_a_gso_frame_the_longest_packet_counts(
+    harness: MakeHarness, mss: int, options: int, fits: bool
+) -> None:
     made, left, right = pair(harness, batch=4)
-    data, header = gso_frame(tcp(20_000), mss)
+    sent = tcp(20_000)
+    sent[TCP].options = [("NOP", None)] * options
+    data, header = gso_frame(sent, mss)
     left.bring(data, header=header)
     made.settle()
     assert right.sent == ([data] if fits else [])
@@ -311,14 +317,18 @@ def test_a_frame_that_cannot_be_copied_is_dropped(harness: MakeHarness, outputs:
 def test_without_a_free_frame_copies_are_dropped_and_others_cross(harness: MakeHarness) -> None:
     made = harness(2, crossing=True, mode="bridge", frames=64, slots=64, batch=32)
     left = made.connect(0, crosses=True)
-    inner = inside(made, made.connect(1, crosses=True))
-    made.connect(2, driver=MMSG, queues=2)
+    inner = inside(made, made.connect(1, crosses=True), 1)
+    outer = made.connect(2, driver=MMSG, queues=1)
     frames = [frame(n, 200, dst=b"\xff" * 6) for n in range(200)]
     inside(made, left, 1).bring(*frames)
     for _ in range(20):
         made.step(1)  # worker 0 consumes nothing
+    assert made.worker_stats(1).pool_empty_rounds > 0
+    assert inner.sent == frames, "no frame that crosses waits for the pool"
     made.settle()
-    assert len(module_of(made).ports[4].sent) + len(inner.sent) == 200
+    copied = outer.receive(0)
+    assert copied == frames[: len(copied)]
+    assert made.drops(0) == {"no_frame": 200 - len(copied)}
 
 
 # ---------------------------------------------------------------------------------- coming and going
@@ -459,6 +469,21 @@ def test_a_crash_after_the_notes_is_counted_once(harness: MakeHarness) -> None:
     assert made.recover(0) == 0
     assert (counters.tx_packets, counters.tx_bytes) == (10, before + 60)
     assert (notes.changed, notes.calls) == (0, 0)
+
+
+def test_a_noted_change_that_no_call_can_make_is_not_made(harness: MakeHarness) -> None:
+    made, left, right = pair(harness)
+    left.bring(*(frame(n) for n in range(10)))
+    made.settle()
+    made.damage(0)
+    notes = lib.ttf_rings_crossing_notes(made._views[0][1], 0)
+    first = ffi.cast("uint64_t *", lib.ttf_stats_worker(made.stats, 0))
+    notes.changes[0].word = ffi.cast("uint64_t *", ffi.addressof(made.queue(1), "tx_packets")) - first
+    notes.changes[0].value = 2**62
+    notes.changed = 1
+    made.kill(0)
+    assert made.recover(0) == 0
+    assert made.queue(1).tx_packets == len(right.sent) == 10
 
 
 def test_notes_and_lists_that_were_spoilt_harm_nobody(harness: MakeHarness) -> None:

@@ -112,6 +112,18 @@ def test_more_workers_than_members_are_no_crossing(kernel: Kernel) -> None:
     assert kernel.calls == []
 
 
+def test_a_port_with_more_queues_than_there_is_room_for_goes_without(kernel: Kernel) -> None:
+    found = made()
+    most = lib.TURBOTAP_CROSSING_PORTS
+    assert found.lacks_room(most) is None
+    number = found.add_tap("t0", 7, 10)
+    assert found.lacks_room(most) == f"the crossing has no room for {most} more of its {most} ports"
+    assert found.lacks_room(most - 1) is None
+    found.delete(number)
+    assert found.lacks_room(most) is None
+    found.close()
+
+
 def test_ports_have_the_kernels_numbers(kernel: Kernel) -> None:
     found = made()
     kernel.calls.clear()
