@@ -45,9 +45,6 @@ class Step:
 
 
 _C_STYLE = 'find native tests -name "*.[ch]" | xargs clang-format-14 --dry-run -Werror'
-_PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-_UNIT = [*_PYTEST, "-m", "not slow", "--hypothesis-profile=few-examples"]
-_FILES = sorted((ROOT / "tests" / "unit").glob("test_*.py"))
 # The tests make thousands of small files, which takes a disk as long as all that they do beside it.
 _MEMORY = Path("/dev/shm")
 _STATIC = (
@@ -64,12 +61,8 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="ttfwd-check-", dir=_MEMORY) as folder,
         ThreadPoolExecutor() as pool,
     ):
-        # Two processes, which import half of the files each.
-        halves = [
-            (Step(f"unit tests {i + 1}", [*_UNIT, f"--basetemp={folder}/{i}", *_FILES[i::2]]),)
-            for i in (0, 1)
-        ]
-        lanes = [*halves, _STATIC]
+        tests = Step("unit tests", [sys.executable, "-m", "tests.unit_tests", folder])
+        lanes = [(tests,), _STATIC]
         names = list(pool.map(lambda lane: [step.name for step in lane if not step.run()], lanes))
     failed = [name for lane in names for name in lane]
     if failed:

@@ -341,6 +341,7 @@ def test_each_attempt_at_a_trial_has_its_event(lab: Lab) -> None:
     assert len(prepared) == len(lab.tester.loads) == 3
 
 
+@pytest.mark.slow
 def test_a_machine_that_is_never_quiet_is_told(lab: Lab) -> None:
     bench = lab.bench(Struck(), *[STOLEN] * VOID_IN_A_ROW)
     with pytest.raises(TooNoisy, match="steal"):

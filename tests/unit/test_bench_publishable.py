@@ -190,6 +190,7 @@ def test_what_a_stop_of_the_machine_spoils_needs_a_stiller_one(
     assert purpose(test, goals(names)) == expected
 
 
+@pytest.mark.slow
 def test_a_look_at_this_host_gives_reasons_in_words() -> None:
     for reason in host_against("latency", os.sched_getaffinity(0), (os.getpid(),)):
         assert ": " in reason
