@@ -91,6 +91,8 @@ def test_make_install_puts_everything_where_it_is_looked_for(built: Build, tmp_p
     assert {path.name for path in built.copy.rglob("*")} == {path.name for path in sources.rglob("*")}
 
 
+# Of one kernel, as a build takes long: what dkms does with the tree is the same for each.
+@pytest.mark.parametrize("kernel", SERIES[:1], indirect=True)
 def test_dkms_builds_and_installs_it(kernel: Kernel, tmp_path: Path) -> None:
     """Debian's dkms builds a source tree with the name of kmod/README.md, and installs a loadable module."""
     sources = tmp_path / "src"
