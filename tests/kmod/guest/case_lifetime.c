@@ -250,6 +250,8 @@ CASE(lifetime_namespace_ends)
 	close(there);
 	CHECK_EQ(DO(poll(&ready, 1, 10000)), 1);
 	CHECK(ready.revents & POLLERR);
+	/* The device is said to be going before its queues are gone; until then it is down. */
+	WAIT_FOR(try_tap_send(&tap, LENGTH, 1, 0) == -1 && errno != EIO);
 	CHECK_ERRNO(try_tap_send(&tap, LENGTH, 1, 0), EBADFD);
 }
 
