@@ -1,12 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where log lines go: stderr, or, while a live view owns the terminal, the lines under its tables."""
+"""Where log lines go: to journald with fields, else to stderr. A live view that owns the terminal shows them.
+
+Lines that repeat are counted (forwarder.repeats).
+"""
 
 import logging
 import sys
 from collections import deque
+from contextlib import suppress
 from typing import TextIO
 
+from forwarder import journald
+from forwarder.repeats import Repeats
+
 _KEPT = 6
+
+repeats = Repeats(logging.getLogger("ttfwd"))
+
+
+def about(
+    *, port: str | None = None, worker: int | None = None, reason: str | None = None
+) -> dict[str, object]:
+    """What a line is about: its `extra`, from which journald gets the fields PORT, WORKER and REASON."""
+    return {"port": port, "worker": worker, "reason": reason}
 
 
 class RecentLines(logging.Handler):
@@ -32,14 +48,23 @@ class _Stderr(logging.StreamHandler[TextIO]):
             super().handleError(record)
 
 
-def to_stderr(verbose: bool) -> logging.Handler:
-    """Log lines on stderr from now on."""
-    handler = _Stderr(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s ttfwd %(levelname)-7s %(message)s"))
+def to_user(verbose: bool, instance: str) -> logging.Handler:
+    """Log lines of an instance appear from now on, in the journal if stderr goes there."""
+    handler = _handler(instance)
     log = logging.getLogger("ttfwd")
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
+    log.addFilter(repeats)
     log.addHandler(handler)
     log.propagate = False
     # A user can't act on an exception in a destructor (asyncio's raise when file descriptors run out).
     sys.unraisablehook = lambda ignored: log.debug("ignored: %r", ignored.exc_value)
+    return handler
+
+
+def _handler(instance: str) -> logging.Handler:
+    if journald.gets_stderr():
+        with suppress(OSError):  # its socket isn't here, but stderr gets there, too
+            return journald.Handler(instance)
+    handler = _Stderr(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s ttfwd %(levelname)-7s %(message)s"))
     return handler

@@ -109,7 +109,7 @@ def start(
         options = (["--name", name] if name else []) + (["--verbose"] if verbose else [])
         in_background.detach(config, path, options)
     else:
-        start_command.run(config, began_ns, ready_fd, log_file, logs.to_stderr(verbose))
+        start_command.run(config, began_ns, ready_fd, log_file, logs.to_user(verbose, config.name))
 
 
 @main.command()

@@ -9,7 +9,6 @@ import errno
 import logging
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -25,18 +24,6 @@ from forwarder.stats.tables import accounting_table, headline
 from forwarder.supervisor.main_loop import Running, Supervisor
 
 log = logging.getLogger("ttfwd")
-
-
-def _tell_service_manager(state: str) -> None:
-    """sd_notify(3): systemd's Type=notify waits for READY=1."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)
-        except OSError as error:
-            log.warning("NOTIFY_SOCKET: %s", error.strerror or error)
 
 
 class _Foreground:
@@ -63,10 +50,8 @@ class _Foreground:
         if self._ready_fd is not None:
             os.write(self._ready_fd, b"READY\n")
             os.close(self._ready_fd)
-        _tell_service_manager("READY=1")
 
     def stopping(self) -> None:
-        _tell_service_manager("STOPPING=1")
         with StatsReader.attach(self._name) as reader:
             self.final = reader.snapshot()
         self.close_view()

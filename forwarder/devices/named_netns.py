@@ -92,4 +92,7 @@ def _failure(name: str, error: OSError | NetlinkError | TtfwdError) -> TtfwdErro
     number = error.code if isinstance(error, NetlinkError) else error.errno
     if number in (errno.EPERM, errno.EACCES):
         return NotPermitted(f"{what}: not permitted")
+    if number == errno.EROFS:  # as in the sandbox of deploy/ttfwd@.service
+        remedy = f"`ip netns add {name}`, or `systemctl start ttfwd-netns@{name}`"
+        return DeviceError(f"{what}: {DIRECTORY} is read-only here. Make it before: {remedy}")
     return DeviceError(f"{what}: {os.strerror(number or 0)}")

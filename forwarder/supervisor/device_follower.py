@@ -18,6 +18,7 @@ from forwarder.devices.device import Device, changes
 from forwarder.devices.devices import Devices
 from forwarder.devices.port import Port
 from forwarder.errors import TtfwdError
+from forwarder.logs import about
 from forwarder.supervisor.port_table import PortTable, TablePort
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.worker.messages import Delivery, UpdatePort
@@ -79,7 +80,9 @@ class DeviceFollower:
             device = self._devices.look(entry.port, thorough=thorough)
         except (NetlinkError, OSError, TtfwdError) as error:
             if entry.port not in self._unreadable:
-                log.warning("port %s: its device can't be looked at: %s", entry.port.name, error)
+                name = entry.port.name
+                extra = about(port=name, reason=str(error))
+                log.warning("port %s: its device can't be looked at: %s", name, error, extra=extra)
             self._unreadable.add(entry.port)
             return False
         self._unreadable.discard(entry.port)
@@ -99,5 +102,6 @@ class DeviceFollower:
         if device == logged.device or now_ns - logged.at_ns < LOG_PAUSE_NS:
             return
         level = logging.INFO if device.link in ("up", "no_carrier") else logging.WARNING
-        log.log(level, "port %s: %s", port.name, ", ".join(changes(logged.device, device)))
+        what = ", ".join(changes(logged.device, device))
+        log.log(level, "port %s: %s", port.name, what, extra=about(port=port.name))
         self._logged[port] = _Logged(device, now_ns)

@@ -16,6 +16,7 @@ from forwarder.config.model import Config, PortConfig
 from forwarder.devices.devices import Devices
 from forwarder.devices.port import Port
 from forwarder.errors import DeviceError, TtfwdError, listed
+from forwarder.logs import about
 from forwarder.supervisor.port_table import PortTable, TablePort
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.worker.messages import Delivery, Discard, Discarded
@@ -87,7 +88,8 @@ class LivePorts:
         try:
             self._devices.close(entry.port)
         except (OSError, TtfwdError) as error:
-            log.error("port %s: %s", entry.port.name, error)
+            extra = about(port=entry.port.name, reason=str(error))
+            log.error("port %s: %s", entry.port.name, error, extra=extra)
             return False
         return True
 
@@ -128,7 +130,8 @@ class LivePorts:
             self._state.count_discarded(entry.port_id, worker, found)
             if found.error is not None:
                 name = entry.port.name
-                log.error("port %s queue %d: its packets can't be counted: %s", name, worker, found.error)
+                text = "port %s queue %d: its packets can't be counted: %s"
+                log.error(text, name, worker, found.error, extra=about(port=name, worker=worker))
 
     # --------------------------------------------------------------------------------- the devices
 

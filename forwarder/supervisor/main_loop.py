@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from forwarder import rundir, shm
+from forwarder import logs, rundir, shm
 from forwarder.config.cpus import assign, cpus_for
 from forwarder.config.model import Config, peers_of
 from forwarder.control.rpc import MethodNotFound
@@ -41,6 +41,7 @@ from forwarder.supervisor.memory_watch import MemoryWatch
 from forwarder.supervisor.port_requests import PortRequests
 from forwarder.supervisor.port_service import PortService
 from forwarder.supervisor.port_table import PortTable
+from forwarder.supervisor.service_manager import ServiceManager
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.signals import Signals
 from forwarder.supervisor.watch_clock import STEP_NS, WatchClock
@@ -78,6 +79,7 @@ class Supervisor:
         self._config = config
         self._began_ns = began_ns
         self._signals = Signals()
+        self._manager = ServiceManager()
         self._selector = selectors.DefaultSelector()
         self._clock = WatchClock()
         self._closing = Closing()
@@ -95,6 +97,7 @@ class Supervisor:
         """
         _raise_descriptor_limit()
         with ExitStack() as stack:
+            stack.callback(logs.repeats.say_all)
             stack.enter_context(self._signals.installed())
             stack.enter_context(self._selector)
             self._journal = Journal(self._config.name)
@@ -104,6 +107,7 @@ class Supervisor:
             after_crash = self._sweep()
             self._listen(stack)
             on_running(self._boot(stack, after_crash))
+            self._manager.ready(self._status())
             while not self._stopping:
                 self._turn()
             self._drain()
@@ -219,6 +223,7 @@ class Supervisor:
         self._state.heartbeat(now_ns)
         self._service.act_on(self._pool.watch())
         self._service.act_on(self._pool.restart_due(now_ns))
+        self._manager.feed(now_ns, self._pool.beyond_remedy())
         self._pool.keep_standbys(now_ns)
         self._pool.place(now_ns)
         self._service.log_reports(now_ns)
@@ -226,6 +231,16 @@ class Supervisor:
         for entry in self._follower.follow(now_ns):
             self._service.tell_of_device(entry)
         self._service.renew_due_queues(now_ns)
+        if not self._stopping:
+            self._manager.status(self._status())
+        logs.repeats.say_due()
+
+    def _status(self) -> str:
+        """In one line, for the service manager."""
+        workers, late, ports = len(self._pool.workers), len(self._pool.not_ready()), len(self._table)
+        if late:
+            return f"{workers - late} of {workers} workers are ready, {ports} ports"
+        return f"{workers} workers, {ports} ports"
 
     def _serve(self, events: list[tuple[selectors.SelectorKey, int]]) -> None:
         self._watch_processes()  # before a new client gets the number of a dead process' fd
@@ -289,11 +304,13 @@ class Supervisor:
 
     def _drain_until(self, timeout_ms: int) -> None:
         self._stopping = True
+        self._manager.stopping(timeout_ms)
         self._drain_by_ns = self._clock.now_ns() + timeout_ms * 1_000_000
 
     def _wait_until_drained(self) -> None:
         self._pool.drain()
         while self._clock.now_ns() < self._drain_by_ns:
+            self._manager.feed(time.monotonic_ns())
             self._memory.look_when_due(time.monotonic_ns())
             self._service.act_on(self._pool.hear())
             self._service.act_on(self._pool.reap())
@@ -314,6 +331,7 @@ class Supervisor:
                 return
             if waited_ns > STOP_GRACE_NS:
                 self._pool.kill()
+            self._manager.feed(time.monotonic_ns())
             self._pool.wait(20)
             self._service.act_on(self._pool.hear())
             self._service.act_on(self._pool.reap())

@@ -8,6 +8,7 @@ that is away.
 
 import logging
 
+from forwarder.logs import about
 from forwarder.supervisor.shared_state import RingFault, SharedState
 from forwarder.supervisor.worker_pool import WorkerPool
 
@@ -39,6 +40,7 @@ class MemoryWatch:
                     "worker %d spoilt its counters: %s; from now on the accounting is not exact",
                     worker.index,
                     damage,
+                    extra=about(worker=worker.index, reason=str(damage)),
                 )
                 self._pool.condemn(worker.index, "killed because it spoilt its counters")
         for fault in self._state.ring_faults():

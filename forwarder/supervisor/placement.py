@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from forwarder.config.cpus import allowed_cpus, format_cpu_list, usable_cpus
+from forwarder.logs import about
 from forwarder.supervisor.leaky_bucket import LeakyBucket
 
 log = logging.getLogger("ttfwd")
@@ -35,7 +36,7 @@ class Placement:
         """The CPU that a worker's new process is to be pinned to."""
         cpu = self._choose(worker)
         if cpu != self._cpus[worker]:
-            log.warning("worker %d %s", worker, self._moved(worker, cpu))
+            log.warning("worker %d %s", worker, self._moved(worker, cpu), extra=about(worker=worker))
             self._cpus[worker] = cpu
         return cpu
 
@@ -61,7 +62,7 @@ class Placement:
         elif cpu == before:
             return cpu
         if self._lines[worker].admit(now_ns):
-            log.warning("worker %d %s", worker, what)
+            log.warning("worker %d %s", worker, what, extra=about(worker=worker))
         self._cpus[worker] = cpu
         return cpu
 

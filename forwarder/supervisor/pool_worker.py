@@ -29,6 +29,7 @@ class PoolWorker:
     away: bool = False  # WentAway was yielded, CameBack not yet
     restart_at_ns: int = 0  # in BACKOFF and FAILED; CLOCK_MONOTONIC
     lines: LeakyBucket = field(default_factory=_failing_lines)  # of the log, while it is failing
+    well_seen_ns: int = 0  # when it was last seen READY, and not condemned; of the WatchClock
     is_blameless: bool = False  # it was ended for what another did: that counts for nothing
 
 

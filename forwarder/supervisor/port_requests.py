@@ -9,6 +9,7 @@ from forwarder import offloads
 from forwarder.config.load import port_from_params
 from forwarder.config.model import Config
 from forwarder.errors import BadRequest, TtfwdError
+from forwarder.logs import about
 from forwarder.supervisor.live_ports import LivePorts
 from forwarder.supervisor.port_service import PortService
 from forwarder.supervisor.port_table import PortTable, TablePort
@@ -51,7 +52,8 @@ class PortRequests:
             self._ports.pair(peer, entry)
             self._service.ask_all(lambda _: self._table.set_peer(peer.port_id))
         port = entry.port
-        log.info("port %s connected: %s, %d queues, %s", port.name, port.driver, port.queues, port.note)
+        text, extra = "port %s connected: %s, %d queues, %s", about(port=port.name)
+        log.info(text, port.name, port.driver, port.queues, port.note, extra=extra)
         return {
             "port": port.name,
             "slot": entry.port_id,
@@ -72,7 +74,7 @@ class PortRequests:
         entry = self._table.named(name)
         self._state.port_goes(entry.port_id)
         self._remove(entry)
-        log.info("port %s deleted", name)
+        log.info("port %s deleted", name, extra=about(port=name))
         return {"port": name, "slot": entry.port_id}
 
     def _remove(self, entry: TablePort) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from forwarder.devices.port import RenewablePort
+from forwarder.logs import about
 from forwarder.supervisor.live_ports import LivePorts
 from forwarder.supervisor.pool_worker import Question
 from forwarder.supervisor.port_table import PortTable, TablePort
@@ -110,6 +111,7 @@ class PortService:
             "that it can't describe; the queue gets a new ring",
             name,
             worker,
+            extra=about(port=name, worker=worker),
         )
         asked = self._pool.ask(worker, self._table.detach(port_id))
         if self._refusals(asked) or not all(question.process.exit_code() is None for question in asked):
@@ -117,7 +119,8 @@ class PortService:
         try:
             entry.port.renew(worker)
         except OSError as error:
-            log.error("port %s queue %d: no new ring: %s", name, worker, error.strerror)
+            extra = about(port=name, worker=worker, reason=error.strerror)
+            log.error("port %s queue %d: no new ring: %s", name, worker, error.strerror, extra=extra)
         self._pool.request(worker, self._table.attach(port_id, worker))
         for other in self._table:
             if other.peer == port_id:

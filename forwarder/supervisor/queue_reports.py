@@ -9,6 +9,7 @@ number of reports that were left out. The last state always appears.
 import logging
 from dataclasses import dataclass, field
 
+from forwarder.logs import about
 from forwarder.supervisor.leaky_bucket import LeakyBucket
 
 LINES = 4
@@ -57,5 +58,6 @@ def _say(port: str, number: int, queue: _Queue, now_ns: int) -> None:
     level = logging.INFO if queue.error is None else logging.WARNING
     state = " works again" if queue.error is None else f": {queue.error}"
     left_out = f" ({queue.unsaid - 1} reports before it were left out)" if queue.unsaid > 1 else ""
-    log.log(level, "port %s queue %d%s%s", port, number, state, left_out)
+    extra = about(port=port, worker=number, reason=queue.error)
+    log.log(level, "port %s queue %d%s%s", port, number, state, left_out, extra=extra)
     queue.unsaid = 0

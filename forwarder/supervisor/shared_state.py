@@ -26,6 +26,8 @@ from forwarder.worker.messages import Delivery, Discarded, Memory, Pools
 if TYPE_CHECKING:
     from forwarder.native import ttf_instance_stats, ttf_port_stats, ttf_worker_status
 
+from forwarder.logs import about
+
 log = logging.getLogger("ttfwd")
 
 _U32_MASK = 2**32 - 1
@@ -281,7 +283,8 @@ class SharedState:
         if member_fd is not None:
             error = lib.ttf_recover_crossing(self._guard, self._rings.base, worker, member_fd)
             if error:
-                log.error("worker %d: what it sent last is not known: %s", worker, os.strerror(-error))
+                text, extra = "worker %d: what it sent last is not known: %s", about(worker=worker)
+                log.error(text, worker, os.strerror(-error), extra=extra)
         return lib.ttf_recover_worker(self._guard, self._rings.base, worker)
 
     def damage(self, worker: int) -> str | None:

@@ -19,6 +19,7 @@ from dataclasses import replace
 from forwarder.config.model import Config
 from forwarder.devices.crossing import Crossing
 from forwarder.errors import BootFailed
+from forwarder.logs import about
 from forwarder.supervisor.placement import Placement
 from forwarder.supervisor.pool_worker import PoolWorker, Question
 from forwarder.supervisor.restart_policy import NextStart
@@ -59,6 +60,8 @@ ABORT_GRACE_NS = 500_000_000
 START_TIMEOUT_NS = 40_000_000_000
 AWAY_AFTER_NS = 500_000_000  # of a start, or of a death: as long as the kernel's queues hold what arrives
 PLACE_EVERY_NS = 1_000_000_000
+# By then the supervisor's own remedy, a kill and another start, has worked or failed.
+REMEDY_NS = ABORT_GRACE_NS + START_TIMEOUT_NS
 
 log = logging.getLogger("ttfwd")
 
@@ -220,7 +223,7 @@ class WorkerPool:
         if process is None:
             return
         for line in process.output.lines():
-            log.error("worker %d: %s", worker.index, line)
+            log.error("worker %d: %s", worker.index, line, extra=about(worker=worker.index))
         try:
             for message in process.messages(self._clock.now_ns()):
                 if worker.watched.messages.admit(time.monotonic_ns()):
@@ -241,7 +244,8 @@ class WorkerPool:
                 if message.error is not None and self._booting:
                     raise BootFailed(f"worker {worker.index} can't take a port: {message.error}")
                 if message.error is not None:
-                    log.error("worker %d refuses a request: %s", worker.index, message.error)
+                    extra = about(worker=worker.index, reason=message.error)
+                    log.error("worker %d refuses a request: %s", worker.index, message.error, extra=extra)
             case Failed():
                 process.failed = message.error
             case Discarded():
@@ -258,19 +262,23 @@ class WorkerPool:
             self._unprotected = ready.unprotected
             log.warning("workers run without what is not permitted here: %s", ready.unprotected)
         worker.policy.got_ready()
+        worker.well_seen_ns = self._clock.now_ns()
         worker.watched.beat_seen_ns = self._clock.now_ns()  # its loop begins now
         self._state.worker_ready(worker.index, time.monotonic_ns())
         self._enter(worker, WorkerState.DRAINING if self._draining else WorkerState.READY)
         if not self._booting and not self._draining:
             worker.away = False
             yield CameBack(worker.index)
-            log.info("worker %d runs again (process %d)", worker.index, process.pid)
+            extra = about(worker=worker.index)
+            log.info("worker %d runs again (process %d)", worker.index, process.pid, extra=extra)
 
     def condemn(self, index: int, why: str) -> None:
         """Kill a worker, and log why. It is replaced when it is reaped."""
         process = self.workers[index].process
         if process is not None and process.condemned is None and process.exit_code() is None:
-            log.error("worker %d (process %d) %s", index, process.pid, why)
+            log.error(
+                "worker %d (process %d) %s", index, process.pid, why, extra=about(worker=index, reason=why)
+            )
             process.condemned = why
             self._kill(self.workers[index], process)
 
@@ -310,7 +318,11 @@ class WorkerPool:
         if self._booting:
             raise BootFailed(f"worker {worker.index} could not start: {why}")
         level = _level(worker, now_ns)
-        log.log(level, "worker %d died: %s; %d packets lost in the crash", worker.index, why, lost)
+        text, extra = (
+            "worker %d died: %s; %d packets lost in the crash",
+            about(worker=worker.index, reason=why),
+        )
+        log.log(level, text, worker.index, why, lost, extra=extra)
         if self._draining:
             worker.away = True
             yield WentAway(worker.index)  # no replacement will count what its queues hold
@@ -361,7 +373,7 @@ class WorkerPool:
         self._enter(worker, then.state)
         seconds = (then.at_ns - now_ns) / 1e9
         text = "worker %d %s: next start in %.1f s; meanwhile its queues are detached"
-        log.log(level, text, worker.index, why, seconds)
+        log.log(level, text, worker.index, why, seconds, extra=about(worker=worker.index, reason=why))
 
     def _goes_away(self, worker: PoolWorker) -> Iterator[Event]:
         if not worker.away:
@@ -385,6 +397,13 @@ class WorkerPool:
             if worker.process is not None:
                 self._watch_process(worker, worker.process, now_ns)
                 yield from self._watch_service(worker, now_ns)
+                if worker.state is WorkerState.READY and worker.process.condemned is None:
+                    worker.well_seen_ns = now_ns
+
+    def beyond_remedy(self) -> list[int]:
+        """The workers that haven't been well for longer than REMEDY_NS."""
+        now_ns = self._clock.now_ns()
+        return [worker.index for worker in self.workers if now_ns - worker.well_seen_ns > REMEDY_NS]
 
     def _watch_process(self, worker: PoolWorker, process: WorkerProcess, now_ns: int) -> None:
         heartbeat_ns = self._state.worker_heartbeat_ns(worker.index)
@@ -404,7 +423,7 @@ class WorkerPool:
             self.condemn(worker.index, f"killed for what it wrote into shared memory: {found}")
         elif silent_ns > limit_ns:
             why = f"no heartbeat for {limit_ns / 1e9:.1f} s"
-            log.error("worker %d hangs: %s", worker.index, why)
+            log.error("worker %d hangs: %s", worker.index, why, extra=about(worker=worker.index, reason=why))
             process.condemned = why
             process.abort_sent_ns = now_ns
             process.signal(signal.SIGABRT)
@@ -419,10 +438,12 @@ class WorkerPool:
             return
         watched = worker.watched
         if watched.killed_ns and now_ns - watched.killed_ns > AWAY_AFTER_NS:
-            log.error("worker %d was killed and doesn't end: its queues are detached", worker.index)
+            text = "worker %d was killed and doesn't end: its queues are detached"
+            log.error(text, worker.index, extra=about(worker=worker.index))
             yield from self._goes_away(worker)
         elif worker.state is WorkerState.STARTING and now_ns - watched.since_ns > AWAY_AFTER_NS:
-            log.warning("worker %d starts slowly: its queues are detached until it is ready", worker.index)
+            text = "worker %d starts slowly: its queues are detached until it is ready"
+            log.warning(text, worker.index, extra=about(worker=worker.index))
             yield from self._goes_away(worker)
 
     # ------------------------------------------------------------------------------------- drain
