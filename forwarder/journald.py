@@ -24,10 +24,9 @@ class Handler(logging.Handler):
     """A line that journald doesn't take at once is lost: the supervisor doesn't wait for it."""
 
     def __init__(self, instance: str) -> None:
-        """Raises OSError where journald's socket can't be reached."""
         super().__init__()
         self._instance = instance
-        self._transport = JournaldTransport()
+        self._transport = JournaldTransport(connected=False)  # journald may be restarted
         self._transport.socket.setblocking(False)
 
     def emit(self, record: logging.LogRecord) -> None:

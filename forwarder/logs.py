@@ -7,7 +7,6 @@ Lines that repeat are counted (forwarder.repeats).
 import logging
 import sys
 from collections import deque
-from contextlib import suppress
 from typing import TextIO
 
 from forwarder import journald
@@ -63,8 +62,7 @@ def to_user(verbose: bool, instance: str) -> logging.Handler:
 
 def _handler(instance: str) -> logging.Handler:
     if journald.gets_stderr():
-        with suppress(OSError):  # its socket isn't here, but stderr gets there, too
-            return journald.Handler(instance)
+        return journald.Handler(instance)
     handler = _Stderr(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s ttfwd %(levelname)-7s %(message)s"))
     return handler

@@ -49,7 +49,7 @@ class ServiceManager:
             self._ill = tuple(ill)
             if ill:
                 names = ", ".join(map(str, ill))
-                log.error("worker %s doesn't get well: the service manager's watchdog isn't fed", names)
+                log.error("no remedy helps worker %s: the service manager's watchdog isn't fed", names)
         if not ill and now_ns >= self._meal_at_ns:
             self._meal_at_ns = now_ns + self._meal_every_ns
             self._tell("WATCHDOG=1")

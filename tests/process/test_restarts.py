@@ -271,6 +271,34 @@ def test_a_killed_worker_that_the_kernel_keeps_does_not_keep_its_flows(
     assert list(pool.hear()) == [CameBack(0)]
 
 
+def test_the_watchdog_is_fed_until_the_supervisor_has_done_what_it_can(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    """A kill and a slow start are over by then; a frozen supervisor blames nobody."""
+    process = runs(pool, monkeypatch)
+    watched_for(pool, clock, 1, beats=True)
+    clock.ns += 3_600 * SECOND_NS
+    list(pool.watch())
+    assert 0 not in pool.beyond_remedy()
+    write_heartbeat(pool, clock.ns)
+    watched_for(pool, clock, 2.5)
+    assert process.signals == [signal.SIGABRT]
+    assert 0 not in pool.beyond_remedy()
+    process.code = SIGKILLED
+    assert list(pool.reap()) == [Restarted(0)]
+    watched_for(pool, clock, 38)  # the start takes long
+    assert 0 not in pool.beyond_remedy()
+    watched_for(pool, clock, 5)
+    assert 0 in pool.beyond_remedy()
+    process_of(pool).says = [Ready()]
+    assert list(pool.hear()) == []
+    process_of(pool).code = SIGKILLED
+    list(pool.reap())
+    process_of(pool).says = [Ready()]
+    assert list(pool.hear()) == [CameBack(0)]
+    assert 0 not in pool.beyond_remedy()
+
+
 # ------------------------------------------------------------------------------------ lies
 
 

@@ -55,9 +55,14 @@ class ServiceHost:
         """A property of a unit."""
         return self.systemctl("show", "--value", "--property", name, unit)
 
-    def journal(self, unit: str) -> list[dict[str, Any]]:
-        """What the journal has of a unit, oldest first."""
-        lines = self.run("journalctl", "--sync", "-o", "json", "-u", unit).splitlines()
+    def processes(self, unit: str) -> list[str]:
+        """The pids of a unit's processes, as the host numbers them."""
+        return self.run("cat", f"/sys/fs/cgroup{self.shows(unit, 'ControlGroup')}/cgroup.procs").split()
+
+    def journal(self, unit: str, *matches: str) -> list[dict[str, Any]]:
+        """What the journal has of a unit, of lines with these fields, oldest first."""
+        self.run("journalctl", "--sync")
+        lines = self.run("journalctl", "--no-pager", "-o", "json", "-u", unit, *matches).splitlines()
         return [json.loads(line) for line in lines]
 
     def messages(self, unit: str) -> str:

@@ -59,5 +59,6 @@ mkdir oldroot
 pivot_root . oldroot
 cd /
 umount -l oldroot
+mount --make-rshared / # as systemd does it, but in containers
 exec env -i container=ttfwd-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 	/lib/systemd/systemd --system --log-target=journal --show-status=no systemd.unit=multi-user.target

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m tests.process.hasty_supervisor start ...`: a ttfwd that soon thinks that no remedy helps."""
+
+from __future__ import annotations
+
+from forwarder.__main__ import main
+from forwarder.supervisor import worker_pool
+
+if __name__ == "__main__":
+    worker_pool.REMEDY_NS = 1_000_000_000
+    main()
