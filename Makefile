@@ -12,7 +12,7 @@ RUN_PACKAGES   := iproute2 iputils-ping
 # For `ttfwd bench`; the forwarder is built without them, too.
 TESTER_PACKAGES := clang libbpf-dev
 CHECK_PACKAGES := clang-format-14 git
-TEST_PACKAGES  := $(CHECK_PACKAGES) chromium cppcheck curl ethtool iperf3
+TEST_PACKAGES  := $(CHECK_PACKAGES) chromium cppcheck curl ethtool iperf3 systemd
 # The forwarders that ttfwd is compared with. testpmd is in dpdk-dev.
 OVS            := openvswitch-switch
 PEERS_PACKAGES := dpdk-dev $(OVS) ethtool iperf3

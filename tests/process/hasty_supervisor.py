@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.process.hasty_supervisor start ...`: a ttfwd that soon thinks that no remedy helps."""
+"""`python hasty_supervisor.py start ...`: a ttfwd that soon thinks that no remedy helps a worker."""
 
 from __future__ import annotations
 

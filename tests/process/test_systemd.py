@@ -43,12 +43,16 @@ def instances() -> dict[str, str]:
 
 FILES = {
     **instances(),
+    "etc/ttfwd/wire.toml": 'name = "wire"\n[[port]]\nname = "near"\ndriver = "packet"\npeer = "far"\n'
+    '[[port]]\nname = "far"\ndriver = "packet"\n',
+    "etc/ttfwd/long.toml": 'name = "long"\nmode = "rxonly"\n'
+    "heartbeat_timeout_ms = 4000\ndrain_timeout_ms = 20000\n",
+    f"{UNITS}/ttfwd@long.service.d/patience.conf": "[Service]\nTimeoutStopSec=2\n",
     "etc/ttfwd/late.toml": 'name = "late"\nmode = "rxonly"\n[[port]]\nname = "p1"\nnetns = "later"\n',
     "etc/ttfwd/wrong.toml": 'name = "wrong"\nqueues = 0\n',
     f"{UNITS}/ttfwd@hang.service.d/watchdog.conf": "[Service]\nWatchdogSec=5\n",
     f"{UNITS}/ttfwd@ill.service.d/watchdog.conf": "[Service]\nWatchdogSec=2\nExecStart=\n"
-    f"ExecStart={sys.executable} -m {hasty_supervisor.__name__} start -c /etc/ttfwd/%i.toml\n"
-    f"WorkingDirectory={Path(__file__).parents[2]}\n",
+    f"ExecStart={sys.executable} {hasty_supervisor.__file__} start -c /etc/ttfwd/%i.toml\n",
     f"{UNITS}/ttfwd@probe.service.d/probe.conf": "[Service]\nType=oneshot\nWatchdogSec=0\nExecStart=\n"
     f"ExecStart={sys.executable} {sandbox_probe.__file__}\n",
     "home/somebody/secret": "",
@@ -92,10 +96,23 @@ def test_an_enabled_instance_comes_up_at_boot(host: ServiceHost) -> None:
     assert host.shows("ttfwd@boot", "StatusText") == "2 workers, 2 ports"
     assert main_pid(host, "ttfwd@boot") == str(host.stats("boot")["instance"]["supervisor_pid"])
     assert host.shows("ttfwd@boot", "OOMScoreAdjust") == "-500"
+    assert "not permitted" not in host.messages("ttfwd@boot"), "the workers' own sandbox is whole"
     # One that is made later can be entered, too.
     host.run("ip", "netns", "add", "younger")
     host.run("ttfwd", "connect", "p3", "--driver", "tap", "--netns", "younger", "--name", "boot")
     host.run("ip", "-n", "younger", "link", "show", "dev", "p3")
+
+
+def test_driver_packet_forwards_between_devices_of_the_host(host: ServiceHost) -> None:
+    for number, name in enumerate(("near", "far"), 1):
+        host.run("ip", "netns", "add", name)
+        host.run("ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+        host.run("ip", "link", "set", name, "up")
+        host.run("ip", "-n", name, "address", "add", f"10.78.0.{number}/24", "dev", "eth0")
+        host.run("ip", "-n", name, "link", "set", "eth0", "up")
+    host.systemctl("start", "ttfwd@wire")
+    host.run("ip", "netns", "exec", "near", "ping", "-q", "-c", "3", "-i", "0.1", "10.78.0.2")
+    host.systemctl("stop", "ttfwd@wire")
 
 
 def test_a_missing_namespace_is_named_with_what_makes_it(host: ServiceHost) -> None:
@@ -136,6 +153,15 @@ def test_a_stop_drains(host: ServiceHost) -> None:
     assert "died" not in log
     for left in ("/run/ttfwd/stop.sock", "/dev/shm/ttfwd.stop.stats"):
         host.run("test", "-e", left, code=1)
+
+
+def test_systemd_waits_for_a_drain_that_takes_long(host: ServiceHost) -> None:
+    """Until the worker that hangs is killed, which is later than the unit permits."""
+    host.systemctl("start", "ttfwd@long")
+    host.run("kill", "-STOP", str(worker_pid(host, "long")))
+    host.systemctl("stop", "ttfwd@long")
+    assert host.shows("ttfwd@long", "Result") == "success"
+    assert "worker 0 died: no heartbeat for 4.0 s" in host.messages("ttfwd@long")
 
 
 def test_a_crash_is_followed_by_a_restart(host: ServiceHost) -> None:

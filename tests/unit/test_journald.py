@@ -36,9 +36,8 @@ def record(
 
 def test_a_line_has_fields(socket_of_journald: socket.socket) -> None:
     handler = journald.Handler("lab")
-    handler.handle(
-        record("worker %d died: %s", 2, "signal SIGKILL", **about(worker=2, reason="signal SIGKILL"))
-    )
+    fields = about(worker=2, reason="signal SIGKILL")
+    handler.handle(record("worker %d died: %s", 2, "signal SIGKILL", fields=fields))
     assert socket_of_journald.recv(4096).decode().splitlines() == [
         *("MESSAGE=worker 2 died: signal SIGKILL", "PRIORITY=3", "SYSLOG_IDENTIFIER=ttfwd", "INSTANCE=lab"),
         *("WORKER=2", "REASON=signal SIGKILL"),
