@@ -13,6 +13,7 @@ import stat
 from pyroute2 import IPRoute, netns
 from pyroute2.netlink.exceptions import NetlinkError
 
+from forwarder import capabilities
 from forwarder.devices.place import DIRECTORY, Place, here
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
 
@@ -91,7 +92,7 @@ def _failure(name: str, error: OSError | NetlinkError | TtfwdError) -> TtfwdErro
         return error
     number = error.code if isinstance(error, NetlinkError) else error.errno
     if number in (errno.EPERM, errno.EACCES):
-        return NotPermitted(f"{what}: not permitted")
+        return NotPermitted(f"{what}: {capabilities.refusal(capabilities.CAP_SYS_ADMIN)}")
     if number == errno.EROFS:  # as in the sandbox of deploy/ttfwd@.service
         remedy = f"`ip netns add {name}`, or `systemctl start ttfwd-netns@{name}`"
         return DeviceError(f"{what}: {DIRECTORY} is read-only here. Make it before: {remedy}")

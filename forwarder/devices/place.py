@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import BaseModel
 from pyroute2 import netns
 
+from forwarder import capabilities
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
 
 DIRECTORY = Path(netns.NETNS_RUN_DIR)  # where iproute2 keeps the names of network namespaces
@@ -184,7 +185,7 @@ def _cookie() -> int:
 def _failure(name: str, error: OSError) -> TtfwdError:
     what = f'network namespace "{name}" can\'t be entered'
     if error.errno in (errno.EPERM, errno.EACCES):
-        return NotPermitted(f"{what}: not permitted")
+        return NotPermitted(f"{what}: {capabilities.refusal(capabilities.CAP_SYS_ADMIN)}")
     if error.errno == errno.ENOENT:
         return DeviceError(f'network namespace "{name}" doesn\'t exist')
     return DeviceError(f"{what}: {os.strerror(error.errno or 0)}")

@@ -20,13 +20,15 @@ from pathlib import Path
 
 import psutil
 
+from forwarder.errors import listed
+
 CLAIMS = Path("/run/ttfwd/users")  # also of instances whose runtime directory is another one
 UNUSED = range(60706, 61184)
 STAY = 0  # workers keep the supervisor's user
 _TRIES = 2000
 _PROC = Path("/proc/self")
-# What it takes to start a process as another user, and to end it: bits of linux/capability.h.
-_CAPABILITIES = (1 << 5) | (1 << 6) | (1 << 7)  # CAP_KILL, CAP_SETGID, CAP_SETUID
+# What it takes to start a process as another user, and to end it, as linux/capability.h numbers it.
+_CAPABILITIES = {5: "CAP_KILL", 6: "CAP_SETGID", 7: "CAP_SETUID"}
 
 log = logging.getLogger("ttfwd")
 
@@ -41,7 +43,8 @@ def claimed(instance: str) -> Iterator[int]:
     try:
         user = _claim(fd, instance)
         if user == STAY:
-            log.warning("workers run as this user: no other one can be used here (a user namespace?)")
+            why = f"without {listed(missing)}" if (missing := _missing()) else "a user namespace?"
+            log.warning("workers run as this user: no other one can be used here (%s)", why)
         yield user
     finally:
         if fd is not None:
@@ -58,7 +61,7 @@ def _open_claims() -> int | None:
 
 
 def _claim(fd: int | None, instance: str) -> int:
-    if not _may_change_user():
+    if _missing():
         return STAY
     busy = _users_of_processes()
     for user in islice(_candidates(instance), _TRIES):
@@ -67,11 +70,11 @@ def _claim(fd: int | None, instance: str) -> int:
     return STAY
 
 
-def _may_change_user() -> bool:
-    for line in (_PROC / "status").read_text().splitlines():
-        if line.startswith("CapEff:"):
-            return int(line.split()[1], 16) & _CAPABILITIES == _CAPABILITIES
-    return False
+def _missing() -> list[str]:
+    """The capabilities that it takes and this process hasn't."""
+    lines = (_PROC / "status").read_text().splitlines()
+    has = next(int(line.split()[1], 16) for line in lines if line.startswith("CapEff:"))
+    return [name for number, name in _CAPABILITIES.items() if not has >> number & 1]
 
 
 def _candidates(instance: str) -> Iterator[int]:

@@ -362,7 +362,11 @@ def instance(
 
 
 def start_fails(
-    config: str | Path, *arguments: str, name: str | None = None, runtime_directory: Path | None = None
+    config: str | Path,
+    *arguments: str,
+    name: str | None = None,
+    runtime_directory: Path | None = None,
+    prefix: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Run a `ttfwd start` that must end by itself and leave nothing. Returns its exit code and output."""
     directory = Path(tempfile.mkdtemp(prefix="ttfwd-test-"))
@@ -376,6 +380,7 @@ def start_fails(
         for port in _ports_of(path):
             absent.note(port.get("netns"), port["name"])
         done = run(
+            *prefix,
             TTFWD,
             "start",
             "-c",
