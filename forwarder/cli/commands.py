@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from forwarder import drivers, logs, rundir
+from forwarder import drivers, rundir
 from forwarder.cli.bench import bench
 from forwarder.config.cpus import allowed_cpus, nameable_cpus
 from forwarder.control.client import call
@@ -101,6 +101,7 @@ def start(
 ) -> None:
     """Start an instance and show it; Ctrl-C drains and removes it."""
     began_ns = time.monotonic_ns()
+    from forwarder import logs
     from forwarder.cli import detach as in_background
     from forwarder.cli import start as start_command
 

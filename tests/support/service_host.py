@@ -87,7 +87,7 @@ def service_host(files: Mapping[str, str], enabled: Sequence[str] = ()) -> Itera
     cgroups = _cgroups() / unique("ttfwd-host")
     directory = Path(tempfile.mkdtemp(prefix="ttfwd-test-"))
     try:
-        cgroups.mkdir()
+        _make(cgroups)
         (directory / "host").mkdir()
         _write(directory / "root.d", files, enabled)
         with (directory / "log").open("wb") as log:
@@ -155,6 +155,13 @@ def _cgroups() -> Path:
         if kind == "cgroup2":
             return Path(path)
     missing("cgroup2")
+
+
+def _make(cgroup: Path) -> None:
+    try:
+        cgroup.mkdir()
+    except OSError as error:
+        missing(f"a cgroup of version 2: {error.strerror}")
 
 
 def _remove_cgroups(cgroups: Path) -> None:
