@@ -59,6 +59,16 @@ def _write_setting() -> None:
     setting.write_text(setting.read_text())
 
 
+def _make_cgroup() -> None:
+    os.mkdir("/sys/fs/cgroup/probe")
+    os.rmdir("/sys/fs/cgroup/probe")
+
+
+def _send_ip() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"", ("127.0.0.1", 9))
+
+
 def _make_device() -> None:
     os.mknod("/run/ttfwd/probe", 0o600 | 0o60000, os.makedev(7, 200))
     os.unlink("/run/ttfwd/probe")
@@ -93,6 +103,9 @@ REFUSED: dict[str, Callable[[], object]] = {
     "read another's /tmp": lambda: Path("/tmp/secret").read_text(),
     "read modules": lambda: next(Path("/usr/lib/modules").iterdir(), None),
     "change a setting of the kernel": _write_setting,
+    "make a cgroup": _make_cgroup,
+    "name the host": lambda: socket.sethostname(socket.gethostname()),
+    "send IP": _send_ip,
     "make a device": _make_device,
     "open another device": lambda: os.close(os.open("/dev/probe", os.O_RDONLY)),
     "make a setuid file": _make_setuid,
