@@ -12,7 +12,8 @@ RUN_PACKAGES   := iproute2 iputils-ping
 # For `ttfwd bench`; the forwarder is built without them, too.
 TESTER_PACKAGES := clang libbpf-dev
 CHECK_PACKAGES := clang-format-14 git
-TEST_PACKAGES  := $(CHECK_PACKAGES) chromium cppcheck curl ethtool iperf3 systemd
+PROMETHEUS     := prometheus
+TEST_PACKAGES  := $(CHECK_PACKAGES) chromium cppcheck curl ethtool iperf3 $(PROMETHEUS) systemd
 # The forwarders that ttfwd is compared with. testpmd is in dpdk-dev.
 OVS            := openvswitch-switch
 PEERS_PACKAGES := dpdk-dev $(OVS) ethtool iperf3
@@ -46,6 +47,20 @@ $(PYTHON) -c '$(SUITABLE)' 2>/dev/null || /usr/bin/python3 -c '$(SUITABLE)' 2>/d
 [ -n "$$missing" ] || exit 0; \
 if [ "$$(id -u)" != 0 ]; then echo "apt-get install --no-install-recommends$$missing" >&2; exit 77; fi; \
 sh tests/apt-get.sh update && sh tests/apt-get.sh install -y --no-install-recommends $$missing
+endef
+
+# $(call hold,SERVICE) and $(call release,SERVICE), around an installation: it neither starts the service, whose package
+# has its name, nor enables it for the next boot. A service that is installed isn't changed.
+define hold
+@if [ "$$(id -u)" = 0 ] && [ -d /run/systemd/system ] && \
+	! dpkg-query -W -f='$${db:Status-Abbrev}' $(1) 2>/dev/null | grep -q '^.i'; then \
+	systemctl mask --runtime --quiet $(1); \
+fi
+endef
+define release
+@if [ -L /run/systemd/system/$(1).service ]; then \
+	systemctl unmask --runtime --quiet $(1) && systemctl disable --quiet $(1); \
+fi
 endef
 
 .DEFAULT_GOAL := help
@@ -108,21 +123,18 @@ packages-run:
 packages-check:
 	$(call install,$(BUILD_PACKAGES) $(CHECK_PACKAGES))
 
+packages-test: export RUNLEVEL := 1
 packages-test:
+	$(call hold,$(PROMETHEUS))
 	$(call install,$(BUILD_PACKAGES) $(TESTER_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) $(KMOD_PACKAGES))
+	$(call release,$(PROMETHEUS))
 
-# Open vSwitch is run privately: the installation neither starts its service nor enables it for the next boot.
-# An installed Open vSwitch isn't changed.
+# Open vSwitch is run privately.
 packages-peers: export RUNLEVEL := 1
 packages-peers:
-	@if [ "$$(id -u)" = 0 ] && [ -d /run/systemd/system ] && \
-		! dpkg-query -W -f='$${db:Status-Abbrev}' $(OVS) 2>/dev/null | grep -q '^.i'; then \
-		systemctl mask --runtime --quiet $(OVS); \
-	fi
+	$(call hold,$(OVS))
 	$(call install,$(BUILD_PACKAGES) $(TESTER_PACKAGES) $(RUN_PACKAGES) $(PEERS_PACKAGES))
-	@if [ -L /run/systemd/system/$(OVS).service ]; then \
-		systemctl unmask --runtime --quiet $(OVS) && systemctl disable --quiet $(OVS); \
-	fi
+	$(call release,$(OVS))
 
 packages-debug:
 	$(call install,$(BUILD_PACKAGES) $(KMOD_PACKAGES) $(DEBUG_PACKAGES))

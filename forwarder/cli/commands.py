@@ -113,6 +113,25 @@ def start(
         start_command.run(config, began_ns, ready_fd, log_file, logs.to_user(verbose, config.name))
 
 
+@main.command("list")
+@click.option(
+    "--interval", type=Seconds(min=0.01, max=3600), default=0.5, show_default=True, help="Seconds for rates."
+)
+@json_option
+def list_instances(interval: float, as_json: bool) -> None:
+    """Show every instance of the host: state, ports, rates."""
+    from forwarder.stats import overview
+    from forwarder.stats.section import make_console
+
+    found = overview.look(interval)
+    if as_json:
+        click.echo(json.dumps([overview.to_json(it) for it in found]))
+    elif found:
+        make_console().print(overview.table(found))
+    else:
+        click.echo("no instance is running")
+
+
 @main.command()
 @instance_option
 @click.option("--timeout", type=Seconds(min=0, max=86400), help="Seconds to drain; default: the config's.")
@@ -193,7 +212,8 @@ def stats(
     from forwarder.cli.stats import watch as watch_instance
     from forwarder.stats.reader import running_instances
 
-    instance = rundir.the_instance(name, running_instances())
+    # One that died is shown when it is named, and never chosen.
+    instance = rundir.the_instance(name, running_instances() if name else rundir.running())
     if watch:
         watch_instance(instance, interval, ports, workers, as_json)
     else:
@@ -231,11 +251,25 @@ def report(
         report_command.require_publishable(shown)
 
 
-@main.command()
+class ResultByDefault(click.Group):
+    """`ttfwd export RESULT ...` means `ttfwd export result RESULT ...`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["result", *args]
+        return super().parse_args(ctx, args)
+
+
+@main.group(cls=ResultByDefault)
+def export() -> None:
+    """Give a result of bench, or what instances count, to another program."""
+
+
+@export.command("result")
 @click.argument("result", type=click.Path(path_type=Path))
 @click.option("--format", "kind", required=True, type=click.Choice(["uti", "openmetrics", "hdr", "csv"]))
 @out_option
-def export(result: Path, kind: ExportFormat, out: Path | None) -> None:
+def export_result(result: Path, kind: ExportFormat, out: Path | None) -> None:
     """Give a result of bench to another program.
 
     uti is FD.io CSIT's JSON, openmetrics is for Prometheus, hdr is a log of HdrHistogram, csv has a line for
@@ -244,6 +278,23 @@ def export(result: Path, kind: ExportFormat, out: Path | None) -> None:
     from forwarder.cli import report as report_command
 
     report_command.export(result, kind, out)
+
+
+@export.command("prometheus")
+@click.option("--listen", metavar="ADDR:PORT", help="Serve http://ADDR:PORT/metrics until Ctrl-C.")
+@click.option("--textfile", type=click.Path(path_type=Path), help="Replace this file, for node_exporter.")
+def export_prometheus(listen: str | None, textfile: Path | None) -> None:
+    """Give the metrics of all instances of the host to Prometheus; without an option, print them."""
+    from forwarder.cli import prometheus
+
+    if listen and textfile:
+        raise click.UsageError("--listen and --textfile: give one of them")
+    if listen:
+        prometheus.serve(*prometheus.address(listen))
+    elif textfile:
+        prometheus.write(textfile)
+    else:
+        prometheus.show()
 
 
 @main.command()
