@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.bench.kmod` (make bench-kmod): what turbotap.ko saves, tap to tap, in a guest.
+"""`python -m tests.bench.kmod` (make bench-kmod): what turbotap.ko saves, in a guest.
 
 Needs gcc, liburing, and the requirements of the module's tests: Debian's kernels with headers, virtme-ng,
 QEMU. Exit codes: 0 measured (whether or not the bars are met), 1 failed, 2 usage. See docs/benchmarks.md.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -22,12 +22,8 @@ from tests.bench.kmod.guest import Guest
 from tests.bench.programs import ProgramError
 from tests.kmod import kernels
 
-_PLAIN_WIDTH = 150
+_PLAIN_WIDTH = 170
 _TIMED_ROUNDS = 9
-
-
-def _quick_cells() -> Sequence[plan.Cell]:
-    return sorted({bar.cell for bar in plan.bars()})
 
 
 def _measure(
@@ -40,7 +36,7 @@ def _measure(
         progress(f"{kernel.release}: building the module")
         guest = Guest.built(kernel, Path(folder))
         progress(f"{kernel.release}: counting instructions")
-        cells = _quick_cells() if quick else plan.all_cells()
+        cells = plan.quick_cells() if quick else plan.all_cells()
         found.counted = results.by_cell(guest.counted(cells, rounds))
         progress(f"{kernel.release}: counting instructions, copies by words")
         found.by_words = results.by_cell(guest.counted_by_words(plan.word_cells(), rounds))
@@ -49,7 +45,8 @@ def _measure(
             found.streams[by_words] = guest.tcp(rounds, by_words=by_words)
         if not quick:
             progress(f"{kernel.release}: measuring time")
-            found.timed = results.by_cell(guest.timed(plan.one_batch(), _TIMED_ROUNDS))
+            cells = [*plan.one_batch(), *plan.scope_cells()]
+            found.timed = results.by_cell(guest.timed(cells, _TIMED_ROUNDS))
         if profile:
             progress(f"{kernel.release}: profiling")
             found.profiles = results.profiles(guest.profiled(rounds))
@@ -71,7 +68,7 @@ def _measure(
 @click.option("--quick", is_flag=True, help="Only what the bars are about.")
 @click.option("--profile", is_flag=True, help="Also where the instructions go, by kernel function.")
 def main(json_path: Path | None, chosen: tuple[str, ...], rounds: int, quick: bool, profile: bool) -> None:
-    """Measure ways to forward between two taps, in a guest that counts instructions."""
+    """Measure ways to forward from a tap, in a guest that counts instructions."""
     progress = Console(stderr=True)
     found = []
     try:

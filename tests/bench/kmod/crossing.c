@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crossing.h"
 
+#include <net/if.h>
 #include <sys/ioctl.h>
 
 #include "../bench.h"
@@ -27,6 +28,13 @@ uint32_t crossing_port(int crossing, int tun_fd, uint32_t vnet_bytes)
 					  .vnet_hdr_size = vnet_bytes };
 
 	return (uint32_t)check(ioctl(crossing, TURBOTAP_PORT_TAP, &port), "TURBOTAP_PORT_TAP");
+}
+
+uint32_t crossing_device(int crossing, const char *device)
+{
+	struct turbotap_port_device port = { .size = sizeof(port), .ifindex = (int)if_nametoindex(device) };
+
+	return (uint32_t)check(ioctl(crossing, TURBOTAP_PORT_DEVICE, &port), "TURBOTAP_PORT_DEVICE");
 }
 
 struct crossing_member crossing_join(int crossing)

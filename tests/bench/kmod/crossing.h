@@ -14,6 +14,7 @@ struct crossing_member {
 
 int crossing_new(void);
 uint32_t crossing_port(int crossing, int tun_fd, uint32_t vnet_bytes);
+uint32_t crossing_device(int crossing, const char *device);
 
 /* The only member: all slots are its. */
 struct crossing_member crossing_join(int crossing);

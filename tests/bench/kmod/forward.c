@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Forward frames from one tap to another in several ways, and measure each. `make bench-kmod` runs it in a
+ * Forward frames from one device to another in several ways, and measure each. `make bench-kmod` runs it in a
  * guest.
  *
  *   forward -w WAY,WAY... [-s SIZE] [-b BATCH] [-p PACKETS] [-r ROUNDS] [-d] [-x PART] [-f CPU] [-c CPU]
@@ -9,7 +9,8 @@
  * Each round measures each way once, in rotating order. The first round warms up and isn't reported. The
  * source's queue is filled on CPU -f before the clock starts, and emptied on CPU -c.
  * -d: frames are delivered to a UDP socket instead of dropped by the stack.
- * -x: PART is forward, or receive or send alone.
+ * -x: PART is forward, or receive or send alone; or whole, which includes filling the queue, so that ways within
+ * the kernel can be compared.
  * -o: frames are GSO frames of TCP, between taps with a virtio_net_hdr and offload.
  * -e: shows which kernel functions a single way spends its time in. Sampling takes time too, so the
  * measurements aren't reported.
@@ -24,22 +25,32 @@
 #include "samples.h"
 #include "way.h"
 
-#define MAX_WAYS 6
+#define MAX_WAYS 11
 #define CALIBRATION 1000000u /* instructions */
 #define CALIBRATIONS 10
 
 uint64_t system_calls;
 
-static const struct way *const all_ways[MAX_WAYS] = { &way_rw,	  &way_uring,	 &way_mmsg,
-						      &way_burst, &way_crossing, &way_ttfwd };
+static const struct way *const all_ways[MAX_WAYS] = {
+	&way_rw,	   &way_uring,		 &way_mmsg,   &way_burst,  &way_crossing, &way_ttfwd,
+	&way_burst_device, &way_crossing_device, &way_bridge, &way_mirred, &way_veth
+};
 
 enum part {
 	FORWARD,
 	RECEIVE,
-	SEND
+	SEND,
+	WHOLE
 };
 
-static const char *const part_names[] = { "forward", "receive", "send" };
+static const char *const part_names[] = { "forward", "receive", "send", "whole" };
+
+/* A way, and where its frames enter and arrive. */
+struct lane {
+	const struct way *way;
+	const char *sink;
+	int source_fd;
+};
 
 struct plan {
 	struct frames frames;
@@ -47,8 +58,8 @@ struct plan {
 	enum part part;
 	int fill_cpu, forward_cpu;
 	int samples;
-	const struct way *ways[MAX_WAYS];
-	uint32_t way_count;
+	struct lane lanes[MAX_WAYS];
+	uint32_t lane_count;
 };
 
 struct slots slots_make(uint32_t stride)
@@ -81,6 +92,8 @@ static uint32_t move(const struct plan *plan, const struct way *way, struct slot
 {
 	uint32_t moved = 0;
 
+	if (!way->receive)
+		return plan->packets;
 	while (moved < plan->packets) {
 		uint32_t count = plan->batch < plan->packets - moved ? plan->batch : plan->packets - moved;
 
@@ -121,16 +134,18 @@ static const char *described(const struct plan *plan, const struct way *way)
 	return text;
 }
 
-static void measure(const struct plan *plan, const struct taps *taps, const struct way *way,
-		    struct slots *slots, uint32_t round)
+static void measure(const struct plan *plan, const struct lane *lane, struct slots *slots, uint32_t round)
 {
+	const struct way *way = lane->way;
 	uint32_t sent = plan->part == RECEIVE ? 0 : plan->packets, moved;
-	struct received before = load_received(taps), after;
-	uint64_t start, ns;
+	struct received before = load_received(lane->sink), after;
+	uint64_t start, ns, fill_ns = 0;
 
 	if (plan->part != SEND) {
 		pin(plan->fill_cpu);
-		load_fill(&plan->frames, plan->packets);
+		start = now_ns();
+		load_fill(lane->source_fd, &plan->frames, plan->packets);
+		fill_ns = plan->part == WHOLE ? now_ns() - start : 0;
 	}
 	pin(plan->forward_cpu);
 	if (plan->samples && round)
@@ -138,11 +153,11 @@ static void measure(const struct plan *plan, const struct taps *taps, const stru
 	system_calls = 0;
 	start = now_ns();
 	moved = move(plan, way, slots);
-	ns = now_ns() - start;
+	ns = now_ns() - start + fill_ns;
 	if (plan->samples && round)
 		samples_stop();
 
-	after = load_received(taps);
+	after = load_received(lane->sink);
 	expect(way->name, plan->packets, moved);
 	expect("frames of the sink's device", sent, after.frames - before.frames);
 	expect("bytes of the sink's device", (uint64_t)sent * plan->frames.size, after.bytes - before.bytes);
@@ -161,22 +176,22 @@ static void add_ways(struct plan *plan, char *list)
 
 		while (i < MAX_WAYS && strcmp(name, all_ways[i]->name))
 			i++;
-		if (i == MAX_WAYS || plan->way_count == MAX_WAYS)
+		if (i == MAX_WAYS || plan->lane_count == MAX_WAYS)
 			exit(2);
-		plan->ways[plan->way_count++] = all_ways[i];
+		plan->lanes[plan->lane_count++].way = all_ways[i];
 	}
 }
 
 static enum part part_named(const char *name)
 {
-	for (enum part part = FORWARD; part <= SEND; part++)
+	for (enum part part = FORWARD; part <= WHOLE; part++)
 		if (!strcmp(name, part_names[part]))
 			return part;
 	exit(2);
 }
 
 /* The buffer size; 0 if the frame fits none. */
-static uint32_t stride(const struct frames *frames)
+static uint32_t buffer_size(const struct frames *frames)
 {
 	static const uint32_t buffers[] = { SMALL_BUFFER, LARGE_BUFFER, SEGMENT_BUFFER };
 
@@ -230,32 +245,40 @@ static struct plan parse(int argc, char **argv)
 			exit(2);
 		}
 	}
-	if (!plan.way_count || plan.frames.size < 60 || !stride(&plan.frames) || !plan.batch ||
-	    plan.batch > MAX_BATCH || !plan.packets || (plan.samples && plan.way_count != 1))
+	if (!plan.lane_count || plan.frames.size < 60 || !buffer_size(&plan.frames) || !plan.batch ||
+	    plan.batch > MAX_BATCH || !plan.packets || (plan.samples && plan.lane_count != 1))
 		exit(2);
 	return plan;
+}
+
+static void open_lane(struct lane *lane, const struct taps *taps, const struct plan *plan, uint32_t stride)
+{
+	lane->way->open(taps, stride);
+	lane->sink = lane->way->sink ? lane->way->sink : taps->sink;
+	lane->source_fd =
+		load_socket(lane->way->source ? lane->way->source : taps->source, plan->frames.segments);
 }
 
 int main(int argc, char **argv)
 {
 	struct plan plan = parse(argc, argv);
 	struct taps taps = load_taps(&plan.frames, plan.packets);
-	struct slots slots = slots_make(stride(&plan.frames));
+	struct slots slots = slots_make(buffer_size(&plan.frames));
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (uint32_t i = 0; i < MAX_BATCH; i++) {
 		frames_make(slot(&slots, i), &plan.frames);
 		slots.lengths[i] = frames_bytes(&plan.frames);
 	}
-	for (uint32_t i = 0; i < plan.way_count; i++)
-		plan.ways[i]->open(&taps, slots.stride);
+	for (uint32_t i = 0; i < plan.lane_count; i++)
+		open_lane(&plan.lanes[i], &taps, &plan, slots.stride);
 	printf("{\"instruction_ns\": %.4f}\n", instruction_ns());
 	if (plan.samples)
 		samples_open();
 	for (uint32_t round = 0; round <= plan.rounds; round++)
-		for (uint32_t i = 0; i < plan.way_count; i++)
-			measure(&plan, &taps, plan.ways[(round + i) % plan.way_count], &slots, round);
+		for (uint32_t i = 0; i < plan.lane_count; i++)
+			measure(&plan, &plan.lanes[(round + i) % plan.lane_count], &slots, round);
 	if (plan.samples)
-		samples_print(described(&plan, plan.ways[0]));
+		samples_print(described(&plan, plan.lanes[0].way));
 	return 0;
 }

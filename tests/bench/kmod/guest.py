@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from tests.bench.kmod.plan import BASELINE, PARTS, REFERENCE, SEGMENTS, SEPARABLE, WAYS, Cell
+from tests.bench.kmod.plan import BASELINE, PARTS, REFERENCE, SEGMENTS, SEPARABLE, WHOLE, Cell
 from tests.bench.kmod.results import JsonLine
 from tests.bench.programs import ProgramError
 from tests.bench.tcp import Stream
@@ -31,6 +31,7 @@ _HERE = Path(__file__).resolve().parent
 _NATIVE = kernels.ROOT / "native"
 _FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static", f"-I{kernels.MODULE / 'uapi'}")
 _BY_WORDS = "clearcpuid=erms,fsrm"
+_MODULES = "tun veth bridge sch_ingress cls_matchall act_mirred"
 _PACKETS = 1024  # packets in the queue: a multiple of all batches
 _SEGMENTS = 256
 _TOLERANCE = 0.01
@@ -97,17 +98,19 @@ class Guest:
             ),
         ]
 
-    def _forward(self, cell: Cell, rounds: int, ways: str = ",".join(WAYS)) -> str:
+    def _forward(self, cell: Cell, rounds: int, ways: str = "") -> str:
         fate = " -d" if cell.delivered else ""
+        part = f" -x {WHOLE}" if cell.scope == WHOLE else ""
         segments = " -o" if cell.segments else ""
         packets = _SEGMENTS if cell.segments else _PACKETS
+        ways = ways or ",".join(cell.ways)
         return (
             f"{self.program} -w {ways} -s {cell.size_bytes} -b {cell.batch_packets} -p {packets} "
-            f"-r {rounds}{fate}{segments}"
+            f"-r {rounds}{fate}{segments}{part}"
         )
 
     def _run(self, commands: Sequence[str], *, counted: bool, append: str = "") -> list[JsonLine]:
-        script = " && ".join(["modprobe tun", f"insmod {self.module}", *commands])
+        script = " && ".join([f"modprobe -a {_MODULES}", f"insmod {self.module}", *commands])
         cpus, clock = (1, vm.Clock.INSTRUCTIONS) if counted else (2, vm.Clock.HOST)
         try:
             result = vm.run(

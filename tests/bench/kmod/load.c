@@ -15,7 +15,7 @@
 #define FILL_BURST 64u
 #define RECEIVE_BYTES (256 << 20)
 
-static int control_fd, packet_fd, udp_fd;
+static int control_fd, udp_fd;
 
 static void write_setting(const char *path, const char *value)
 {
@@ -83,13 +83,13 @@ static void set_address(const char *name)
 	check(ioctl(control_fd, SIOCSIFNETMASK, &request), "SIOCSIFNETMASK");
 }
 
-static int open_packet_socket(const char *device, int segments)
+int load_socket(const char *device, bool vnet)
 {
-	int fd = check(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), "AF_PACKET"), one = 1;
+	int fd = check(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), "AF_PACKET"), one = 1, header = vnet;
 	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(device) };
 
 	check(setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)), "PACKET_QDISC_BYPASS");
-	check(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &segments, sizeof(segments)), "PACKET_VNET_HDR");
+	check(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &header, sizeof(header)), "PACKET_VNET_HDR");
 	check(bind(fd, (struct sockaddr *)&address, sizeof(address)), device);
 	return fd;
 }
@@ -123,12 +123,11 @@ struct taps load_taps(const struct frames *frames, uint32_t packets)
 	link_up(taps.source);
 	link_up(taps.sink);
 	set_address(taps.sink);
-	packet_fd = open_packet_socket(taps.source, frames->segments);
 	udp_fd = open_udp_socket();
 	return taps;
 }
 
-void load_fill(const struct frames *frames, uint32_t packets)
+void load_fill(int packet_fd, const struct frames *frames, uint32_t packets)
 {
 	static uint8_t frame[SEGMENT_BUFFER];
 	struct iovec vector = { frame, frames_bytes(frames) };
@@ -144,7 +143,7 @@ void load_fill(const struct frames *frames, uint32_t packets)
 	}
 }
 
-struct received load_received(const struct taps *taps)
+struct received load_received(const char *device)
 {
 	FILE *file = fopen("/proc/thread-self/net/dev", "re");
 	char line[512];
@@ -158,13 +157,13 @@ struct received load_received(const struct taps *taps)
 		if (!colon)
 			continue;
 		*colon = 0;
-		if (strcmp(name, taps->sink) || sscanf(colon + 1, "%llu %llu", &bytes, &packets) != 2)
+		if (strcmp(name, device) || sscanf(colon + 1, "%llu %llu", &bytes, &packets) != 2)
 			continue;
 		fclose(file);
 		return (struct received){ packets, bytes };
 	}
 	errno = ENODEV;
-	die(taps->sink);
+	die(device);
 	return (struct received){ 0 };
 }
 

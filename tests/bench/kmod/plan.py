@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plan: ways of forwarding, frame sizes, batches, the destination of the frames, and the bars."""
+"""The plan: what is measured of which ways of forwarding, with which frames and batches, and the bars."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 BASELINE = "rw"
@@ -15,6 +15,24 @@ WAYS = {
     "crossing": "crossing",
     "ttfwd": "ttfwd's loop, crossing",
 }
+
+# Scopes: what is measured. Tap to tap, and tap to device: what a forwarder does with frames that wait for it.
+# Whole path: also the sender's calls. All the work of a way within the kernel is done in them.
+FORWARD, WHOLE, DEVICE = "forward", "whole", "device"
+SCOPES = {FORWARD: "tap to tap", WHOLE: "whole path", DEVICE: "tap to device"}
+
+# Of each scope, in the order of the columns. The first is the one that the others are compared with.
+WAYS_OF = {
+    FORWARD: WAYS,
+    WHOLE: {
+        "bridge": "Linux bridge",
+        "mirred": "tc mirred",
+        "veth": "bare veth",
+        **{way: WAYS[way] for way in ("rw", "burst", "crossing", "ttfwd")},
+    },
+    DEVICE: {"burst-device": "burst messages, sendmmsg", "crossing-device": "crossing"},
+}
+
 # Receiving and sending alone can be measured of these: a crossing sends only what it has received.
 SEPARABLE = tuple(way for way in WAYS if way not in ("crossing", "ttfwd"))
 PARTS = ("receive", "send")
@@ -30,8 +48,10 @@ REFERENCE_BATCH = 64
 SEGMENT_SIZE = 65226
 SEGMENT_BATCH = 8
 
-# Of a crossing, by the size of a frame: instructions as a multiple of the baseline's.
-CROSSING_BARS = ((60, 0.36), (1514, 0.34))
+# Of a crossing, by the size of a frame: instructions as a multiple of read/write's, and of a Linux bridge's.
+CROSSING_BARS = {60: 0.36, 1514: 0.34, SEGMENT_SIZE: 0.14}
+WHOLE_BARS = {60: 0.95, 1514: 0.97, SEGMENT_SIZE: 1.00}
+DEVICE_BARS = {60: 0.45}
 
 # ttfwd's loop over a crossing, as a multiple of the bare loop's.
 LOOP_BAR = 1.10
@@ -39,8 +59,12 @@ LOOP_BAR = 1.10
 # TCP through ttfwd itself, with offload, by driver and io.
 TCP_BASELINE = "tap"
 TCP_SUBJECT = "turbotap/zerocopy"
-TCP_WAYS = (TCP_BASELINE, "turbotap/burst", TCP_SUBJECT)
+TCP_UNBATCHED = f"{TCP_SUBJECT}, SCHED_OTHER"
+TCP_BRIDGE = "Linux bridge"
+TCP_WAYS = (TCP_BASELINE, "turbotap/burst", TCP_SUBJECT, TCP_UNBATCHED)
 TCP_BAR = 0.90  # the subject's cost of a GB, as a multiple of the baseline's
+# By series: all instructions on the machine, as a multiple of those with a Linux bridge, copies by words.
+TCP_BRIDGE_BARS = {"6.1": 0.80, "6.12": 0.90}
 
 
 @dataclass(frozen=True, order=True)
@@ -49,7 +73,16 @@ class Cell:
 
     size_bytes: int
     batch_packets: int
-    delivered: bool  # to a UDP socket instead of dropped by the stack
+    delivered: bool = False  # to a UDP socket instead of dropped by the stack
+    scope: str = FORWARD
+
+    @property
+    def ways(self) -> Mapping[str, str]:
+        return WAYS_OF[self.scope]
+
+    @property
+    def baseline(self) -> str:
+        return next(iter(self.ways))
 
     @property
     def segments(self) -> bool:
@@ -63,16 +96,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Bar:
-    """Limits: a multiple of the baseline's instructions, and system calls per packet."""
+    """Limits: a multiple of another way's instructions, and the way's own system calls per packet."""
 
     way: str
     cell: Cell
     ratio: float
     system_calls_per_packet: float
+    against: str
 
 
-REFERENCE = Cell(REFERENCE_SIZE, REFERENCE_BATCH, delivered=False)
-SEGMENTS = Cell(SEGMENT_SIZE, SEGMENT_BATCH, delivered=False)
+REFERENCE = Cell(REFERENCE_SIZE, REFERENCE_BATCH)
+SEGMENTS = Cell(SEGMENT_SIZE, SEGMENT_BATCH)
 
 
 def all_cells() -> Sequence[Cell]:
@@ -87,27 +121,41 @@ def one_batch() -> Sequence[Cell]:
     return [cell for cell in all_cells() if cell.batch_packets == REFERENCE_BATCH or cell.segments]
 
 
+def scope_cells() -> Sequence[Cell]:
+    """The cells of the whole path, and from tap to device."""
+    return [_cell(size, scope) for scope in (WHOLE, DEVICE) for size in (60, 1514, SEGMENT_SIZE)]
+
+
 def word_cells() -> Sequence[Cell]:
-    """The cells that are measured again with copies by words."""
-    return [cell for cell in one_batch() if not cell.delivered and cell.size_bytes != 590]
+    """The cells that are measured with copies by words."""
+    again = [cell for cell in one_batch() if not cell.delivered and cell.size_bytes != 590]
+    return [*again, *scope_cells()]
+
+
+def quick_cells() -> Sequence[Cell]:
+    """The cells that bars are about, of those that are measured with copies by bytes."""
+    return sorted({bar.cell for bar in bars() if bar.cell.scope == FORWARD})
 
 
 def bars() -> Sequence[Bar]:
-    calls = 2 / REFERENCE_BATCH
+    large = [cell for cell in one_batch() if cell.size_bytes >= 1514 and not cell.segments]
     return [
-        Bar("mmsg", REFERENCE, 1.05, calls),
-        Bar("burst", REFERENCE, 0.60, calls),
-        *(
-            Bar(way, cell, 1.02, calls)
-            for cell in one_batch()
-            if cell.size_bytes >= 1514 and not cell.segments
-            for way in ("mmsg", "burst")
-        ),
-        Bar("burst", SEGMENTS, 0.90, 2 / SEGMENT_BATCH),
-        *(
-            Bar(way, Cell(size, REFERENCE_BATCH, False), round(ratio * more, 3), calls)
-            for size, ratio in CROSSING_BARS
-            for way, more in (("crossing", 1.0), ("ttfwd", LOOP_BAR))
-        ),
-        Bar("crossing", SEGMENTS, 0.14, 2 / SEGMENT_BATCH),
+        _bar("mmsg", REFERENCE, 1.05),
+        _bar("burst", REFERENCE, 0.60),
+        *(_bar(way, cell, 1.02) for cell in large for way in ("mmsg", "burst")),
+        _bar("burst", SEGMENTS, 0.90),
+        *(_bar("crossing", _cell(size), ratio) for size, ratio in CROSSING_BARS.items()),
+        *(_bar("ttfwd", _cell(size), LOOP_BAR, against="crossing") for size in CROSSING_BARS),
+        *(_bar("crossing", _cell(size, WHOLE), ratio) for size, ratio in WHOLE_BARS.items()),
+        *(_bar("crossing-device", _cell(size, DEVICE), ratio) for size, ratio in DEVICE_BARS.items()),
     ]
+
+
+def _cell(size_bytes: int, scope: str = FORWARD) -> Cell:
+    batch = SEGMENT_BATCH if size_bytes == SEGMENT_SIZE else REFERENCE_BATCH
+    return Cell(size_bytes, batch, scope=scope)
+
+
+def _bar(way: str, cell: Cell, ratio: float, against: str = "") -> Bar:
+    """Against the cell's baseline, unless `against` names another way."""
+    return Bar(way, cell, ratio, 2 / cell.batch_packets, against or cell.baseline)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from tests.bench.kmod.plan import BASELINE, Bar, Cell
+from tests.bench.kmod.plan import DEVICE, FORWARD, PARTS, WAYS_OF, WHOLE, Bar, Cell
 from tests.bench.rounds import Spread
 
 
@@ -34,8 +34,8 @@ class Measured:
     def ns_per_packet(self, way: str) -> Spread:
         return Spread.of([sample.ns_per_packet for sample in self.samples[way]])
 
-    def ratio(self, way: str) -> Spread:
-        pairs = zip(self.samples[way], self.samples[BASELINE], strict=True)
+    def ratio(self, way: str, against: str) -> Spread:
+        pairs = zip(self.samples[way], self.samples[against], strict=True)
         return Spread.of([one.ns_per_packet / other.ns_per_packet for one, other in pairs])
 
     def system_calls_per_packet(self, way: str) -> float:
@@ -43,7 +43,7 @@ class Measured:
 
     def meets(self, bar: Bar) -> bool:
         return (
-            self.ratio(bar.way).median <= bar.ratio
+            self.ratio(bar.way, bar.against).median <= bar.ratio
             and self.system_calls_per_packet(bar.way) <= bar.system_calls_per_packet
         )
 
@@ -81,14 +81,21 @@ def _sample(line: JsonLine) -> Sample:
 
 
 def _cell(line: JsonLine) -> Cell:
-    return Cell(_number(line, "size_bytes"), _number(line, "batch_packets"), bool(line["delivered"]))
+    size, batch = _number(line, "size_bytes"), _number(line, "batch_packets")
+    return Cell(size, batch, bool(line["delivered"]), _scope(line))
+
+
+def _scope(line: JsonLine) -> str:
+    if line["part"] == WHOLE:
+        return WHOLE
+    return DEVICE if line["way"] in WAYS_OF[DEVICE] else FORWARD
 
 
 def by_cell(lines: Iterable[JsonLine]) -> dict[Cell, Measured]:
-    """The measurements of whole forwarding."""
+    """The measurements of everything that a forwarder does."""
     found: dict[Cell, Measured] = {}
     for line in lines:
-        if line.get("part") != "forward" or "ns" not in line:
+        if line.get("part") not in (FORWARD, WHOLE) or "ns" not in line:
             continue
         found.setdefault(_cell(line), Measured()).samples.setdefault(_text(line, "way"), []).append(
             _sample(line)
@@ -101,7 +108,7 @@ def profiles(lines: Sequence[JsonLine]) -> list[Profile]:
     instructions: dict[tuple[Cell, str, str], list[float]] = {}
     samples: dict[tuple[Cell, str, str], dict[str, int]] = {}
     for line in lines:
-        if "part" not in line or line["part"] == "forward":
+        if line.get("part") not in PARTS:
             continue
         key = _cell(line), _text(line, "way"), _text(line, "part")
         if "ns" in line:

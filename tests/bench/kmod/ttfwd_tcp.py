@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.bench.kmod.ttfwd_tcp ROUNDS`: TCP through ttfwd with the module, and without.
+"""`python -m tests.bench.kmod.ttfwd_tcp ROUNDS`: TCP and pings through ttfwd, and through a Linux bridge.
 
 Runs in a guest, started by guest.py, which reads what it prints: a line of JSON for each stream.
 """
@@ -7,20 +7,27 @@ Runs in a guest, started by guest.py, which reads what it prints: a line of JSON
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 
 from tests.bench import tcp
-from tests.bench.kmod.plan import TCP_WAYS
+from tests.bench.kmod.plan import TCP_BRIDGE, TCP_UNBATCHED, TCP_WAYS
 from tests.bench.programs import ProgramError
 
 _CPU = 0
+_PINGS = 50
+
+
+def _variant(way: str) -> tcp.Variant:
+    driver, _, io = way.partition(",")[0].partition("/")
+    return tcp.Variant(way, driver, io=io, policy=os.SCHED_OTHER if way == TCP_UNBATCHED else None)
 
 
 def main() -> int:
-    variants = [tcp.Variant(way, driver, io=io) for way in TCP_WAYS for driver, _, io in [way.partition("/")]]
+    variants: list[tcp.Variant | tcp.Bridge] = [*map(_variant, TCP_WAYS), tcp.Bridge(TCP_BRIDGE)]
     try:
-        for stream in tcp.measure(variants, int(sys.argv[1]), _CPU, lambda _: None):
+        for stream in tcp.measure(variants, int(sys.argv[1]), _CPU, lambda _: None, _PINGS):
             print(json.dumps(asdict(stream)))
     except ProgramError as error:
         print(error)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A way to move frames from one tap to another: the calls of a forwarder's loop and nothing else. forward.c
- * calls all ways alike, so they differ only in how they enter the kernel.
+ * A way to move frames from one device to another: the calls of a forwarder's loop and nothing else. forward.c
+ * calls all ways alike, so they differ only in how they enter the kernel. A way within the kernel makes no call:
+ * its frames have arrived when they have been sent.
  *
  * A way counts its system calls in `system_calls`. An event that voids a measurement, such as a refused
  * frame, ends the program.
@@ -33,15 +34,21 @@ struct slots {
 struct way {
 	const char *name;
 	void (*open)(const struct taps *taps, uint32_t stride);
-	/* Receive up to `most` frames from the source. Returns their number. */
+	/* Receive up to `most` frames from the source. Returns their number. NULL: a way within the kernel. */
 	uint32_t (*receive)(struct slots *slots, uint32_t most);
 	/* Send the first `count` frames to the sink. */
 	void (*send)(struct slots *slots, uint32_t count);
 	/* Wait for pending work of send(). NULL if send() leaves none. */
 	void (*finish)(void);
+	/* Devices of its own: where its frames enter, and where they arrive. NULL: the tap's. */
+	const char *source, *sink;
 };
 
 extern const struct way way_rw, way_uring, way_mmsg, way_burst, way_crossing, way_ttfwd;
+/* From a tap to a device. */
+extern const struct way way_burst_device, way_crossing_device;
+/* Within the kernel, between veths. */
+extern const struct way way_bridge, way_mirred, way_veth;
 extern uint64_t system_calls;
 
 struct slots slots_make(uint32_t stride);

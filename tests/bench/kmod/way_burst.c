@@ -50,4 +50,6 @@ static void burst_send(struct slots *slots, uint32_t count)
 		die("sendmsg");
 }
 
-const struct way way_burst = { "burst", burst_open, burst_receive, burst_send, NULL };
+const struct way way_burst = {
+	.name = "burst", .open = burst_open, .receive = burst_receive, .send = burst_send
+};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A crossing: the frames stay in the kernel. One system call sends the frames of a batch and receives those of
+ * A crossing, to a tap or to a device: the frames stay in the kernel. One system call sends the frames of a batch and receives those of
  * the next. As all ways, it reads the length of each frame, but no byte of it.
  */
 #include <sys/ioctl.h>
@@ -8,7 +8,11 @@
 
 #include "../bench.h"
 #include "crossing.h"
+#include "veth.h"
 #include "way.h"
+
+#define DEVICE "cross-out"
+#define BEHIND_DEVICE "cross-sink"
 
 static struct crossing_member member;
 static uint32_t source, sink, waiting;
@@ -24,6 +28,16 @@ static void *map(size_t bytes, int protection, off_t offset)
 	return memory;
 }
 
+static void join(int crossing)
+{
+	member = crossing_join(crossing);
+	lists = map(sizeof(*lists), PROT_READ | PROT_WRITE, TURBOTAP_MAP_LISTS);
+	cells = map(MAX_BATCH * sizeof(*cells), PROT_READ, TURBOTAP_MAP_CELLS);
+	lists->receive_port = source;
+	for (uint32_t i = 0; i < MAX_BATCH; i++)
+		lists->receive[i] = member.first + i;
+}
+
 static void crossing_open(const struct taps *taps, uint32_t stride)
 {
 	int crossing = crossing_new();
@@ -31,12 +45,19 @@ static void crossing_open(const struct taps *taps, uint32_t stride)
 	(void)stride;
 	source = crossing_port(crossing, taps->source_fd, taps->vnet_bytes);
 	sink = crossing_port(crossing, taps->sink_fd, taps->vnet_bytes);
-	member = crossing_join(crossing);
-	lists = map(sizeof(*lists), PROT_READ | PROT_WRITE, TURBOTAP_MAP_LISTS);
-	cells = map(MAX_BATCH * sizeof(*cells), PROT_READ, TURBOTAP_MAP_CELLS);
-	lists->receive_port = source;
-	for (uint32_t i = 0; i < MAX_BATCH; i++)
-		lists->receive[i] = member.first + i;
+	join(crossing);
+}
+
+/* Of the two ways of this file a process opens one. */
+static void crossing_device_open(const struct taps *taps, uint32_t stride)
+{
+	int crossing = crossing_new();
+
+	(void)stride;
+	veth_make(DEVICE, BEHIND_DEVICE);
+	source = crossing_port(crossing, taps->source_fd, taps->vnet_bytes);
+	sink = crossing_device(crossing, DEVICE);
+	join(crossing);
 }
 
 /* Send what waits, and receive. */
@@ -79,5 +100,15 @@ static void crossing_finish(void)
 		cross(0);
 }
 
-const struct way way_crossing = { "crossing", crossing_open, crossing_receive, crossing_send,
-				  crossing_finish };
+const struct way way_crossing = { .name = "crossing",
+				  .open = crossing_open,
+				  .receive = crossing_receive,
+				  .send = crossing_send,
+				  .finish = crossing_finish };
+
+const struct way way_crossing_device = { .name = "crossing-device",
+					 .open = crossing_device_open,
+					 .receive = crossing_receive,
+					 .send = crossing_send,
+					 .finish = crossing_finish,
+					 .sink = BEHIND_DEVICE };

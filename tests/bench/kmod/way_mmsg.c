@@ -37,4 +37,4 @@ static void mmsg_send(struct slots *slots, uint32_t count)
 		die("sendmmsg");
 }
 
-const struct way way_mmsg = { "mmsg", mmsg_open, mmsg_receive, mmsg_send, NULL };
+const struct way way_mmsg = { .name = "mmsg", .open = mmsg_open, .receive = mmsg_receive, .send = mmsg_send };

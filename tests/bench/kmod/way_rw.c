@@ -36,4 +36,4 @@ static void rw_send(struct slots *slots, uint32_t count)
 	}
 }
 
-const struct way way_rw = { "rw", rw_open, rw_receive, rw_send, NULL };
+const struct way way_rw = { .name = "rw", .open = rw_open, .receive = rw_receive, .send = rw_send };

@@ -111,4 +111,6 @@ static void ttfwd_send(struct slots *slots, uint32_t count)
 	(void)count;
 }
 
-const struct way way_ttfwd = { "ttfwd", ttfwd_open, ttfwd_receive, ttfwd_send, NULL };
+const struct way way_ttfwd = {
+	.name = "ttfwd", .open = ttfwd_open, .receive = ttfwd_receive, .send = ttfwd_send
+};

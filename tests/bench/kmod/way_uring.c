@@ -104,4 +104,8 @@ static void uring_finish(void)
 		submit(NULL);
 }
 
-const struct way way_uring = { "uring", uring_open, uring_receive, uring_send, uring_finish };
+const struct way way_uring = { .name = "uring",
+			       .open = uring_open,
+			       .receive = uring_receive,
+			       .send = uring_send,
+			       .finish = uring_finish };
