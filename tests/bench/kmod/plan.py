@@ -13,7 +13,7 @@ WAYS = {
     "mmsg": "mmsg",
     "burst": "burst messages",
     "crossing": "crossing",
-    "ttfwd": "ttfwd's loop, crossing",
+    "ttfwd": "ttfwd's loop",
 }
 
 # Scopes: what is measured. Tap to tap, and tap to device: what a forwarder does with frames that wait for it.
