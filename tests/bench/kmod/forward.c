@@ -9,8 +9,8 @@
  * Each round measures each way once, in rotating order. The first round warms up and isn't reported. The
  * source's queue is filled on CPU -f before the clock starts, and emptied on CPU -c.
  * -d: frames are delivered to a UDP socket instead of dropped by the stack.
- * -x: PART is forward, or receive or send alone; or whole, which includes filling the queue, so that ways within
- * the kernel can be compared.
+ * -x: PART is forward, or receive or send alone; or whole, which includes filling the queue, a batch at a time, so
+ * that ways within the kernel can be compared.
  * -o: frames are GSO frames of TCP, between taps with a virtio_net_hdr and offload.
  * -e: shows which kernel functions a single way spends its time in. Sampling takes time too, so the
  * measurements aren't reported.
@@ -88,14 +88,14 @@ static double instruction_ns(void)
 }
 
 /* The measured loop. Returns the number of moved frames. */
-static uint32_t move(const struct plan *plan, const struct way *way, struct slots *slots)
+static uint32_t move(const struct plan *plan, const struct way *way, struct slots *slots, uint32_t waiting)
 {
 	uint32_t moved = 0;
 
 	if (!way->receive)
-		return plan->packets;
-	while (moved < plan->packets) {
-		uint32_t count = plan->batch < plan->packets - moved ? plan->batch : plan->packets - moved;
+		return waiting;
+	while (moved < waiting) {
+		uint32_t count = plan->batch < waiting - moved ? plan->batch : waiting - moved;
 
 		if (plan->part != SEND)
 			count = way->receive(slots, count);
@@ -137,25 +137,29 @@ static const char *described(const struct plan *plan, const struct way *way)
 static void measure(const struct plan *plan, const struct lane *lane, struct slots *slots, uint32_t round)
 {
 	const struct way *way = lane->way;
-	uint32_t sent = plan->part == RECEIVE ? 0 : plan->packets, moved;
+	uint32_t sent = plan->part == RECEIVE ? 0 : plan->packets, moved = 0;
+	/* The whole path: sender and forwarder take turns. */
+	uint32_t waiting = plan->part == WHOLE ? plan->batch : plan->packets;
 	struct received before = load_received(lane->sink), after;
-	uint64_t start, ns, fill_ns = 0;
+	uint64_t start, ns = 0;
 
-	if (plan->part != SEND) {
-		pin(plan->fill_cpu);
-		start = now_ns();
-		load_fill(lane->source_fd, &plan->frames, plan->packets);
-		fill_ns = plan->part == WHOLE ? now_ns() - start : 0;
-	}
-	pin(plan->forward_cpu);
-	if (plan->samples && round)
-		samples_start();
 	system_calls = 0;
-	start = now_ns();
-	moved = move(plan, way, slots);
-	ns = now_ns() - start + fill_ns;
-	if (plan->samples && round)
-		samples_stop();
+	for (uint32_t done = 0; done < plan->packets; done += waiting) {
+		if (plan->part != SEND) {
+			pin(plan->fill_cpu);
+			start = now_ns();
+			load_fill(lane->source_fd, waiting);
+			ns += plan->part == WHOLE ? now_ns() - start : 0;
+		}
+		pin(plan->forward_cpu);
+		if (plan->samples && round)
+			samples_start();
+		start = now_ns();
+		moved += move(plan, way, slots, waiting);
+		ns += now_ns() - start;
+		if (plan->samples && round)
+			samples_stop();
+	}
 
 	after = load_received(lane->sink);
 	expect(way->name, plan->packets, moved);
@@ -246,7 +250,8 @@ static struct plan parse(int argc, char **argv)
 		}
 	}
 	if (!plan.lane_count || plan.frames.size < 60 || !buffer_size(&plan.frames) || !plan.batch ||
-	    plan.batch > MAX_BATCH || !plan.packets || (plan.samples && plan.lane_count != 1))
+	    plan.batch > MAX_BATCH || !plan.packets || (plan.part == WHOLE && plan.packets % plan.batch) ||
+	    (plan.samples && plan.lane_count != 1))
 		exit(2);
 	return plan;
 }

@@ -16,6 +16,9 @@
 #define RECEIVE_BYTES (256 << 20)
 
 static int control_fd, udp_fd;
+static uint8_t frame[SEGMENT_BUFFER];
+static struct iovec vector = { .iov_base = frame };
+static struct mmsghdr messages[FILL_BURST];
 
 static void write_setting(const char *path, const char *value)
 {
@@ -105,6 +108,15 @@ static int open_udp_socket(void)
 	return fd;
 }
 
+/* The messages to send; all are the same. */
+static void prepare(const struct frames *frames)
+{
+	frames_make(frame, frames);
+	vector.iov_len = frames_bytes(frames);
+	for (uint32_t i = 0; i < FILL_BURST; i++)
+		messages[i].msg_hdr = (struct msghdr){ .msg_iov = &vector, .msg_iovlen = 1 };
+}
+
 struct taps load_taps(const struct frames *frames, uint32_t packets)
 {
 	struct taps taps = { .source = "source0",
@@ -124,18 +136,12 @@ struct taps load_taps(const struct frames *frames, uint32_t packets)
 	link_up(taps.sink);
 	set_address(taps.sink);
 	udp_fd = open_udp_socket();
+	prepare(frames);
 	return taps;
 }
 
-void load_fill(int packet_fd, const struct frames *frames, uint32_t packets)
+void load_fill(int packet_fd, uint32_t packets)
 {
-	static uint8_t frame[SEGMENT_BUFFER];
-	struct iovec vector = { frame, frames_bytes(frames) };
-	struct mmsghdr messages[FILL_BURST];
-
-	frames_make(frame, frames);
-	for (uint32_t i = 0; i < FILL_BURST; i++)
-		messages[i].msg_hdr = (struct msghdr){ .msg_iov = &vector, .msg_iovlen = 1 };
 	for (uint32_t done = 0; done < packets;) {
 		uint32_t burst = packets - done < FILL_BURST ? packets - done : FILL_BURST;
 

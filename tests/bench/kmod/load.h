@@ -21,7 +21,7 @@ struct taps load_taps(const struct frames *frames, uint32_t packets);
 int load_socket(const char *device, bool vnet);
 
 /* Send frames into the socket's device: into the source's queue, if it's a tap. */
-void load_fill(int packet_fd, const struct frames *frames, uint32_t packets);
+void load_fill(int packet_fd, uint32_t packets);
 
 struct received load_received(const char *device);
 
