@@ -22,7 +22,7 @@ from tests.bench.kmod.guest import Guest
 from tests.bench.programs import ProgramError
 from tests.kmod import kernels
 
-_PLAIN_WIDTH = 170
+_PLAIN_WIDTH = 220
 _TIMED_ROUNDS = 9
 
 
