@@ -20,6 +20,8 @@ PEERS_PACKAGES := dpdk-dev $(OVS) ethtool iperf3
 # For the kernel module: headers for its build, tools to check it, and tools to boot it.
 KMOD_PACKAGES  := linux-headers-amd64 linux-headers-6.12-amd64 pahole sparse dkms kmod xz-utils perl \
 	qemu-system-x86 busybox-static
+# To make Debian packages and a wheel, and to try them in a fresh Debian.
+PACKAGE_PACKAGES := debhelper dh-dkms dh-virtualenv dpkg-dev go-md2man lintian mmdebstrap python3-dev python3-venv
 # To build the debug kernel.
 DEBUG_PACKAGES := linux-source-6.12 bc bison flex libelf-dev
 
@@ -65,8 +67,8 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start check test soak build tester lint bench bench-peers bench-kmod test-turbotap test-kmod-debug clean link
-.PHONY: packages-build packages-tester packages-run packages-check packages-test packages-peers packages-debug fetched
+.PHONY: help start check test soak build tester lint bench bench-peers bench-kmod test-turbotap test-kmod-debug packages test-packages clean link
+.PHONY: packages-build packages-tester packages-run packages-check packages-test packages-peers packages-debug packages-packages fetched
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
@@ -105,6 +107,12 @@ bench-peers: packages-peers $(VENV)/.with-tester $(VENV)/.with-peers ## measure 
 bench-kmod: packages-test fetched $(VENV)/.built $(VENV)/.with-test ## measure the kernel module, in guests; ARGS is passed on
 	@exec $(VENV)/bin/python -m tests.bench.kmod $(ARGS)
 
+packages: packages-packages $(VENV)/.with-tester $(VENV)/.with-packages ## make Debian packages and a wheel, in dist/
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh deploy/packages.sh $(VENV)/bin/python dist
+
+test-packages: packages $(VENV)/.with-test ## install, start, upgrade and purge the packages in a fresh Debian
+	@TTFWD_PACKAGES="$(CURDIR)/dist" $(VENV)/bin/python -m pytest -p no:cacheprovider tests/packages $(ARGS)
+
 clean: ## remove everything that the other targets made here
 	rm -rf $(VENV) .tox build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f forwarder/_native*.so forwarder/_tester*.so
@@ -135,6 +143,9 @@ packages-peers:
 	$(call hold,$(OVS))
 	$(call install,$(BUILD_PACKAGES) $(TESTER_PACKAGES) $(RUN_PACKAGES) $(PEERS_PACKAGES))
 	$(call release,$(OVS))
+
+packages-packages:
+	$(call install,$(BUILD_PACKAGES) $(TESTER_PACKAGES) $(PACKAGE_PACKAGES))
 
 packages-debug:
 	$(call install,$(BUILD_PACKAGES) $(KMOD_PACKAGES) $(DEBUG_PACKAGES))

@@ -71,7 +71,23 @@ class Commands(click.Group):
             sys.exit(ExitCode.FAILED)
 
 
+def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from forwarder.cli.version import line
+
+        click.echo(line())
+        ctx.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and what it was built from.",
+)
 def main() -> None:
     """Forward packets between network devices with one pinned worker process per queue."""
 
@@ -364,13 +380,10 @@ def schema() -> None:
 @main.command()
 @json_option
 def version(as_json: bool) -> None:
-    """Print the versions of ttfwd and of its shared memory."""
-    from importlib.metadata import version as installed
+    """Print the versions of ttfwd and of its shared memory, and what it was built from."""
+    from forwarder.cli.version import facts, line
 
-    from forwarder.native import lib
-
-    found = {"ttfwd": installed("ttfwd"), "abi_version": int(lib.TTF_ABI_VERSION)}
-    click.echo(json.dumps(found) if as_json else f"ttfwd {found['ttfwd']} (ABI {found['abi_version']})")
+    click.echo(json.dumps(facts()) if as_json else line())
 
 
 main.add_command(bench)

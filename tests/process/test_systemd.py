@@ -83,7 +83,7 @@ def main_pid(host: ServiceHost, unit: str) -> str:
 
 
 def test_the_units_are_valid_and_well_shut_in(host: ServiceHost) -> None:
-    for unit in ("ttfwd@.service", "ttfwd-netns@.service"):
+    for unit in ("ttfwd@.service", "ttfwd-netns@.service", "ttfwd-exporter.service"):
         assert host.run("systemd-analyze", "verify", f"/{UNITS}/{unit}") == ""
     # Ten times the exposure that systemd reckons: docs/security.md says what it consists of.
     host.run("systemd-analyze", "security", "--no-pager", "--threshold=42", "ttfwd@boot.service")
@@ -101,6 +101,15 @@ def test_an_enabled_instance_comes_up_at_boot(host: ServiceHost) -> None:
     host.run("ip", "netns", "add", "younger")
     host.run("ttfwd", "connect", "p3", "--driver", "tap", "--netns", "younger", "--name", "boot")
     host.run("ip", "-n", "younger", "link", "show", "dev", "p3")
+
+
+def test_the_exporter_reads_the_memory_of_instances(host: ServiceHost) -> None:
+    host.run("systemctl", "start", "ttfwd-exporter")
+    running = 'ttfwd_instance_state{state="running",ttfwd="boot"} 1.0'
+    ask = ("curl", "--silent", "--retry", "20", "--retry-connrefused", "http://127.0.0.1:9467/metrics")
+    assert running in host.run(*ask).splitlines()
+    host.run("systemctl", "stop", "ttfwd-exporter")
+    assert host.shows("ttfwd-exporter", "Result") == "success"
 
 
 def test_driver_packet_forwards_between_devices_of_the_host(host: ServiceHost) -> None:

@@ -111,7 +111,8 @@ def _write(directory: Path, files: Mapping[str, str], enabled: Sequence[str]) ->
     """The files that the host has and this machine hasn't."""
     units = {str(_UNITS / unit.name): unit.read_text() for unit in (ROOT / "deploy").glob("*.service")}
     if _AT_HOME:
-        units[str(_UNITS / "ttfwd@.service.d/program.conf")] = _DROP_IN
+        for unit in ("ttfwd@", "ttfwd-exporter"):
+            units[str(_UNITS / f"{unit}.service.d/program.conf")] = _DROP_IN
     for path, text in {**units, **files}.items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_text(text)
