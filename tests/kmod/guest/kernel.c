@@ -9,12 +9,14 @@
 #include "harness.h"
 #include "kernel.h"
 
+#define CALL_TRACE "Call Trace:"
+
 /* Only a kernel with a fault logs a message that contains one of these. */
 static const char *const alarms[] = {
 	"WARNING:",
 	"BUG:",
 	"Oops",
-	"Call Trace:",
+	CALL_TRACE,
 	"general protection",
 	"KASAN",
 	"KCSAN",
@@ -59,9 +61,16 @@ static bool is_alarming(const char *text)
 	return false;
 }
 
+/* Of an allocation that was refused, which is no fault. A call trace follows. */
+static bool is_refusal(const char *text)
+{
+	return strstr(text, "vmalloc error:") || strstr(text, "page allocation failure:");
+}
+
 unsigned int kernel_log_read(int log, bool alarming)
 {
 	unsigned int records = 0;
+	bool refused = false;
 	char record[8192];
 	ssize_t length;
 
@@ -72,8 +81,13 @@ unsigned int kernel_log_read(int log, bool alarming)
 		if (length <= 0)
 			return records;
 		record[length] = 0;
+		refused |= is_refusal(record);
 		if (alarming && !is_alarming(record))
 			continue;
+		if (alarming && refused && strstr(record, CALL_TRACE)) {
+			refused = false;
+			continue;
+		}
 		fprintf(stderr, "kernel log: %s", record);
 		records++;
 	}
