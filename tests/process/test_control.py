@@ -155,7 +155,7 @@ def test_half_a_line_and_then_the_end(it: Instance) -> None:
         client.hang_up()
         assert client.reply() is None
         client.close()
-    wait_until(lambda: it.supervisor_fds() == before, "its sockets are closed")
+    wait_until(lambda: it.supervisor_fds() <= before, "its sockets are closed")
 
 
 def test_a_client_that_leaves_before_its_answer(it: Instance) -> None:
@@ -167,7 +167,7 @@ def test_a_client_that_leaves_before_its_answer(it: Instance) -> None:
     client = Client(it)
     assert client.call("status")["ports"] == 0
     client.close()
-    wait_until(lambda: it.supervisor_fds() == before, "its sockets are closed")
+    wait_until(lambda: it.supervisor_fds() <= before, "its sockets are closed")
 
 
 def test_many_clients_at_once(it: Instance) -> None:
@@ -180,7 +180,7 @@ def test_many_clients_at_once(it: Instance) -> None:
     assert all((client.reply() or {})["id"] == 1 for client in clients)
     for client in clients:
         client.close()
-    wait_until(lambda: it.supervisor_fds() == before, "its sockets are closed")
+    wait_until(lambda: it.supervisor_fds() <= before, "its sockets are closed")
 
 
 def replaced(dead: Sequence[int], snapshot: Snapshot) -> bool:

@@ -55,7 +55,8 @@ def test_a_namespace_that_was_removed_and_made_again_is_another_one(it: Instance
         ip("netns", "add", netns)
         _connected(it, "t0", netns)
         it.cli("delete", "t0")
-    wait_until(lambda: it.supervisor_fds() == before, "the supervisor has as many descriptors as before")
+    # On a busy machine a standby that was starting had some at the first look.
+    wait_until(lambda: it.supervisor_fds() <= before, "the supervisor has no more descriptors than before")
 
 
 def test_a_namespace_of_somebody_else_is_never_removed(it: Instance) -> None:

@@ -114,7 +114,7 @@ def test_a_worker_that_breaks_the_protocol_is_named_and_replaced_and_nobody_else
                     pids.append(says(it, 0, data, fds))
                     it.wait(partial(is_ready, worker=0, restarts=crashes), "it is replaced")
                     _both_forward(it)
-            assert it.supervisor_fds() == before
+            assert it.supervisor_fds() <= before
             it.settled()
         assert it.cli("connect", "late0", "--driver", "tap").returncode == 0  # requests are still served
         final = it.stop()

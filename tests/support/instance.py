@@ -155,20 +155,20 @@ class Instance:
         return found
 
     def supervisor_fds(self) -> int:
-        """How many descriptors the supervisor has at rest: with one standby, and the same number for a while.
+        """How many descriptors the supervisor has at rest: one standby, and the same number for a second.
 
         It has some more while it starts a process, reads a file or answers a client.
         """
         supervisor = psutil.Process(self.process.pid)
-        last: deque[int | None] = deque(maxlen=5)
+        last: deque[int | None] = deque(maxlen=10)
 
         def at_rest() -> bool:
-            time.sleep(0.05)
+            time.sleep(0.1)
             one_standby = len(self.processes()) == 2 + len(self.worker_pids())
             last.append(supervisor.num_fds() if one_standby else None)
             return len(last) == last.maxlen and len(set(last)) == 1 and one_standby
 
-        wait_until(at_rest, "the supervisor has one standby, and the same number of descriptors for a while")
+        wait_until(at_rest, "the supervisor has one standby, and the same number of descriptors for a second")
         assert last[0] is not None
         return last[0]
 

@@ -10,7 +10,7 @@
 
 #define PATIENCE 10000 /* ms */
 
-int try_crossing(unsigned int slots, unsigned int header_bytes, unsigned long bytes)
+int create_crossing(int control, unsigned int slots, unsigned int header_bytes, unsigned long bytes)
 {
 	struct turbotap_crossing how = {
 		.size = sizeof(how),
@@ -19,7 +19,14 @@ int try_crossing(unsigned int slots, unsigned int header_bytes, unsigned long by
 		.header_bytes = header_bytes,
 		.bytes = bytes,
 	};
-	int control = control_open(), fd = ioctl(control, TURBOTAP_CREATE, &how), error = errno;
+
+	return ioctl(control, TURBOTAP_CREATE, &how);
+}
+
+int try_crossing(unsigned int slots, unsigned int header_bytes, unsigned long bytes)
+{
+	int control = control_open(), fd = create_crossing(control, slots, header_bytes, bytes),
+	    error = errno;
 
 	close(control);
 	errno = error;

@@ -19,6 +19,7 @@ struct member {
 	const struct turbotap_cell *cells; /* of all slots of the crossing */
 };
 
+int create_crossing(int control, unsigned int slots, unsigned int header_bytes, unsigned long bytes);
 int try_crossing(unsigned int slots, unsigned int header_bytes, unsigned long bytes);
 /* CROSSING_SLOTS slots, all header bytes, CROSSING_ROOM. */
 int crossing_new(void);

@@ -18,7 +18,7 @@
 #define FRAMES 8
 #define LENGTH 60
 
-static int crossing;
+static int control, crossing;
 static struct tap from, to;
 static int in, out;
 static unsigned int from_port, to_port, wire_port;
@@ -26,6 +26,7 @@ static struct member m;
 
 static void stage_make(void)
 {
+	control = control_open();
 	crossing = crossing_new();
 	from = tap_open(PLAIN);
 	to = tap_open(VNET10);
@@ -39,7 +40,7 @@ static void stage_make(void)
 
 static int make_crossing(void)
 {
-	return try_crossing(64, 128, 1 << 20);
+	return create_crossing(control, 64, 128, 1 << 20);
 }
 
 static int make_port_tap(void)
