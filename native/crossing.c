@@ -31,11 +31,14 @@ struct crossing {
 	size_t cells_bytes;
 	struct ttf_crossing_notes *notes;
 
-	/* Of each frame of the burst that is being forwarded. */
-	struct forward_verdict verdicts[TTF_MAX_BATCH];
-	uint32_t copy_of[TTF_MAX_BATCH];			 /* its number among the copies, or NO_COPY */
-	uint8_t addresses[TTF_MAX_BATCH][TURBOTAP_REWRITE_FREE]; /* mode macswap: to be written to it */
+	/* Mode macswap: what is to be written to each frame of the burst. */
+	uint8_t addresses[TTF_MAX_BATCH][TURBOTAP_REWRITE_FREE];
 
+	/* Of each frame of a burst of which some may leave. */
+	struct forward_verdict verdicts[TTF_MAX_BATCH];
+	uint32_t copy_of[TTF_MAX_BATCH]; /* its number among the copies, or NO_COPY */
+
+	uint32_t room; /* how many copies have a frame of the pool: the first ones */
 	struct turbotap_copy copies[TTF_MAX_BATCH];
 	uint32_t requested[TTF_MAX_BATCH]; /* which copy each of these makes */
 };
@@ -155,11 +158,12 @@ static const struct turbotap_cell *cell_of(const struct crossing *crossing, uint
 static void count_call(struct ttf_worker *worker)
 {
 	const struct turbotap_lists *lists = worker->crossing->lists;
+	const uint32_t received = lists->received;
 	struct ttf_crossing_notes *notes = worker->crossing->notes;
 	uint64_t *counters = (uint64_t *)worker->stats;
 	uint64_t bytes = 0;
 
-	for (uint32_t i = 0; i < lists->received; i++)
+	for (uint32_t i = 0; i < received; i++)
 		bytes += cell_of(worker->crossing, i)->length;
 	ttf_crossing_tally(notes, lists, worker->stats, bytes);
 	store_release(&notes->calls, lists->calls);
@@ -198,29 +202,35 @@ void ttf_crossing_flush(struct ttf_worker *worker)
 		count_add(&worker->ports[out_port].stats->tx_calls, 1);
 }
 
-/* An entry for frame i of the burst: it leaves by a port, or is released (TTF_NOWHERE). */
+/* An entry for frame i of the burst, where there is room for one. Its number. */
+static inline uint32_t add_entry(struct crossing *crossing, uint32_t i, uint32_t out_port,
+				 uint32_t crossing_port, uint16_t flags)
+{
+	const struct turbotap_cell *cell = cell_of(crossing, i);
+	const uint32_t at = crossing->waiting++;
+
+	crossing->lists->send[at] = (struct turbotap_send){ .slot = crossing->lists->receive[i],
+							    .generation = cell->generation,
+							    .port = crossing_port,
+							    .flags = flags };
+	crossing->notes->entries[at] =
+		(struct ttf_crossing_entry){ .bytes = cell->length, .out_port = out_port };
+	return at;
+}
+
+/* Frame i of the burst leaves by a port, or is released (TTF_NOWHERE). */
 static void append(struct ttf_worker *worker, uint32_t i, uint32_t out_port, uint16_t flags)
 {
 	struct crossing *crossing = worker->crossing;
-	const struct turbotap_cell *cell = cell_of(crossing, i);
-	struct turbotap_send *send;
+	const bool released = out_port == TTF_NOWHERE;
+	const uint32_t port = released ? TURBOTAP_RELEASE : worker->ports[out_port].crossing_port;
 	uint32_t at;
 
 	if (crossing->waiting == TURBOTAP_CROSSING_BATCH)
 		ttf_crossing_flush(worker);
-	at = crossing->waiting++;
-	send = &crossing->lists->send[at];
-	*send = (struct turbotap_send){ .slot = crossing->lists->receive[i],
-					.generation = cell->generation,
-					.port = TURBOTAP_RELEASE,
-					.flags = flags };
-	crossing->notes->entries[at] =
-		(struct ttf_crossing_entry){ .bytes = cell->length, .out_port = out_port };
-	if (out_port == TTF_NOWHERE)
-		return;
-	send->port = worker->ports[out_port].crossing_port;
-	if (worker->table.mode == TTF_MODE_MACSWAP) {
-		send->rewrite = TURBOTAP_REWRITE_FREE;
+	at = add_entry(crossing, i, out_port, port, flags);
+	if (worker->table.mode == TTF_MODE_MACSWAP && !released) {
+		crossing->lists->send[at].rewrite = TURBOTAP_REWRITE_FREE;
 		memcpy(crossing->lists->headers[at], crossing->addresses[i], TURBOTAP_REWRITE_FREE);
 	}
 }
@@ -245,7 +255,7 @@ static uint32_t longest_packet(const struct turbotap_cell *cell)
 }
 
 /* What a port takes: the kernel does the rest, offloads among it, but it looks at the MTU of devices alone. */
-static bool fits(struct worker_port *out, const struct turbotap_cell *cell)
+static inline bool fits(struct worker_port *out, const struct turbotap_cell *cell)
 {
 	if (cell->length <= out->mtu + TTF_ETH_HLEN ||
 	    !eth_oversize(cell->headers, longest_packet(cell), out->mtu))
@@ -296,21 +306,6 @@ static void cross_to_all(struct ttf_worker *worker, uint32_t in_port, uint32_t i
 
 /* ------------------------------------------------------------------- frames that are copied out */
 
-/* Must the frame leave by a port that it doesn't cross to? */
-static bool leaves(const struct ttf_worker *worker, uint32_t in_port, struct forward_verdict verdict)
-{
-	const struct worker_port *in = &worker->ports[in_port];
-
-	if (verdict.kind == TTF_VERDICT_PORT)
-		return worker->ports[verdict.value].used && !port_crosses(in, &worker->ports[verdict.value]);
-	if (verdict.kind == TTF_VERDICT_DROP)
-		return false;
-	for (uint32_t p = 0; p < worker->ports_high; p++)
-		if (worker->ports[p].used && p != in_port && !port_crosses(in, &worker->ports[p]))
-			return true;
-	return false;
-}
-
 /* Copy a frame that is whole in its cell. For others, fill in a request to the module: true. */
 static bool copy_frame(const struct crossing *crossing, uint32_t i, struct ttf_frame *frame,
 		       struct turbotap_copy *copy)
@@ -336,10 +331,10 @@ static bool copy_frame(const struct crossing *crossing, uint32_t i, struct ttf_f
 }
 
 /*
- * Copy the frames that leave into the first frames of the pool, by one call. How many have room there; the
- * length of one that can't be copied is FRAME_TRUNCATED.
+ * Copy the frames that leave into the first frames of the pool, by one call. The length of one that can't be
+ * copied is FRAME_TRUNCATED.
  */
-static uint32_t copy_out(struct ttf_worker *worker, uint32_t count, uint32_t leaving)
+static void copy_out(struct ttf_worker *worker, uint32_t count, uint32_t leaving)
 {
 	struct crossing *crossing = worker->crossing;
 	struct rx_burst *rx = &worker->rx;
@@ -349,6 +344,7 @@ static uint32_t copy_out(struct ttf_worker *worker, uint32_t count, uint32_t lea
 	if (worker->pool.free < leaving)
 		ttf_handoff_reclaim(&worker->handoff);
 	room = worker->pool.free < leaving ? worker->pool.free : leaving;
+	crossing->room = room;
 	rx_burst_prepare(rx, &worker->pool, room);
 	rx_burst_take(&worker->pool, room);
 	for (uint32_t i = 0; i < count; i++) {
@@ -364,14 +360,13 @@ static uint32_t copy_out(struct ttf_worker *worker, uint32_t count, uint32_t lea
 		if ((int)r >= done || crossing->copies[r].result != (int32_t)frame->length)
 			frame->length = FRAME_TRUNCATED;
 	}
-	return room;
 }
 
-/* Forward the copy of frame i, or drop it by name. `room`: of copy_out(). */
-static void forward_copy(struct ttf_worker *worker, uint32_t in_port, uint32_t i, uint32_t room)
+/* Forward copy n of the burst, or drop it by name. */
+static void forward_copy(struct ttf_worker *worker, uint32_t in_port, struct forward_verdict verdict,
+			 uint32_t n)
 {
-	const struct forward_verdict verdict = worker->crossing->verdicts[i];
-	const uint32_t n = worker->crossing->copy_of[i];
+	const uint32_t room = worker->crossing->room;
 	struct rx_burst *rx = &worker->rx;
 
 	if (n >= room || rx->frames[n].length == FRAME_TRUNCATED) {
@@ -388,7 +383,7 @@ static void forward_copy(struct ttf_worker *worker, uint32_t in_port, uint32_t i
 
 /* --------------------------------------------------------------------------------------- burst */
 
-static struct forward_verdict decide(struct ttf_worker *worker, uint32_t in_port, uint32_t i)
+static inline struct forward_verdict decide(struct ttf_worker *worker, uint32_t in_port, uint32_t i)
 {
 	struct crossing *crossing = worker->crossing;
 	const struct turbotap_cell *cell = cell_of(crossing, i);
@@ -402,24 +397,10 @@ static struct forward_verdict decide(struct ttf_worker *worker, uint32_t in_port
 	return ttf_forward(&worker->table, in_port, eth, cell->length, worker->now_ns);
 }
 
-/* Decide for all, as copies are made by one call. How many of the frames leave. */
-static uint32_t decide_all(struct ttf_worker *worker, uint32_t in_port, uint32_t count, bool discard)
+static void forward_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t i,
+			  struct forward_verdict verdict, uint32_t copy)
 {
-	struct crossing *crossing = worker->crossing;
-	uint32_t leaving = 0;
-
-	for (uint32_t i = 0; i < count; i++) {
-		crossing->verdicts[i] =
-			discard ? (struct forward_verdict){ TTF_VERDICT_DROP, TTF_DROP_SHUTDOWN } :
-				  decide(worker, in_port, i);
-		crossing->copy_of[i] = leaves(worker, in_port, crossing->verdicts[i]) ? leaving++ : NO_COPY;
-	}
-	return leaving;
-}
-
-static void forward_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t i, uint32_t room)
-{
-	const bool leaving = worker->crossing->copy_of[i] != NO_COPY;
+	const bool leaving = copy != NO_COPY;
 	const uint32_t crossing = flood_outputs(worker, in_port);
 
 	/* Before any of them is sent or dropped; see flood_count() in steer.c, which counts the others. */
@@ -428,21 +409,21 @@ static void forward_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t 
 	else if (!leaving)
 		count_drop(worker->ports[in_port].stats, TTF_DROP_NO_PORT, 1);
 	if (leaving)
-		forward_copy(worker, in_port, i, room);
+		forward_copy(worker, in_port, verdict, copy);
 	cross_to_all(worker, in_port, i);
 }
 
-static void forward_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t i, uint32_t room)
+/* Send frame i of the burst, or drop it by name. `copy`: the number of its copy, which leaves, or NO_COPY. */
+static void forward_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t i,
+			  struct forward_verdict verdict, uint32_t copy)
 {
-	const struct forward_verdict verdict = worker->crossing->verdicts[i];
-
 	switch (verdict.kind) {
 	case TTF_VERDICT_FLOOD:
-		forward_flood(worker, in_port, i, room);
+		forward_flood(worker, in_port, i, verdict, copy);
 		return;
 	case TTF_VERDICT_PORT:
-		if (worker->crossing->copy_of[i] != NO_COPY) {
-			forward_copy(worker, in_port, i, room);
+		if (copy != NO_COPY) {
+			forward_copy(worker, in_port, verdict, copy);
 		} else if (worker->ports[verdict.value].used) {
 			cross_to_port(worker, i, verdict.value);
 			return;
@@ -456,10 +437,88 @@ static void forward_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t 
 	append(worker, i, TTF_NOWHERE, 0);
 }
 
+static void drop_burst(struct ttf_worker *worker, uint32_t in_port, uint32_t count)
+{
+	count_drop(worker->ports[in_port].stats, TTF_DROP_SHUTDOWN, count);
+	for (uint32_t i = 0; i < count; i++)
+		append(worker, i, TTF_NOWHERE, 0);
+}
+
+/* The port that all frames from a port go to (mode xconnect), or TTF_NOWHERE. */
+static uint32_t peer_of(const struct ttf_worker *worker, uint32_t in_port)
+{
+	const int peer = worker->table.peer[in_port];
+
+	if (worker->table.mode != TTF_MODE_XCONNECT || peer < 0 || !worker->ports[peer].used)
+		return TTF_NOWHERE;
+	return (uint32_t)peer;
+}
+
+/* May a frame from a port leave by one that it doesn't cross to? (It crosses to the port that it came from.) */
+static bool may_leave(const struct ttf_worker *worker, uint32_t in_port, uint32_t peer)
+{
+	const struct worker_port *in = &worker->ports[in_port];
+
+	if (peer != TTF_NOWHERE)
+		return !port_crosses(in, &worker->ports[peer]);
+	for (uint32_t p = 0; p < worker->ports_high; p++)
+		if (worker->ports[p].used && !port_crosses(in, &worker->ports[p]))
+			return true;
+	return false;
+}
+
+/* Must the frame, where one may? */
+static bool leaves(const struct ttf_worker *worker, uint32_t in_port, struct forward_verdict verdict)
+{
+	const struct worker_port *out = &worker->ports[verdict.value];
+
+	return verdict.kind == TTF_VERDICT_FLOOD ||
+	       (verdict.kind == TTF_VERDICT_PORT && out->used && !port_crosses(&worker->ports[in_port], out));
+}
+
+/* No frame leaves: each is decided and has its entry in one pass. To a peer, most go without a decision. */
+static void cross_burst(struct ttf_worker *worker, uint32_t in_port, uint32_t peer, uint32_t count)
+{
+	struct crossing *crossing = worker->crossing;
+	const struct worker_port *out = peer == TTF_NOWHERE ? NULL : &worker->ports[peer];
+	const uint32_t crossing_port = out ? out->crossing_port : 0;
+	const uint32_t longest = out ? out->mtu + TTF_ETH_HLEN : 0; /* that goes without */
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct turbotap_cell *cell = cell_of(crossing, i);
+
+		/* There is room: the list was empty, and to a peer each frame has one entry. */
+		if (cell->length >= TTF_ETH_HLEN && cell->length <= longest && !cell->flags)
+			add_entry(crossing, i, peer, crossing_port, 0);
+		else
+			forward_frame(worker, in_port, i, decide(worker, in_port, i), NO_COPY);
+	}
+}
+
+/* Some may leave: decide for all first, as copies are made by one call. */
+static void forward_burst(struct ttf_worker *worker, uint32_t in_port, uint32_t count)
+{
+	struct crossing *crossing = worker->crossing;
+	uint32_t leaving = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		crossing->verdicts[i] = decide(worker, in_port, i);
+		crossing->copy_of[i] = leaves(worker, in_port, crossing->verdicts[i]) ? leaving++ : NO_COPY;
+	}
+	if (leaving)
+		copy_out(worker, count, leaving);
+	for (uint32_t i = 0; i < count; i++)
+		forward_frame(worker, in_port, i, crossing->verdicts[i], crossing->copy_of[i]);
+	if (leaving) {
+		ttf_steer_flush(worker);
+		rx_burst_return(&worker->rx, &worker->pool, crossing->room);
+	}
+}
+
 int ttf_crossing_receive(struct ttf_worker *worker, uint32_t port_id, bool discard)
 {
 	struct worker_port *port = &worker->ports[port_id];
-	uint32_t leaving, room = 0;
+	const uint32_t peer = peer_of(worker, port_id);
 	int count = cross(worker, port_id, worker->batch);
 
 	if (count <= 0) {
@@ -470,14 +529,11 @@ int ttf_crossing_receive(struct ttf_worker *worker, uint32_t port_id, bool disca
 	}
 	count_add(&port->stats->rx_calls, 1);
 	count_add(&port->stats->rx_bursts[burst_bucket((uint32_t)count)], 1);
-	leaving = decide_all(worker, port_id, (uint32_t)count, discard);
-	if (leaving)
-		room = copy_out(worker, (uint32_t)count, leaving);
-	for (uint32_t i = 0; i < (uint32_t)count; i++)
-		forward_frame(worker, port_id, i, room);
-	if (leaving) {
-		ttf_steer_flush(worker);
-		rx_burst_return(&worker->rx, &worker->pool, room);
-	}
+	if (discard)
+		drop_burst(worker, port_id, (uint32_t)count);
+	else if (may_leave(worker, port_id, peer))
+		forward_burst(worker, port_id, (uint32_t)count);
+	else
+		cross_burst(worker, port_id, peer, (uint32_t)count);
 	return count;
 }

@@ -210,6 +210,20 @@ def test_a_frame_whose_offload_has_no_form_is_dropped(harness: MakeHarness) -> N
     assert made.drops(0) == {"offload": 1}
 
 
+def test_the_frames_of_a_full_burst_stay_in_order_each_as_its_own_kind(harness: MakeHarness) -> None:
+    made, left, right = pair(harness, batch=256)
+    plain = [frame(n) for n in range(252)]
+    tagged = bytes(Ether(dst=mac(1), src=mac(2)) / Dot1Q(vlan=5) / Raw(bytes(1500)))
+    left.bring(*plain[:100], frame(1)[:13])
+    left.bring(frame(2), flags=lib.TURBOTAP_CELL_NO_VNET)
+    left.bring(*plain[100:200], tagged, frame(3, 1515), *plain[200:])
+    made.settle()
+    assert module_of(made).calls[0] == (0, 256)
+    assert right.sent == [*plain[:200], tagged, *plain[200:]]
+    assert (made.drops(0), made.drops(1)) == ({"runt": 1, "offload": 1}, {"oversize": 1})
+    assert not module_of(made).members[0].held
+
+
 # ------------------------------------------------------------------------- ports outside the crossing
 
 
