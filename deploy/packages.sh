@@ -12,6 +12,7 @@ out=$2
 work=build/packages
 
 rm -rf "$work"
+rm -f "$out"/ttfwd[_-]*
 mkdir -p "$work" "$out"
 "$python" -m build --sdist --no-isolation --outdir "$work" . >"$work/sdist.log" 2>&1 || { cat "$work/sdist.log"; exit 1; }
 tar -C "$work" -xzf "$work"/ttfwd-*.tar.gz

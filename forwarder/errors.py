@@ -105,12 +105,17 @@ class NotRunning(TtfwdError):
     """No instance of that name is running, or none at all (None). `running` are those that are.
 
     If the instance is among them, its supervisor lives and serves no requests: not yet, or no longer.
+    `readable` are those whose counters can be read though nobody serves them here.
     """
 
     exit_code = ExitCode.NOT_RUNNING
 
-    def __init__(self, instance: str | None, running: Sequence[str] = ()) -> None:
-        if instance is None:
+    def __init__(
+        self, instance: str | None, running: Sequence[str] = (), readable: Sequence[str] = ()
+    ) -> None:
+        if instance is None and readable:
+            super().__init__(f"no instance is running; --name shows the counters of {listed(readable)}")
+        elif instance is None:
             super().__init__("no instance is running; start one with: ttfwd start -c configs/4q.toml")
         elif instance in running:
             super().__init__(f'instance "{instance}" does not answer: it is starting or stopping')

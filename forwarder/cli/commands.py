@@ -21,7 +21,7 @@ from forwarder import drivers, rundir
 from forwarder.cli.bench import bench
 from forwarder.config.cpus import allowed_cpus, nameable_cpus
 from forwarder.control.client import call
-from forwarder.errors import ExitCode, TtfwdError
+from forwarder.errors import ExitCode, NotRunning, TtfwdError
 
 if TYPE_CHECKING:
     from forwarder.cli.report import ExportFormat, ReportFormat
@@ -143,7 +143,7 @@ def list_instances(interval: float, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([overview.to_json(it) for it in found]))
     elif found:
-        make_console().print(overview.table(found))
+        make_console().print(*overview.tables(found), sep="\n")
     else:
         click.echo("no instance is running")
 
@@ -229,7 +229,10 @@ def stats(
     from forwarder.stats.reader import running_instances
 
     # One that died is shown when it is named, and never chosen.
-    instance = rundir.the_instance(name, running_instances() if name else rundir.running())
+    known, running = running_instances(), rundir.running()
+    if name is None and known and not running:
+        raise NotRunning(None, readable=known)
+    instance = rundir.the_instance(name, known if name else running)
     if watch:
         watch_instance(instance, interval, ports, workers, as_json)
     else:

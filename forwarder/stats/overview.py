@@ -18,9 +18,13 @@ from rich.text import Text
 from forwarder.errors import TtfwdError
 from forwarder.stats.figures import duration, scaled
 from forwarder.stats.rates import CounterRates, rates
-from forwarder.stats.reader import StatsReader, running_instances
-from forwarder.stats.section import Column, Section
+from forwarder.stats.reader import RUN_STATES, StatsReader, running_instances
+from forwarder.stats.section import Column, Section, printable
 from forwarder.stats.snapshot import Snapshot
+
+HUNG, DEAD, UNREADABLE = "hung", "dead", "unreadable"
+STATES = (*RUN_STATES.values(), HUNG, DEAD, UNREADABLE)
+_COLOURS = {"running": "green", "stopped": "red", HUNG: "bold red", DEAD: "bold red"}
 
 JsonObject = dict[str, object]
 
@@ -30,18 +34,18 @@ class Listed:
     """An instance, as far as this user can read it."""
 
     name: str
-    state: str  # of state_of(), or "unreadable"
+    state: str  # one of STATES
     snapshot: Snapshot | None = None
     total: CounterRates | None = None
     reason: str = ""  # why it can't be read
 
 
 def state_of(snapshot: Snapshot) -> str:
-    """The run state; "dead" without a supervisor, "hung" with one that doesn't beat."""
+    """The run state; DEAD without a supervisor, HUNG with one that doesn't beat."""
     it = snapshot.instance
     if it.state == "stopped" or it.supervisor_alive:
         return it.state
-    return "hung" if it.supervisor_pid_exists else "dead"
+    return HUNG if it.supervisor_pid_exists else DEAD
 
 
 def look(interval_s: float, pause: Callable[[float], None] = time.sleep) -> list[Listed]:
@@ -61,15 +65,15 @@ def look(interval_s: float, pause: Callable[[float], None] = time.sleep) -> list
             pause(interval_s)
         for name, reader in opened.items():
             if isinstance(reader, str):
-                found.append(Listed(name, "unreadable", reason=reader))
+                found.append(Listed(name, UNREADABLE, reason=reader))
                 continue
             after = reader.snapshot()
             found.append(Listed(name, state_of(after), after, rates(before[name], after).total))
     return found
 
 
-def table(instances: Sequence[Listed]) -> RenderableType:
-    """A line for each instance."""
+def tables(instances: Sequence[Listed]) -> list[RenderableType]:
+    """A line for each instance, and one for each that can't be read."""
     columns = (
         Column("instance", left=True),
         Column("state", left=True),
@@ -82,19 +86,19 @@ def table(instances: Sequence[Listed]) -> RenderableType:
         Column("up", spare=2),
         Column("supervisor", spare=4),
     )
-    return Section("", columns, tuple(_row(each) for each in instances))
+    shown: list[RenderableType] = [Section("", columns, tuple(_row(each) for each in instances))]
+    shown += [Text(printable(f"{each.name}: {each.reason}")) for each in instances if each.reason]
+    return shown
 
 
 def _row(it: Listed) -> tuple[str | Text, ...]:
-    colour = {"running": "green", "dead": "bold red", "hung": "bold red", "stopped": "red"}.get(
-        it.state, "yellow"
-    )
+    state = Text(it.state, _COLOURS.get(it.state, "yellow"))
     if it.snapshot is None:
-        return (it.name, Text(it.state, colour), it.reason, *[""] * 7)
+        return (it.name, state, *["-"] * 8)
     about, rate = it.snapshot.instance, it.total
     return (
         it.name,
-        Text(it.state, colour),
+        state,
         about.mode,
         str(len(it.snapshot.workers)),
         " ".join(port.name for port in it.snapshot.ports) or "-",

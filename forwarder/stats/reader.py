@@ -22,6 +22,12 @@ from forwarder.stats.snapshot import DeviceCounters, Instance, Port, Queue, Ring
 if TYPE_CHECKING:
     from forwarder.native import ttf_counters
 
+RUN_STATES = {
+    lib.TTF_INSTANCE_BOOT: "boot",
+    lib.TTF_INSTANCE_RUNNING: "running",
+    lib.TTF_INSTANCE_DRAINING: "draining",
+    lib.TTF_INSTANCE_STOPPED: "stopped",
+}
 # A port's block is written in microseconds. One that never settles was left by a supervisor that died there.
 _READ_ATTEMPTS = 5
 _READ_PAUSE_S = 0.001
@@ -111,18 +117,12 @@ class StatsReader:
 
     def _instance(self, now_ns: int) -> Instance:
         found = lib.ttf_stats_instance(self._base)
-        states = {
-            lib.TTF_INSTANCE_BOOT: "boot",
-            lib.TTF_INSTANCE_RUNNING: "running",
-            lib.TTF_INSTANCE_DRAINING: "draining",
-            lib.TTF_INSTANCE_STOPPED: "stopped",
-        }
         return Instance(
             name=string(found.name),
             mode=string(found.mode),
             steering=string(found.steering),
             rx_mode=string(found.rx_mode),
-            state=states.get(found.state, "unknown"),
+            state=RUN_STATES.get(found.state, "unknown"),
             supervisor_pid=found.pid,
             supervisor_pid_exists=_exists(found.pid, found.pid_namespace),
             supervisor_heartbeat_age_ns=_age_ns(found.heartbeat_ns, now_ns),

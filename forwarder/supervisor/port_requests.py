@@ -52,8 +52,8 @@ class PortRequests:
             self._ports.pair(peer, entry)
             self._service.ask_all(lambda _: self._table.set_peer(peer.port_id))
         port = entry.port
-        text, extra = "port %s connected: %s, %d queues, %s", about(port=port.name)
-        log.info(text, port.name, port.driver, port.queues, port.note, extra=extra)
+        text = "port %s connected: %s, %d queues, %s"
+        log.info(text, port.name, port.driver, port.queues, port.note, extra=about(port=port.name))
         return {
             "port": port.name,
             "slot": entry.port_id,

@@ -19,14 +19,13 @@ from forwarder.config.model import Config
 from forwarder.devices.device import Device, Link
 from forwarder.devices.port import Port
 from forwarder.errors import SegmentNameTaken
+from forwarder.logs import about
 from forwarder.native import ffi, lib, string
 from forwarder.supervisor.worker_state import WorkerState
 from forwarder.worker.messages import Delivery, Discarded, Memory, Pools
 
 if TYPE_CHECKING:
     from forwarder.native import ttf_instance_stats, ttf_port_stats, ttf_worker_status
-
-from forwarder.logs import about
 
 log = logging.getLogger("ttfwd")
 
@@ -283,8 +282,8 @@ class SharedState:
         if member_fd is not None:
             error = lib.ttf_recover_crossing(self._guard, self._rings.base, worker, member_fd)
             if error:
-                text, extra = "worker %d: what it sent last is not known: %s", about(worker=worker)
-                log.error(text, worker, os.strerror(-error), extra=extra)
+                text = "worker %d: what it sent last is not known: %s"
+                log.error(text, worker, os.strerror(-error), extra=about(worker=worker))
         return lib.ttf_recover_worker(self._guard, self._rings.base, worker)
 
     def damage(self, worker: int) -> str | None:

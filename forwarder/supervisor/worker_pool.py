@@ -276,9 +276,8 @@ class WorkerPool:
         """Kill a worker, and log why. It is replaced when it is reaped."""
         process = self.workers[index].process
         if process is not None and process.condemned is None and process.exit_code() is None:
-            log.error(
-                "worker %d (process %d) %s", index, process.pid, why, extra=about(worker=index, reason=why)
-            )
+            extra = about(worker=index, reason=why)
+            log.error("worker %d (process %d) %s", index, process.pid, why, extra=extra)
             process.condemned = why
             self._kill(self.workers[index], process)
 
@@ -318,11 +317,8 @@ class WorkerPool:
         if self._booting:
             raise BootFailed(f"worker {worker.index} could not start: {why}")
         level = _level(worker, now_ns)
-        text, extra = (
-            "worker %d died: %s; %d packets lost in the crash",
-            about(worker=worker.index, reason=why),
-        )
-        log.log(level, text, worker.index, why, lost, extra=extra)
+        text = "worker %d died: %s; %d packets lost in the crash"
+        log.log(level, text, worker.index, why, lost, extra=about(worker=worker.index, reason=why))
         if self._draining:
             worker.away = True
             yield WentAway(worker.index)  # no replacement will count what its queues hold

@@ -70,3 +70,7 @@ def test_the_list_shows_the_living_and_the_dead_and_chooses_the_living() -> None
             printed = run(TTFWD, "stats", "--json", *words, env=living.environment).stdout
             shown = json.loads(printed)["instance"]
             assert (shown["name"] == living.name) == shown["supervisor_alive"] == (not words)
+        # That of the dead one has none that lives.
+        refused = run(TTFWD, "stats", env=dead.environment, code=3).stderr
+        assert refused.startswith("ttfwd: no instance is running; --name shows the counters of ")
+        assert dead.name in refused

@@ -173,7 +173,9 @@ def test_a_cpu_that_was_taken_away_is_refused(tmp_path: Path, environment: dict[
 def test_version_and_help(environment: dict[str, str]) -> None:
     found = json.loads(run(TTFWD, "version", "--json", env=environment).stdout)
     assert found["abi_version"] >= 1
-    assert run(TTFWD, "version", env=environment).stdout.startswith(f"ttfwd {found['ttfwd']} ")
+    line = f"ttfwd {found['ttfwd']} (ABI {found['abi_version']}), built from {found['built_from']}\n"
+    for words in (("version",), ("--version",)):
+        assert run(TTFWD, *words, env=environment).stdout == line
     listed = run(TTFWD, "--help", env=environment).stdout
     for command in (
         "start",
@@ -181,6 +183,8 @@ def test_version_and_help(environment: dict[str, str]) -> None:
         "connect",
         "delete",
         "stats",
+        "list",
+        "export",
         "check",
         "schema",
         "version",

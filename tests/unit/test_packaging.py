@@ -97,8 +97,14 @@ def test_wheel_holds_the_package_and_nothing_else(installed: Path, source: Path)
     modules = {str(path.relative_to(source)) for path in (source / "forwarder").rglob("*.py")}
     assert {str(path.relative_to(installed)) for path in installed.rglob("*.py")} == modules
     typing = ("forwarder/py.typed", "forwarder/_native.pyi", "forwarder/_tester.pyi")
-    data = ("forwarder/report/page.css",)
+    data = ("forwarder/report/page.css", "forwarder/built_from.txt")
     assert [name for name in (*typing, *data) if not (installed / name).is_file()] == []
+
+
+def test_what_it_was_built_from_is_handed_on(sdist: Path, installed: Path) -> None:
+    """A copy of the tree has no git. What the sdist says stays, so that its wheel says the same."""
+    said = [(root / "forwarder" / "built_from.txt").read_text() for root in (sdist, installed)]
+    assert said == ["a source tree without git\n"] * 2
 
 
 def test_wheel_offers_the_command(installed: Path) -> None:
