@@ -2,10 +2,11 @@
 /*
  * Every struct that two processes share, and the limits of an instance.
  *
- * Three kinds of segment:
- *   stats   counters and states: /ttfwd.<instance>.stats, which `ttfwd stats` maps by its name
- *   rings   run words, the N x N handoff rings, the forwarding table: a memfd
- *   frames  one worker's frame pool: a memfd for each worker
+ * Four kinds of segment:
+ *   stats    counters and states: /ttfwd.<instance>.stats, which `ttfwd stats` maps by its name
+ *   rings    run words, the N x N handoff rings, the forwarding table: a memfd
+ *   frames   one worker's frame pool: a memfd for each worker
+ *   capture  what one worker tells of its frames: a memfd for each worker
  *
  * stats and rings begin with a struct ttf_header and the supervisor's area. One area for each worker follows.
  * Areas are whole pages: a worker maps its own area writable, and everything else read-only but for the
@@ -22,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TTF_ABI_VERSION 5u
+#define TTF_ABI_VERSION 6u
 #define TTF_MAGIC_STATS 0x5453444657465454ull /* "TTFWFDST" */
 #define TTF_MAGIC_RINGS 0x4e52444657465454ull /* "TTFWFDRN" */
 
@@ -287,7 +288,9 @@ struct ttf_run_words {
 	uint32_t run_state; /* enum ttf_run_state */
 	uint32_t attention; /* changes when a message waits in the worker channel */
 	uint32_t living;    /* changes when the mask of living workers has changed */
-	uint32_t reserved[29];
+	uint32_t
+		capture; /* 0: none. Bytes to keep of a frame; above TTF_CAPTURE_SHIFT: 1 << enum ttf_event */
+	uint32_t reserved[28];
 };
 static_assert(sizeof(struct ttf_run_words) == TTF_LINE_PAIR, "a line pair");
 
@@ -401,5 +404,72 @@ static_assert(offsetof(struct ttf_crossing_notes, entries) == TTF_LINE_PAIR, "th
 static_assert(TTF_FRAME_MAX_BYTES >= 65535u + 14u + 8u, "the largest GSO frame with two VLAN tags fits");
 
 /* The frames segment holds frames and nothing else: all of it is its worker's to write. */
+
+/* ------------------------------------------------------------------------------------- capture */
+
+/* What happens to a frame: X(SUFFIX, name, meaning). docs/operations.md has the same names and meanings. */
+#define TTF_EVENTS(X)                                                                        \
+	X(PAD, "pad", "nothing: the rest of a chunk")                                        \
+	X(RX, "rx", "received from the port")                                                \
+	X(FLOOD, "flood", "goes to every other port")                                        \
+	X(COPY, "copy", "a frame was made from another: a copy, or a packet of a GSO frame") \
+	X(HANDED, "handed", "handed over to the worker of the output queue")                 \
+	X(TX, "tx", "sent by the port")                                                      \
+	X(DROP, "drop", "dropped in the port's name")
+
+enum ttf_event {
+#define TTF_EVENT_NUMBER(suffix, name, meaning) TTF_EVENT_##suffix,
+	TTF_EVENTS(TTF_EVENT_NUMBER)
+#undef TTF_EVENT_NUMBER
+	TTF_EVENT_COUNT
+};
+#define TTF_CAPTURE_SHIFT 24u /* of struct ttf_run_words.capture */
+static_assert(TTF_FRAME_MAX_BYTES < 1u << TTF_CAPTURE_SHIFT, "a whole frame can be asked for");
+
+/* A frame's name while it lives: the worker in whose pool or slots it is, and where there. */
+struct ttf_frame_name {
+	uint32_t index; /* frame id; with TTF_NAME_SLOT, a slot of the crossing; TTF_NOWHERE: it has none */
+	uint32_t worker;
+};
+#define TTF_NAME_SLOT 0x80000000u
+
+/* One event of a frame. The bytes of it that are kept follow. */
+struct ttf_captured {
+	uint32_t bytes;	     /* of this record, what is kept included: a multiple of 8 */
+	uint8_t event;	     /* enum ttf_event. Of TTF_EVENT_PAD there are these two words only */
+	uint8_t port;	     /* TTF_NO_PORT: none that lives */
+	uint8_t reason;	     /* TTF_EVENT_DROP: enum ttf_drop */
+	uint8_t worker;	     /* TTF_EVENT_HANDED: it goes there */
+	uint64_t number;     /* of the record: grows by one */
+	uint64_t time_ns;    /* CLOCK_MONOTONIC: once for each burst */
+	uint32_t generation; /* of the port */
+	uint32_t length;     /* of the frame. 0: it was not one that can be read */
+	uint32_t kept;
+	uint8_t offload;		      /* the next field is valid */
+	uint8_t vnet_hdr[TTF_VNET_HDR_BYTES]; /* struct virtio_net_hdr */
+	uint8_t reserved;
+	struct ttf_frame_name name;
+	struct ttf_frame_name origin; /* TTF_EVENT_COPY: what it was made from */
+};
+static_assert(sizeof(struct ttf_captured) == 64, "one line");
+#define TTF_NO_PORT UINT8_MAX
+
+/*
+ * A ring of records, written by its worker alone, which waits for nobody. Positions are bytes, and run freely
+ * through 2^64. No record crosses the end of a chunk, so that a reader that comes too late finds a beginning.
+ * The magic of the segment isn't needed: only the supervisor hands it out.
+ */
+#define TTF_CAPTURE_CHUNK (1u << 20)
+#define TTF_CAPTURE_BYTES (8u * TTF_CAPTURE_CHUNK)
+struct ttf_capture {
+	uint64_t head;	   /* records are whole up to here */
+	uint64_t reserved; /* what lies TTF_CAPTURE_BYTES before this, or more, is overwritten */
+	uint64_t records;  /* how many were written up to head */
+	uint32_t writing;  /* records are written behind head */
+	uint32_t seen;	   /* ttf_run_words.capture, as of the last round */
+	uint8_t unused[TTF_AREA_ALIGN - 32];
+	uint8_t ring[TTF_CAPTURE_BYTES];
+};
+static_assert(offsetof(struct ttf_capture, ring) == TTF_AREA_ALIGN, "the ring begins with a page");
 
 #endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "capture_read.h"
+
+#include <string.h>
+
+#include "atomic.h"
+#include "clock.h"
+
+#define PAD_BYTES 8u
+
+static uint64_t next_chunk(uint64_t position)
+{
+	return (position + TTF_CAPTURE_CHUNK - 1) / TTF_CAPTURE_CHUNK * TTF_CAPTURE_CHUNK;
+}
+
+/* Of the ring's bytes from `at` on, which were copied: the first that weren't overwritten meanwhile. */
+static uint64_t first_whole(const struct ttf_capture *capture, uint64_t at)
+{
+	uint64_t reserved;
+
+	__atomic_thread_fence(__ATOMIC_ACQUIRE); /* pairs with reserve() in capture.c */
+	reserved = load_relaxed(&capture->reserved);
+	if (reserved <= at + TTF_CAPTURE_BYTES)
+		return at;
+	return next_chunk(reserved - TTF_CAPTURE_BYTES);
+}
+
+static void copy_ring(const struct ttf_capture *capture, uint64_t at, uint8_t *out, uint64_t bytes)
+{
+	const uint64_t from = at % TTF_CAPTURE_BYTES;
+	const uint64_t first = bytes < TTF_CAPTURE_BYTES - from ? bytes : TTF_CAPTURE_BYTES - from;
+
+	memcpy(out, capture->ring + from, first);
+	memcpy(out + first, capture->ring, bytes - first);
+}
+
+/* Is there a record, of the bytes that are left in its chunk? A pad is one, too. */
+static bool record_valid(const struct ttf_captured *record, uint64_t left)
+{
+	if (record->bytes < PAD_BYTES || record->bytes % 8 || record->bytes > left ||
+	    record->event >= TTF_EVENT_COUNT)
+		return false;
+	if (record->event == TTF_EVENT_PAD)
+		return true;
+	return record->bytes >= sizeof(*record) && record->kept <= record->bytes - sizeof(*record) &&
+	       record->kept <= record->length && record->reason < TTF_DROP_SLOTS;
+}
+
+static bool is_wanted(const struct ttf_capture_reader *reader, const struct ttf_captured *record)
+{
+	if (!(reader->events >> record->event & 1))
+		return false;
+	if (record->port < TTF_MAX_PORTS)
+		return reader->ports >> record->port & 1;
+	return !~reader->ports;
+}
+
+static void count_number(struct ttf_capture_reader *reader, uint64_t number)
+{
+	if (reader->begun && number > reader->number)
+		reader->lost += number - reader->number;
+	reader->begun = true;
+	reader->number = number + 1;
+}
+
+/* Move the wanted records of [at, end), which were copied to `out`, to the front. Returns their bytes. */
+static uint64_t select_records(struct ttf_capture_reader *reader, uint8_t *out, uint64_t at, uint64_t end)
+{
+	const uint64_t base = at;
+	uint64_t selected = 0;
+
+	while (at < end) {
+		const uint64_t chunk_ends = (at / TTF_CAPTURE_CHUNK + 1) * TTF_CAPTURE_CHUNK;
+		const struct ttf_captured *record = (const struct ttf_captured *)(out + (at - base));
+		const uint64_t left = (chunk_ends < end ? chunk_ends : end) - at;
+		const uint32_t bytes = record->bytes;
+
+		if (left < PAD_BYTES || !record_valid(record, left)) {
+			reader->malformed++;
+			at = chunk_ends;
+			continue;
+		}
+		at += bytes;
+		if (record->event == TTF_EVENT_PAD)
+			continue;
+		count_number(reader, record->number);
+		reader->last_ns = record->time_ns;
+		if (!is_wanted(reader, record))
+			continue;
+		memmove(out + selected, record, bytes);
+		selected += bytes;
+	}
+	return selected;
+}
+
+void ttf_capture_reader_start(struct ttf_capture_reader *reader)
+{
+	const struct ttf_capture *capture = reader->base;
+
+	reader->at = load_acquire(&capture->head) & ~7ull;
+	reader->number = 0;
+	reader->begun = false;
+	reader->malformed = 0;
+	reader->lost = 0;
+	reader->until_ns = 0;
+	reader->last_ns = 0;
+}
+
+uint64_t ttf_capture_read(struct ttf_capture_reader *reader, uint8_t *out)
+{
+	const struct ttf_capture *capture = reader->base;
+	const uint64_t now = clock_precise_ns();
+	uint64_t head, begin, selected;
+	uint32_t writing;
+
+	fence_seq_cst(); /* pairs with ttf_capture_time(): a later record has a later time, or `writing` is seen */
+	writing = load_acquire(&capture->writing);
+	head = load_acquire(&capture->head) & ~7ull; /* pairs with ttf_capture_publish() */
+	if (head - reader->at > TTF_CAPTURE_BYTES)
+		reader->at = next_chunk(head - TTF_CAPTURE_BYTES);
+	copy_ring(capture, reader->at, out, head - reader->at);
+	begin = first_whole(capture, reader->at);
+	if (begin - reader->at > head - reader->at)
+		begin = head;
+	memmove(out, out + (begin - reader->at), head - begin);
+	selected = select_records(reader, out, begin, head);
+	reader->at = head;
+	reader->until_ns = writing ? reader->last_ns : now;
+	return selected;
+}
+
+uint32_t ttf_capture_seen(const void *base)
+{
+	return load_acquire(&((const struct ttf_capture *)base)->seen);
+}
