@@ -156,6 +156,36 @@ class ttf_fdb(CData):
     reserved: _Integers
     entries: Array[Array[ttf_fdb_entry]]
 
+class ttf_frame_name(CData):
+    index: int
+    worker: int
+
+class ttf_captured(CData):
+    bytes: int
+    event: int
+    port: int
+    reason: int
+    worker: int
+    number: int
+    time_ns: int
+    generation: int
+    length: int
+    kept: int
+    offload: int
+    vnet_hdr: _Integers
+    reserved: int
+    name: ttf_frame_name
+    origin: ttf_frame_name
+
+class ttf_capture(CData):
+    head: int
+    reserved: int
+    records: int
+    writing: int
+    seen: int
+    unused: _Integers
+    ring: _Integers
+
 class ttf_ring_indices(CData):
     reclaimed: int
     head: int
@@ -199,7 +229,20 @@ class ttf_worker_config(CData):
     stats: CData
     rings: CData
     frames: CData
+    capture: CData
     doorbells: CData
+
+class ttf_capture_reader(CData):
+    base: CData
+    events: int
+    ports: int
+    at: int
+    number: int
+    begun: int
+    malformed: int
+    lost: int
+    until_ns: int
+    last_ns: int
 
 class ttf_damage(CData):
     what: _Chars
@@ -266,6 +309,9 @@ class Lib:
     TTF_AREA_ALIGN: int
     TTF_BURST_BUCKETS: int
     TTF_CACHE_LINE: int
+    TTF_CAPTURE_BYTES: int
+    TTF_CAPTURE_CHUNK: int
+    TTF_CAPTURE_SHIFT: int
     TTF_DESC_FLOOD: int
     TTF_DESC_OFFLOAD: int
     TTF_DISCARD_MAX: int
@@ -292,6 +338,14 @@ class Lib:
     TTF_DROP_SLOTS: int
     TTF_DROP_TX_ERROR: int
     TTF_DROP_TX_FULL: int
+    TTF_EVENT_COPY: int
+    TTF_EVENT_COUNT: int
+    TTF_EVENT_DROP: int
+    TTF_EVENT_FLOOD: int
+    TTF_EVENT_HANDED: int
+    TTF_EVENT_PAD: int
+    TTF_EVENT_RX: int
+    TTF_EVENT_TX: int
     TTF_FDB_BUCKETS: int
     TTF_FDB_WAYS: int
     TTF_FRAME_HEADROOM: int
@@ -319,7 +373,9 @@ class Lib:
     TTF_MODE_TXONLY: int
     TTF_MODE_XCONNECT: int
     TTF_NAME_LEN: int
+    TTF_NAME_SLOT: int
     TTF_NOWHERE: int
+    TTF_NO_PORT: int
     TTF_OFFLOAD_CSUM: int
     TTF_OFFLOAD_TSO4: int
     TTF_OFFLOAD_TSO6: int
@@ -408,6 +464,7 @@ class Lib:
     TURBOTAP_SEND_KEEP: int
     def ttf_drop_name(self, reason: int, /) -> CData: ...
     def ttf_drop_meaning(self, reason: int, /) -> CData: ...
+    def ttf_event_name(self, event: int, /) -> CData: ...
     def ttf_worker_state_name(self, state: int, /) -> CData: ...
     def ttf_stats_bytes(self, workers: int, ports: int, /) -> int: ...
     def ttf_rings_bytes(self, workers: int, slots: int, /) -> int: ...
@@ -441,6 +498,9 @@ class Lib:
     def ttf_worker_queue_error(self, worker: ttf_worker, port_id: int, /) -> int: ...
     def ttf_worker_run(self, worker: ttf_worker, slice_ns: int, attention: int, /) -> int: ...
     def ttf_worker_attention(self, worker: ttf_worker, /) -> int: ...
+    def ttf_capture_reader_start(self, reader: ttf_capture_reader, /) -> None: ...
+    def ttf_capture_read(self, reader: ttf_capture_reader, out: CData, /) -> int: ...
+    def ttf_capture_seen(self, base: CData, /) -> int: ...
     def ttf_guard_new(self, stats: CData, /) -> ttf_guard: ...
     def ttf_guard_free(self, guard: ttf_guard, /) -> None: ...
     def ttf_guard_check(self, guard: ttf_guard, worker: int, damage: ttf_damage, /) -> bool: ...
@@ -456,6 +516,7 @@ class Lib:
     def ttf_run_state_set(self, rings: CData, worker: int, run_state: int, /) -> None: ...
     def ttf_run_state_seen(self, rings: CData, worker: int, /) -> int: ...
     def ttf_run_state_attention(self, rings: CData, worker: int, /) -> None: ...
+    def ttf_run_state_capture(self, rings: CData, worker: int, capture: int, /) -> None: ...
     def ttf_run_state_reset(self, rings: CData, worker: int, /) -> None: ...
     def ttf_run_state_live(self, rings: CData, worker: int, lives: bool, /) -> None: ...
     def ttf_rings_waiting(self, rings: CData, /) -> int: ...
@@ -519,6 +580,18 @@ class FFI:
     def new(self, cdecl: Literal["struct ttf_fdb *"], init: Mapping[str, object] = ..., /) -> ttf_fdb: ...
     @overload
     def new(
+        self, cdecl: Literal["struct ttf_frame_name *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_frame_name: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_captured *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_captured: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_capture *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_capture: ...
+    @overload
+    def new(
         self, cdecl: Literal["struct ttf_ring_indices *"], init: Mapping[str, object] = ..., /
     ) -> ttf_ring_indices: ...
     @overload
@@ -535,6 +608,10 @@ class FFI:
     def new(
         self, cdecl: Literal["struct ttf_worker_config *"], init: Mapping[str, object] = ..., /
     ) -> ttf_worker_config: ...
+    @overload
+    def new(
+        self, cdecl: Literal["struct ttf_capture_reader *"], init: Mapping[str, object] = ..., /
+    ) -> ttf_capture_reader: ...
     @overload
     def new(
         self, cdecl: Literal["struct ttf_damage *"], init: Mapping[str, object] = ..., /
@@ -602,6 +679,12 @@ class FFI:
     @overload
     def cast(self, cdecl: Literal["struct ttf_fdb *"], source: CData, /) -> ttf_fdb: ...
     @overload
+    def cast(self, cdecl: Literal["struct ttf_frame_name *"], source: CData, /) -> ttf_frame_name: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_captured *"], source: CData, /) -> ttf_captured: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_capture *"], source: CData, /) -> ttf_capture: ...
+    @overload
     def cast(self, cdecl: Literal["struct ttf_ring_indices *"], source: CData, /) -> ttf_ring_indices: ...
     @overload
     def cast(self, cdecl: Literal["struct ttf_area *"], source: CData, /) -> ttf_area: ...
@@ -611,6 +694,8 @@ class FFI:
     def cast(self, cdecl: Literal["struct ttf_pktgen_config *"], source: CData, /) -> ttf_pktgen_config: ...
     @overload
     def cast(self, cdecl: Literal["struct ttf_worker_config *"], source: CData, /) -> ttf_worker_config: ...
+    @overload
+    def cast(self, cdecl: Literal["struct ttf_capture_reader *"], source: CData, /) -> ttf_capture_reader: ...
     @overload
     def cast(self, cdecl: Literal["struct ttf_damage *"], source: CData, /) -> ttf_damage: ...
     @overload

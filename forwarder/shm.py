@@ -12,6 +12,7 @@ native/abi.h; its header is checked before anything else in it is used.
 
 import fcntl
 import logging
+import mmap
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -164,6 +165,12 @@ def allocate(what: str, fd: int, offset: int, size_bytes: int) -> None:
     """Allocate pages of a memfd. Raises SegmentError."""
     with _making(what, size_bytes):
         os.posix_fallocate(fd, offset, size_bytes)
+
+
+def release(fd: int, offset: int, size_bytes: int) -> None:
+    """Give whole pages of a memfd back: they are zero until somebody writes there. Raises OSError."""
+    with mmap.mmap(fd, offset + size_bytes) as mapping:
+        mapping.madvise(mmap.MADV_REMOVE, offset, size_bytes)
 
 
 def map_memory(what: str, fd: int, size_bytes: int) -> Segment:

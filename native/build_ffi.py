@@ -31,6 +31,7 @@ HEADERS = (
     "port_config.h",
     "pktgen.h",
     "worker.h",
+    "capture_read.h",
     "guard.h",
     "recover.h",
     "run_state.h",
@@ -47,6 +48,9 @@ HEADERS = (
 # The structs that forwarder/ makes, and the functions that it calls. The structs that these need come with
 # them, and so does every constant. Tests that use more have an extension of their own.
 STRUCTS = (
+    "ttf_capture",
+    "ttf_capture_reader",
+    "ttf_captured",
     "ttf_damage",
     "ttf_discarded",
     "ttf_header",
@@ -63,8 +67,12 @@ STRUCTS = (
     "turbotap_port_tap",
 )
 FUNCTIONS = (
+    "ttf_capture_read",
+    "ttf_capture_reader_start",
+    "ttf_capture_seen",
     "ttf_drop_meaning",
     "ttf_drop_name",
+    "ttf_event_name",
     "ttf_fdb_area",
     "ttf_fdb_flush",
     "ttf_frames_bytes",
@@ -89,6 +97,7 @@ FUNCTIONS = (
     "ttf_rings_init",
     "ttf_rings_waiting",
     "ttf_run_state_attention",
+    "ttf_run_state_capture",
     "ttf_run_state_live",
     "ttf_run_state_reset",
     "ttf_run_state_seen",

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "capture_crossing.h"
 #include "crossing_internal.h"
 #include "crossing_tally.h"
 
@@ -136,15 +137,20 @@ int ttf_crossing_call(struct ttf_worker *worker, uint32_t in_port, uint32_t most
 {
 	struct crossing *crossing = worker->crossing;
 	struct turbotap_lists *lists = crossing->lists;
+	const uint32_t sent = crossing->waiting;
 	int count;
 
+	if (worker->capturing)
+		ttf_capture_crossing_begins(worker);
 	crossing->notes->in_port = in_port;
-	lists->send_count = crossing->waiting;
+	lists->send_count = sent;
 	lists->receive_count = most;
 	lists->receive_port = most ? worker->ports[in_port].crossing_port : 0;
 	count = ttf_call_cross(crossing->member);
 	crossing->waiting = 0;
 	count_call(worker);
+	if (worker->capturing)
+		ttf_capture_crossing_ended(worker, sent);
 	return count;
 }
 

@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "crossing_internal.h"
+#include "capture.h"
+#include "capture_crossing.h"
 #include "ethernet.h"
 #include "steer.h"
 #include "vnet_hdr.h"
@@ -53,6 +54,14 @@ static void append(struct ttf_worker *worker, uint32_t i, uint32_t out_port, uin
 
 /* ------------------------------------------------------------------------- frames that cross */
 
+static void drop_cell(struct ttf_worker *worker, uint32_t port_id, uint32_t i, uint32_t reason)
+{
+	count_drop(worker->ports[port_id].stats, reason, 1);
+	if (worker->capturing)
+		ttf_capture_cell_dropped(worker, port_id, cell_of(worker->crossing, i),
+					 worker->crossing->lists->receive[i], reason);
+}
+
 /* The length of the longest packet that a frame becomes. Of headers beyond its cell the least is assumed. */
 static uint32_t longest_packet(const struct turbotap_cell *cell)
 {
@@ -71,18 +80,21 @@ static uint32_t longest_packet(const struct turbotap_cell *cell)
 }
 
 /* What a port takes: the kernel does the rest, offloads among it, but it looks at the MTU of devices alone. */
-static inline bool fits(struct worker_port *out, const struct turbotap_cell *cell)
+static inline bool fits(struct ttf_worker *worker, uint32_t out_port, uint32_t i)
 {
+	const struct worker_port *out = &worker->ports[out_port];
+	const struct turbotap_cell *cell = cell_of(worker->crossing, i);
+
 	if (cell->length <= out->mtu + TTF_ETH_HLEN ||
 	    !eth_oversize(cell->headers, longest_packet(cell), out->mtu))
 		return true;
-	count_drop(out->stats, TTF_DROP_OVERSIZE, 1);
+	drop_cell(worker, out_port, i, TTF_DROP_OVERSIZE);
 	return false;
 }
 
 static void cross_to_port(struct ttf_worker *worker, uint32_t i, uint32_t out_port)
 {
-	bool fitting = fits(&worker->ports[out_port], cell_of(worker->crossing, i));
+	bool fitting = fits(worker, out_port, i);
 
 	append(worker, i, fitting ? out_port : TTF_NOWHERE, 0);
 }
@@ -107,11 +119,10 @@ static uint32_t flood_outputs(const struct ttf_worker *worker, uint32_t in_port)
 /* Clones go to all ports but the last, which gets the frame itself. */
 static void cross_to_all(struct ttf_worker *worker, uint32_t in_port, uint32_t i)
 {
-	const struct turbotap_cell *cell = cell_of(worker->crossing, i);
 	uint32_t last = TTF_NOWHERE;
 
 	for (uint32_t p = 0; p < worker->ports_high; p++) {
-		if (!flood_crosses(worker, in_port, p) || !fits(&worker->ports[p], cell))
+		if (!flood_crosses(worker, in_port, p) || !fits(worker, p, i))
 			continue;
 		if (last != TTF_NOWHERE)
 			append(worker, i, last, TURBOTAP_SEND_KEEP);
@@ -179,22 +190,26 @@ static void copy_out(struct ttf_worker *worker, uint32_t count, uint32_t leaving
 }
 
 /* Forward copy n of the burst, or drop it by name. */
-static void forward_copy(struct ttf_worker *worker, uint32_t in_port, struct forward_verdict verdict,
-			 uint32_t n)
+static void forward_copy(struct ttf_worker *worker, uint32_t in_port, uint32_t i,
+			 struct forward_verdict verdict, uint32_t n)
 {
 	const uint32_t room = worker->crossing->room;
 	struct rx_burst *rx = &worker->rx;
 
 	if (n >= room || rx->frames[n].length == FRAME_TRUNCATED) {
-		count_drop(worker->ports[in_port].stats, TTF_DROP_NO_FRAME, 1);
+		drop_cell(worker, in_port, i, TTF_DROP_NO_FRAME);
 		if (n < room)
 			rx->handed[n] = false;
-	} else if (verdict.kind == TTF_VERDICT_FLOOD) {
+		return;
+	}
+	if (worker->capturing)
+		ttf_capture_copied(worker, in_port, rx->frames[n],
+				   ttf_capture_slot_name(worker, worker->crossing->lists->receive[i]));
+	if (verdict.kind == TTF_VERDICT_FLOOD)
 		rx->handed[n] = ttf_steer_flood(worker, in_port, rx->frame_ids[n], rx->frames[n]);
-	} else {
+	else
 		rx->handed[n] =
 			ttf_steer_frame(worker, in_port, verdict.value, rx->frame_ids[n], rx->frames[n]);
-	}
 }
 
 /* --------------------------------------------------------------------------------------- burst */
@@ -223,9 +238,11 @@ static void forward_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t 
 	if (crossing)
 		count_add(&worker->stats->orphans.copied_packets, crossing - !leaving);
 	else if (!leaving)
-		count_drop(worker->ports[in_port].stats, TTF_DROP_NO_PORT, 1);
+		drop_cell(worker, in_port, i, TTF_DROP_NO_PORT);
+	if (worker->capturing)
+		ttf_capture_cell_flooded(worker, in_port, worker->crossing->lists->receive[i]);
 	if (leaving)
-		forward_copy(worker, in_port, verdict, copy);
+		forward_copy(worker, in_port, i, verdict, copy);
 	cross_to_all(worker, in_port, i);
 }
 
@@ -239,25 +256,26 @@ static void forward_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t 
 		return;
 	case TTF_VERDICT_PORT:
 		if (copy != NO_COPY) {
-			forward_copy(worker, in_port, verdict, copy);
+			forward_copy(worker, in_port, i, verdict, copy);
 		} else if (worker->ports[verdict.value].used) {
 			cross_to_port(worker, i, verdict.value);
 			return;
 		} else {
-			count_drop(worker->ports[in_port].stats, TTF_DROP_NO_PORT, 1);
+			drop_cell(worker, in_port, i, TTF_DROP_NO_PORT);
 		}
 		break;
 	default:
-		count_drop(worker->ports[in_port].stats, verdict.value, 1);
+		drop_cell(worker, in_port, i, verdict.value);
 	}
 	append(worker, i, TTF_NOWHERE, 0);
 }
 
 static void drop_burst(struct ttf_worker *worker, uint32_t in_port, uint32_t count)
 {
-	count_drop(worker->ports[in_port].stats, TTF_DROP_SHUTDOWN, count);
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
+		drop_cell(worker, in_port, i, TTF_DROP_SHUTDOWN);
 		append(worker, i, TTF_NOWHERE, 0);
+	}
 }
 
 /* The port that all frames from a port go to (mode xconnect), or TTF_NOWHERE. */
@@ -345,6 +363,8 @@ int ttf_crossing_receive(struct ttf_worker *worker, uint32_t port_id, bool disca
 	}
 	count_add(&port->stats->rx_calls, 1);
 	count_add(&port->stats->rx_bursts[burst_bucket((uint32_t)count)], 1);
+	if (worker->capturing)
+		ttf_capture_cells(worker, port_id, (uint32_t)count);
 	if (discard)
 		drop_burst(worker, port_id, (uint32_t)count);
 	else if (may_leave(worker, port_id, peer))

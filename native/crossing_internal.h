@@ -27,6 +27,10 @@ struct crossing {
 	uint32_t room; /* how many copies have a frame of the pool: the first ones */
 	struct turbotap_copy copies[TTF_MAX_BATCH];
 	uint32_t requested[TTF_MAX_BATCH]; /* which copy each of these makes */
+
+	/* While a call is made, of each entry: its record, and its cell. Only while the worker captures. */
+	struct ttf_captured *captured[TTF_MAX_BATCH];
+	struct turbotap_cell before[TTF_MAX_BATCH];
 };
 
 /* The cell of frame i of the burst that was received. */

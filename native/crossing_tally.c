@@ -8,7 +8,7 @@
 
 static_assert(TTF_MAX_BATCH == TURBOTAP_CROSSING_BATCH, "a burst is what a call can send");
 
-static uint32_t drop_reason(int32_t result)
+uint32_t ttf_crossing_drop_reason(int32_t result)
 {
 	const int error = (int)-(int64_t)result; /* a worker can write anything there */
 	bool alone;
@@ -42,7 +42,7 @@ static uint32_t add_sent(struct ttf_crossing_notes *notes, const struct turbotap
 
 	for (; i < count && notes->entries[i].out_port == port; i++) {
 		if (lists->send[i].result) {
-			add(notes, worker, &queue->drops[drop_reason(lists->send[i].result)], 1);
+			add(notes, worker, &queue->drops[ttf_crossing_drop_reason(lists->send[i].result)], 1);
 			continue;
 		}
 		packets++;

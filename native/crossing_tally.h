@@ -25,4 +25,7 @@
 void ttf_crossing_tally(struct ttf_crossing_notes *notes, const struct turbotap_lists *lists,
 			const struct ttf_worker_stats *worker, uint64_t received_bytes);
 
+/* Why a frame was dropped: enum ttf_drop, by turbotap_send.result, which isn't 0. */
+uint32_t ttf_crossing_drop_reason(int32_t result);
+
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "capture.h"
 #include "egress_error.h"
 #include "ethernet.h"
 #include "gso.h"
@@ -12,7 +13,8 @@
 #define TX_RETRIES 8
 
 /* Send frames in order, and drop by name those that can't be sent, up to the first refused GSO frame. */
-static uint32_t egress_send(struct worker_port *port, struct ttf_frame *frames, uint32_t count)
+static uint32_t egress_send(struct ttf_worker *worker, struct worker_port *port, struct ttf_frame *frames,
+			    uint32_t count)
 {
 	uint32_t done = 0, retries = TX_RETRIES;
 	uint64_t calls = 0;
@@ -26,6 +28,8 @@ static uint32_t egress_send(struct worker_port *port, struct ttf_frame *frames, 
 				bytes += frames[done + (uint32_t)i].length;
 			count_add(&port->stats->tx_bytes, bytes);
 			count_add(&port->stats->tx_packets, sent);
+			if (worker->capturing)
+				ttf_capture_sent(worker, port, frames + done, (uint32_t)sent);
 			done += (uint32_t)sent;
 			continue;
 		}
@@ -36,11 +40,21 @@ static uint32_t egress_send(struct worker_port *port, struct ttf_frame *frames, 
 
 		if (!alone && reason == TTF_DROP_TX_FULL && retries-- > 0)
 			continue;
-		count_drop(port->stats, reason, alone ? 1 : count - done);
-		done = alone ? done + 1 : count;
+		do
+			drop_frame(worker, port_number(worker, port), frames[done++], reason);
+		while (!alone && done < count);
 	}
 	count_add(&port->stats->tx_calls, calls);
 	return done;
+}
+
+/* A frame was made from another: a copy, or a packet of a GSO frame. */
+static void note_copy(struct ttf_worker *worker, const struct worker_port *port, struct ttf_frame copy,
+		      struct ttf_frame origin)
+{
+	if (worker->capturing)
+		ttf_capture_copied(worker, port_number(worker, port), copy,
+				   ttf_capture_name(worker, origin.eth));
 }
 
 /*
@@ -55,12 +69,12 @@ static void egress_send_refused(struct ttf_worker *worker, struct worker_port *p
 	uint32_t count, frame_id;
 
 	if (ttf_vnet_hdr_parse(frame.eth, frame.length, &request) < 0 || !request.gso_size) {
-		count_drop(port->stats, TTF_DROP_TX_FULL, 1);
+		drop_frame(worker, port_number(worker, port), frame, TTF_DROP_TX_FULL);
 		return;
 	}
 	frame_id = pool_get(pool);
 	if (frame_id == FRAME_ID_NONE) {
-		count_drop(port->stats, TTF_DROP_NO_FRAME, 1);
+		drop_frame(worker, port_number(worker, port), frame, TTF_DROP_NO_FRAME);
 		return;
 	}
 	packet.eth = pool_eth(pool, frame_id);
@@ -69,7 +83,8 @@ static void egress_send_refused(struct ttf_worker *worker, struct worker_port *p
 	for (uint32_t i = 0; i < count; i++) {
 		packet.length = ttf_gso_packet(&request, frame.eth, frame.length, i, packet.eth);
 		vnet_hdr_clear(packet.eth);
-		egress_send(port, &packet, 1);
+		note_copy(worker, port, packet, frame);
+		egress_send(worker, port, &packet, 1);
 	}
 	pool_put(pool, frame_id); /* where it came from: the rx burst stays valid */
 }
@@ -77,7 +92,7 @@ static void egress_send_refused(struct ttf_worker *worker, struct worker_port *p
 static void egress_flush_port(struct ttf_worker *worker, struct worker_port *port)
 {
 	for (uint32_t done = 0; done < port->out; done++) {
-		done += egress_send(port, port->frames + done, port->out - done);
+		done += egress_send(worker, port, port->frames + done, port->out - done);
 		if (done < port->out)
 			egress_send_refused(worker, port, port->frames[done]);
 	}
@@ -133,13 +148,15 @@ static void egress_segment(struct ttf_worker *worker, struct worker_port *port, 
 		struct ttf_frame packet = { 0 };
 
 		if (frame_id == FRAME_ID_NONE) {
-			count_drop(port->stats, TTF_DROP_NO_FRAME, count - i);
+			for (; i < count; i++)
+				drop_frame(worker, port_number(worker, port), frame, TTF_DROP_NO_FRAME);
 			return;
 		}
 		packet.eth = pool_eth(&worker->pool, frame_id);
 		packet.length = ttf_gso_packet(request, frame.eth, frame.length, i, packet.eth);
 		if (port->queue.header_bytes)
 			vnet_hdr_clear(packet.eth);
+		note_copy(worker, port, packet, frame);
 		egress_append(worker, port, packet);
 	}
 }
@@ -149,13 +166,15 @@ static void egress_complete(struct ttf_worker *worker, struct worker_port *port,
 			    const struct offload_request *request)
 {
 	if (!pool_holds(&worker->pool, frame.eth)) {
+		const struct ttf_frame theirs = frame;
 		uint32_t frame_id = egress_packet_frame(worker, port);
 
 		if (frame_id == FRAME_ID_NONE) {
-			count_drop(port->stats, TTF_DROP_NO_FRAME, 1);
+			drop_frame(worker, port_number(worker, port), frame, TTF_DROP_NO_FRAME);
 			return;
 		}
 		frame.eth = memcpy(pool_eth(&worker->pool, frame_id), frame.eth, frame.length);
+		note_copy(worker, port, (struct ttf_frame){ frame.eth, frame.length, 0 }, theirs);
 	}
 	ttf_vnet_hdr_complete(request, frame.eth, frame.length);
 	egress_append(worker, port, frame);
@@ -167,11 +186,11 @@ static void egress_offload(struct ttf_worker *worker, struct worker_port *port, 
 
 	/* worker.c parsed it before. A frame of another worker's pool may have been spoilt since. */
 	if (ttf_vnet_hdr_parse(frame.eth, frame.length, &request) < 0) {
-		count_drop(port->stats, TTF_DROP_OFFLOAD, 1);
+		drop_frame(worker, port_number(worker, port), frame, TTF_DROP_OFFLOAD);
 		return;
 	}
 	if (ttf_vnet_hdr_oversize(&request, frame.eth, frame.length, port->mtu)) {
-		count_drop(port->stats, TTF_DROP_OVERSIZE, 1);
+		drop_frame(worker, port_number(worker, port), frame, TTF_DROP_OVERSIZE);
 		return;
 	}
 	if (request.gso_size && request.wants & ~port->offloads) {
@@ -192,7 +211,7 @@ void ttf_egress_frame(struct ttf_worker *worker, struct worker_port *port, struc
 		return;
 	}
 	if (eth_oversize(frame.eth, frame.length, port->mtu)) {
-		count_drop(port->stats, TTF_DROP_OVERSIZE, 1);
+		drop_frame(worker, port_number(worker, port), frame, TTF_DROP_OVERSIZE);
 		return;
 	}
 	egress_append(worker, port, frame);

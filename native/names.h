@@ -9,6 +9,9 @@
 const char *ttf_drop_name(uint32_t reason);
 const char *ttf_drop_meaning(uint32_t reason);
 
+/* enum ttf_event */
+const char *ttf_event_name(uint32_t event);
+
 /* enum ttf_worker_state */
 const char *ttf_worker_state_name(uint32_t state);
 const char *ttf_worker_state_meaning(uint32_t state);

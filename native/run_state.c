@@ -21,6 +21,11 @@ void ttf_run_state_attention(void *rings, uint32_t worker)
 	store_release(&words->attention, words->attention + 1); /* pairs with ttf_worker_attention() */
 }
 
+void ttf_run_state_capture(void *rings, uint32_t worker, uint32_t capture)
+{
+	store_release(&ttf_rings_run_words(rings, worker)->capture, capture);
+}
+
 void ttf_run_state_reset(void *rings, uint32_t worker)
 {
 	struct ttf_worker_words *words = ttf_rings_worker_words(rings, worker);

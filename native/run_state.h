@@ -16,6 +16,9 @@ uint32_t ttf_run_state_seen(void *rings, uint32_t worker);
 /* Make the loop return: a message waits in the worker channel. */
 void ttf_run_state_attention(void *rings, uint32_t worker);
 
+/* What a worker records from its next round on (struct ttf_run_words). It may have to be woken. */
+void ttf_run_state_capture(void *rings, uint32_t worker, uint32_t capture);
+
 /* Before a new incarnation starts: run state RUN. */
 void ttf_run_state_reset(void *rings, uint32_t worker);
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "capture.h"
 #include "egress.h"
 #include "flow_hash.h"
 #include "vnet_hdr.h"
@@ -68,11 +69,18 @@ static uint32_t steer_owner(const struct ttf_worker *worker, uint32_t key, const
 /* True if the ring holds the frame now. Otherwise it is full, and the frame is dropped in its port's name. */
 static bool steer_hand_over(struct ttf_worker *worker, uint32_t to, struct ttf_desc desc)
 {
+	const struct ttf_frame frame = { .eth = pool_eth(&worker->pool, desc.frame_id),
+					 .length = desc.length,
+					 .offload = desc.flags & TTF_DESC_OFFLOAD };
+
 	if (handoff_full(&worker->handoff, to)) {
 		count_add(&worker->handoff.out[to].stats->dropped, 1);
-		count_drop(worker->ports[desc.in_port].stats, TTF_DROP_RING_FULL, 1);
+		drop_frame(worker, desc.in_port, frame, TTF_DROP_RING_FULL);
 		return false;
 	}
+	if (worker->capturing)
+		ttf_capture_handed(worker, desc.flags & TTF_DESC_FLOOD ? desc.in_port : desc.out_port, to,
+				   frame);
 	handoff_transmit(&worker->handoff, to, desc);
 	return true;
 }
@@ -94,7 +102,7 @@ bool ttf_steer_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_p
 	uint32_t owner;
 
 	if (!out->used) {
-		count_drop(in->stats, TTF_DROP_NO_PORT, 1);
+		drop_frame(worker, in_port, frame, TTF_DROP_NO_PORT);
 		return false;
 	}
 	owner = steer_owner(worker, steer_key(worker, frame.eth, frame.length), in, out);
@@ -104,7 +112,7 @@ bool ttf_steer_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t out_p
 		return false;
 	}
 	if (owner == OWNER_NONE) {
-		count_drop(in->stats, TTF_DROP_NO_WORKER, 1);
+		drop_frame(worker, in_port, frame, TTF_DROP_NO_WORKER);
 		return false;
 	}
 	return steer_hand_over(worker, owner,
@@ -149,12 +157,9 @@ static uint32_t flood_outputs(const struct ttf_worker *worker, uint32_t key, uin
  * Count copies before sending or dropping any of them. Otherwise a crash in between would leave more packets
  * out than in, and the loss would be negative.
  */
-static void flood_count(struct ttf_worker *worker, uint32_t outputs, struct ttf_counters *otherwise)
+static void flood_count(struct ttf_worker *worker, uint32_t outputs)
 {
-	if (outputs)
-		count_add(&worker->stats->orphans.copied_packets, outputs - 1);
-	else
-		count_drop(otherwise, TTF_DROP_NO_PORT, 1);
+	count_add(&worker->stats->orphans.copied_packets, outputs - 1);
 }
 
 static void flood_here(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct ttf_frame frame)
@@ -166,12 +171,17 @@ static void flood_here(struct ttf_worker *worker, uint32_t key, uint32_t in_port
 
 void ttf_steer_flooded(struct ttf_worker *worker, uint32_t key, uint32_t in_port, struct ttf_frame frame)
 {
-	flood_count(worker, flood_outputs(worker, key, in_port, worker->id), &worker->stats->orphans);
+	const uint32_t outputs = flood_outputs(worker, key, in_port, worker->id);
+
+	if (outputs)
+		flood_count(worker, outputs);
+	else
+		drop_orphan(worker, frame, TTF_DROP_NO_PORT);
 	flood_here(worker, key, in_port, frame);
 }
 
 /* One worker reads a frame of a pool, so each further worker gets a copy. FRAME_ID_NONE if none is free. */
-static uint32_t flood_copy(struct ttf_worker *worker, struct ttf_frame frame)
+static uint32_t flood_copy(struct ttf_worker *worker, uint32_t in_port, struct ttf_frame frame)
 {
 	struct pool *pool = &worker->pool;
 	uint32_t copy;
@@ -184,6 +194,10 @@ static uint32_t flood_copy(struct ttf_worker *worker, struct ttf_frame frame)
 	rx_burst_invalidate(&worker->rx);
 	memcpy(pool_eth(pool, copy) - TTF_VNET_HDR_BYTES, frame.eth - TTF_VNET_HDR_BYTES,
 	       frame.length + TTF_VNET_HDR_BYTES);
+	if (worker->capturing)
+		ttf_capture_copied(worker, in_port,
+				   (struct ttf_frame){ pool_eth(pool, copy), frame.length, frame.offload },
+				   ttf_capture_name(worker, frame.eth));
 	return copy;
 }
 
@@ -198,9 +212,14 @@ bool ttf_steer_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t frame
 
 	for (uint32_t to = 0; to < worker->workers; to++)
 		outputs += to != worker->id && flood_outputs(worker, key, in_port, to);
-	flood_count(worker, outputs, in->stats);
-	if (nowhere)
-		count_drop(in->stats, TTF_DROP_NO_WORKER, nowhere);
+	if (worker->capturing)
+		ttf_capture_flooded(worker, in_port, frame);
+	if (outputs)
+		flood_count(worker, outputs);
+	else
+		drop_frame(worker, in_port, frame, TTF_DROP_NO_PORT);
+	for (uint32_t i = 0; i < nowhere; i++)
+		drop_frame(worker, in_port, frame, TTF_DROP_NO_WORKER);
 	steer_clear_header(worker, frame);
 	for (uint32_t to = 0; to < worker->workers && outputs > here + nowhere; to++) {
 		uint32_t copy = frame_id;
@@ -208,9 +227,9 @@ bool ttf_steer_flood(struct ttf_worker *worker, uint32_t in_port, uint32_t frame
 		if (to == worker->id || !flood_outputs(worker, key, in_port, to))
 			continue;
 		if (handed || here)
-			copy = flood_copy(worker, frame);
+			copy = flood_copy(worker, in_port, frame);
 		if (copy == FRAME_ID_NONE) {
-			count_drop(in->stats, TTF_DROP_NO_FRAME, 1);
+			drop_frame(worker, in_port, frame, TTF_DROP_NO_FRAME);
 			continue;
 		}
 		if (!steer_hand_over(worker, to,

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "clock.h"
 #include "crossing.h"
 #include "egress.h"
@@ -42,18 +43,18 @@ static void count_received(struct ttf_counters *stats, const struct ttf_frame *f
 static bool forward_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t frame_id,
 			  struct ttf_frame frame)
 {
-	struct ttf_counters *stats = worker->ports[in_port].stats;
 	struct forward_verdict verdict;
 	struct offload_request request;
 
 	if (frame.length >= FRAME_MALFORMED) {
-		count_drop(stats, frame.length == FRAME_TRUNCATED ? TTF_DROP_OVERSIZE : TTF_DROP_BAD_DESC, 1);
+		drop_frame(worker, in_port, frame,
+			   frame.length == FRAME_TRUNCATED ? TTF_DROP_OVERSIZE : TTF_DROP_BAD_DESC);
 		return false;
 	}
 	/* A malformed offload header goes no further than here, in every mode. */
 	if (frame.offload && frame.length >= TTF_ETH_HLEN &&
 	    ttf_vnet_hdr_parse(frame.eth, frame.length, &request) < 0) {
-		count_drop(stats, TTF_DROP_OFFLOAD, 1);
+		drop_frame(worker, in_port, frame, TTF_DROP_OFFLOAD);
 		return false;
 	}
 	verdict = ttf_forward(&worker->table, in_port, frame.eth, frame.length, worker->now_ns);
@@ -63,7 +64,7 @@ static bool forward_frame(struct ttf_worker *worker, uint32_t in_port, uint32_t 
 	case TTF_VERDICT_FLOOD:
 		return ttf_steer_flood(worker, in_port, frame_id, frame);
 	default:
-		count_drop(stats, verdict.value, 1);
+		drop_frame(worker, in_port, frame, verdict.value);
 		return false;
 	}
 }
@@ -88,8 +89,11 @@ int ttf_worker_receive(struct ttf_worker *worker, uint32_t port_id, bool discard
 		return count;
 	}
 	count_received(port->stats, rx->frames, (uint32_t)count, calls);
+	if (worker->capturing)
+		ttf_capture_received(worker, port_id, rx->frames, (uint32_t)count);
 	if (discard) {
-		count_drop(port->stats, TTF_DROP_SHUTDOWN, (uint64_t)count);
+		for (int i = 0; i < count; i++)
+			drop_frame(worker, port_id, rx->frames[i], TTF_DROP_SHUTDOWN);
 		return count;
 	}
 	rx_burst_take(pool, (uint32_t)count);
@@ -133,7 +137,6 @@ static void consume_desc(struct ttf_worker *worker, struct handoff_in *in, const
 {
 	/* One read of shared memory: the values that are checked are the values that are used. */
 	const struct ttf_desc desc = *(const volatile struct ttf_desc *)shared;
-	struct ttf_counters *orphans = &worker->stats->orphans;
 	const struct worker_port *in_port;
 	struct worker_port *out_port;
 	struct ttf_frame frame;
@@ -142,7 +145,7 @@ static void consume_desc(struct ttf_worker *worker, struct handoff_in *in, const
 	    desc.length > TTF_FRAME_MAX_BYTES || desc.in_port >= TTF_MAX_PORTS ||
 	    desc.out_port >= TTF_MAX_PORTS) {
 		count_add(&in->stats->bad, 1);
-		count_drop(orphans, TTF_DROP_BAD_DESC, 1);
+		drop_orphan(worker, (struct ttf_frame){ 0 }, TTF_DROP_BAD_DESC);
 		return;
 	}
 	frame = (struct ttf_frame){ .eth = pool_eth(&in->pool, desc.frame_id),
@@ -151,14 +154,14 @@ static void consume_desc(struct ttf_worker *worker, struct handoff_in *in, const
 	if (desc.flags & TTF_DESC_FLOOD) {
 		in_port = &worker->ports[desc.in_port];
 		if (!in_port->used || (uint16_t)in_port->generation != desc.in_generation)
-			count_drop(orphans, TTF_DROP_NO_PORT, 1);
+			drop_orphan(worker, frame, TTF_DROP_NO_PORT);
 		else
 			ttf_steer_flooded(worker, desc.flood_key, desc.in_port, frame);
 		return;
 	}
 	out_port = &worker->ports[desc.out_port];
 	if (!out_port->used || !out_port->serves || (uint16_t)out_port->generation != desc.out_generation)
-		count_drop(orphans, TTF_DROP_NO_PORT, 1);
+		drop_orphan(worker, frame, TTF_DROP_NO_PORT);
 	else
 		ttf_egress_frame(worker, out_port, frame);
 }
@@ -170,6 +173,8 @@ static uint32_t consume_burst(struct ttf_worker *worker, struct handoff_in *in)
 
 	if (!count)
 		return 0;
+	if (worker->capturing)
+		ttf_capture_time(worker);
 	for (uint32_t i = 0; i < count; i++)
 		prefetch_read(pool_eth(&in->pool, ring_at(&in->ring, i)->frame_id));
 	for (uint32_t i = 0; i < count; i++)
@@ -198,6 +203,8 @@ static uint32_t generate_burst(struct ttf_worker *worker, struct worker_port *po
 	if (!count)
 		return 0;
 	count_add(&port->stats->generated_packets, count);
+	if (worker->capturing)
+		ttf_capture_time(worker);
 	ttf_pktgen_fill(port->generator, port->frames, count);
 	port->out = count;
 	ttf_steer_flush(worker);
@@ -389,8 +396,8 @@ uint32_t ttf_worker_attention(const struct ttf_worker *worker)
  *
  * A slice is a sequence of rounds. Each round
  *
- *   1. reads the run state, the mask of living workers, and the coarse clock, and stores the heartbeat: a
- *      supervisor that sees no new heartbeat kills the worker;
+ *   1. reads the run state, what to capture, the mask of living workers, and the coarse clock, and stores the
+ *      heartbeat: a supervisor that sees no new heartbeat kills the worker;
  *   2. receives one burst from every port queue of this worker, forwards it, and sends it: through its own
  *      queues at once, through the handoff rings of other workers as descriptors. Frames that are sent or
  *      dropped return to the pool before the next burst; frames in rings return when their consumers give
@@ -426,12 +433,17 @@ int ttf_worker_run(struct ttf_worker *worker, uint64_t slice_ns, uint32_t attent
 	slice_begins(worker);
 	for (;;) {
 		uint32_t run_state = load_acquire(&worker->run_words->run_state);
+		uint32_t capture = load_relaxed(&worker->run_words->capture);
 		uint32_t moved;
 
 		worker->now_ns = clock_coarse_ns();
 		store_relaxed(&worker->stats->heartbeat_ns, worker->now_ns);
 		steer_living(worker);
+		if (capture != worker->capture.ordered)
+			ttf_capture_ordered(worker, capture);
 		moved = run_round(worker, run_state);
+		if (worker->capturing)
+			ttf_capture_publish(worker);
 		count_add(&worker->stats->rounds, 1);
 		if (moved && !worker->busy_since_ns)
 			worker->busy_since_ns = clock_precise_ns();
@@ -450,6 +462,8 @@ int ttf_worker_run(struct ttf_worker *worker, uint64_t slice_ns, uint32_t attent
 			idle(worker, attention, until_ns + COARSE_TICK_NS);
 	}
 	ttf_crossing_flush(worker);
+	if (worker->capturing)
+		ttf_capture_publish(worker);
 	slice_ends(worker, began_ns);
 	return end;
 }

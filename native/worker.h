@@ -35,6 +35,7 @@ struct ttf_worker_config {
 	void *stats; /* checked mappings */
 	void *rings;
 	void *const *frames;  /* one for each worker */
+	void *capture;	      /* this worker's struct ttf_capture; NULL: it captures nothing */
 	const int *doorbells; /* an eventfd for each worker, borrowed */
 };
 

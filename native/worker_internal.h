@@ -7,6 +7,7 @@
  *   crossing.c      frames that stay in the kernel
  *   steer.c         which worker sends a frame
  *   egress.c        frames leave by this worker's ports
+ *   capture.c       what happens to frames, for those who watch
  *   handoff.c       frames go to other workers, and come back (knows nothing of struct ttf_worker)
  */
 #ifndef TTF_WORKER_INTERNAL_H
@@ -48,8 +49,19 @@ struct worker_port {
 	struct ttf_frame frames[TTF_MAX_BATCH];
 };
 
+struct capture {
+	struct ttf_capture *shared; /* NULL: the worker captures nothing */
+	uint32_t ordered;	    /* ttf_run_words.capture */
+	uint32_t keep;		    /* bytes of each frame */
+	bool written;		    /* there is something to publish */
+	uint64_t next;		    /* the next record's place */
+	uint64_t records;
+	uint64_t now_ns;
+};
+
 struct ttf_worker {
 	uint32_t id, workers, batch, steering, rx_mode;
+	uint32_t capturing; /* 1 << enum ttf_event: what is recorded; 0: nobody watches */
 	uint64_t spin_ns;
 	struct forward_table table;
 	const struct ttf_run_words *run_words;
@@ -89,7 +101,14 @@ struct ttf_worker {
 
 	struct ttf_crossing_notes *crossing_notes;
 	struct crossing *crossing; /* NULL: the instance has none */
+
+	struct capture capture;
 };
+
+static inline uint32_t port_number(const struct ttf_worker *worker, const struct worker_port *port)
+{
+	return (uint32_t)(port - worker->ports);
+}
 
 /*
  * Whether frames from port `in` cross to port `out`: they stay in the kernel, and no other worker has a part. Not

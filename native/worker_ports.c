@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "capture.h"
 #include "clock.h"
 #include "crossing.h"
 #include "layout.h"
@@ -118,6 +119,7 @@ struct ttf_worker *ttf_worker_new(const struct ttf_worker_config *config)
 	store_relaxed(&worker->stats->pool_frames, worker->pool.frames);
 	store_release(&worker->stats->pool_free_frames, worker->pool.free); /* the guard reads both at once */
 	store_relaxed(&worker->words->sleeping, 0);
+	ttf_capture_init(worker, config->capture);
 	store_relaxed(&worker->stats->heartbeat_ns, clock_coarse_ns());
 	return worker;
 }

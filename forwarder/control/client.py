@@ -13,6 +13,7 @@ from forwarder.control.rpc import Params
 from forwarder.errors import ExitCode, NotPermitted, NotRunning, Refused, TtfwdError
 
 TIMEOUT_S = 30.0
+_FIRST_BYTES = 64 << 10
 _UCRED = "iII"  # struct ucred: pid, uid, gid
 
 
@@ -43,6 +44,10 @@ class Connection:
     ) -> None:
         self._socket.close()
 
+    def fileno(self) -> int:
+        """It can be read once the supervisor has ended."""
+        return self._socket.fileno()
+
     @property
     def supervisor_pid(self) -> int:
         """The supervisor's process, 0 if it can't be seen from this PID namespace."""
@@ -56,16 +61,29 @@ class Connection:
 
     def call(self, method: str, params: Params) -> Any:
         """The result of a method. Raises Refused, NotRunning if the supervisor ended, or TtfwdError."""
+        result, _ = self.call_for_fds(method, params, 0)
+        return result
+
+    def call_for_fds(self, method: str, params: Params, most: int) -> tuple[Any, tuple[int, ...]]:
+        """The result of a method, and the descriptors beside it (at most so many), which are the caller's.
+
+        Raises what call() does; then there are none.
+        """
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         try:
             with suppress(BrokenPipeError):  # refused before it was read: the reply says why
                 self._socket.sendall(json.dumps(request).encode() + b"\n")
-            with self._socket.makefile("rb") as lines:
-                line = lines.readline()
+            line, fds, _, _ = socket.recv_fds(self._socket, _FIRST_BYTES, most, socket.MSG_CMSG_CLOEXEC)
+            if line and not line.endswith(b"\n"):
+                with self._socket.makefile("rb") as lines:
+                    line += lines.readline()
         except OSError as error:
             raise self._failure(error) from None
         if not line:
             raise self._gone()
+        return self._result(line), tuple(fds)
+
+    def _result(self, line: bytes) -> Any:
         reply = json.loads(line)
         if "error" in reply:
             refusal = reply["error"]

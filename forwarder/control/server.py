@@ -4,23 +4,35 @@
 The kernel says who connects (SO_PEERCRED): root and the instance's owner are served, nobody else.
 """
 
+import itertools
 import os
 import selectors
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from forwarder.control.rpc import FAILED, MAX_REQUEST_BYTES, Handler, answer, error_reply
+from forwarder.control.rpc import FAILED, MAX_REQUEST_BYTES, Params, answer, error_reply
 from forwarder.errors import ExitCode, TtfwdError
 
 _REPLY_TIMEOUT_S = 1.0
 
 
 @dataclass
-class _Client:
+class Client:
+    """One connection, for the handler of its requests."""
+
     socket: socket.socket
+    number: int  # no other connection's
+    pid: int
+    beside: tuple[int, ...] = ()  # descriptors that go beside the reply, and stay the handler's
+    when_gone: Callable[[], None] = lambda: None  # called once the connection has ended
     received: bytearray = field(default_factory=bytearray)
+
+
+Handler = Callable[[str, Params, Client], Any]
 
 
 def _peer(sock: socket.socket) -> tuple[int, int]:
@@ -37,6 +49,7 @@ class ControlServer:
         self._selector = selector
         self._handler = handler
         self._clients: set[int] = set()
+        self._numbers = itertools.count()
         path.unlink(missing_ok=True)  # ours alone: we hold the instance's lock
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         mask = os.umask(0o177)
@@ -63,11 +76,11 @@ class ControlServer:
             sock.close()
             return
         sock.setblocking(False)
-        client = _Client(sock)
+        client = Client(sock, next(self._numbers), pid)
         self._clients.add(sock.fileno())
         self._selector.register(sock, selectors.EVENT_READ, lambda: self._read(client))
 
-    def _read(self, client: _Client) -> None:
+    def _read(self, client: Client) -> None:
         try:
             data = client.socket.recv(MAX_REQUEST_BYTES)
         except BlockingIOError:
@@ -78,27 +91,30 @@ class ControlServer:
         while (end := client.received.find(b"\n")) >= 0:
             line = bytes(client.received[:end])
             del client.received[: end + 1]
-            reply = answer(line, self._handler)
-            if reply is not None and not self._reply(client.socket, reply):
+            reply = answer(line, lambda method, params: self._handler(method, params, client))
+            fds, client.beside = client.beside, ()
+            if reply is not None and not self._reply(client.socket, reply, fds):
                 data = b""
                 break
         if not data or len(client.received) > MAX_REQUEST_BYTES:
             self._drop(client)
 
     @staticmethod
-    def _reply(sock: socket.socket, reply: bytes) -> bool:
+    def _reply(sock: socket.socket, reply: bytes, fds: tuple[int, ...] = ()) -> bool:
         try:
             sock.settimeout(_REPLY_TIMEOUT_S)  # a client that doesn't read can't hold the supervisor up
-            sock.sendall(reply)
+            sent = socket.send_fds(sock, [reply], fds) if fds else 0
+            sock.sendall(reply[sent:])
             sock.setblocking(False)
         except OSError:
             return False
         return True
 
-    def _drop(self, client: _Client) -> None:
+    def _drop(self, client: Client) -> None:
         self._clients.discard(client.socket.fileno())
         self._selector.unregister(client.socket)
         client.socket.close()
+        client.when_gone()
 
     def close(self) -> None:
         self._path.unlink(missing_ok=True)

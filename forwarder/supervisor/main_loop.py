@@ -24,7 +24,7 @@ from forwarder import logs, rundir, shm
 from forwarder.config.cpus import assign, cpus_for
 from forwarder.config.model import Config, peers_of
 from forwarder.control.rpc import MethodNotFound
-from forwarder.control.server import ControlServer
+from forwarder.control.server import Client, ControlServer
 from forwarder.devices.claims import Claims
 from forwarder.devices.crossing import Crossing
 from forwarder.devices.devices import Devices
@@ -33,6 +33,7 @@ from forwarder.devices.port import Port
 from forwarder.devices.sweep import sweep as sweep_devices
 from forwarder.errors import BadRequest, BootFailed, Interrupted, LeftBehind, Stopping
 from forwarder.supervisor import oom_score, worker_user
+from forwarder.supervisor.captures import Captures
 from forwarder.supervisor.closing import Closing
 from forwarder.supervisor.device_follower import DeviceFollower
 from forwarder.supervisor.discarder import Discarder
@@ -153,6 +154,7 @@ class Supervisor:
         self._requests = PortRequests(
             config, self._table, self._ports, self._pool, self._state, self._service
         )
+        self._captures = Captures(self._state, self._pool)
         self._follower = DeviceFollower(self._table, self._state, devices)
         self._closing.later(stack, "the ports", self._ports.close_all)
         self._closing.later(stack, "the workers", self._pool.close)
@@ -261,7 +263,7 @@ class Supervisor:
 
     # ---------------------------------------------------------------------------------- requests
 
-    def _handle(self, method: str, params: dict[str, Any]) -> Any:
+    def _handle(self, method: str, params: dict[str, Any], client: Client) -> Any:
         """A request over the control socket. Raises TtfwdError when it is refused."""
         match method:
             case "status":
@@ -274,6 +276,8 @@ class Supervisor:
                 return self._requests.connect(params)
             case "delete":
                 return self._requests.delete(params)
+            case "capture":
+                return self._captures.begin(params, client)
             case _:
                 raise MethodNotFound(method)
 

@@ -86,6 +86,7 @@ class SharedState:
             self._stats_fds = self._with_readonly(self._stats.name, self._stats.fd)
             self._rings, self._rings_fds = self._make_rings(rings_bytes)
             self._pool_fds = tuple(self._make_pool(worker, frames, config.batch) for worker in range(workers))
+            self._capture_fds = tuple(self._make_capture(worker) for worker in range(workers))
             ageing_ns = config.bridge.ageing_s * 10**9
             lib.ttf_rings_init(self._rings.base, workers, config.ring_slots, frames, 0, ageing_ns, epoch)
             # Others look for the stats segment: describe the instance before it is published.
@@ -120,6 +121,12 @@ class SharedState:
             shm.allocate(what, fd, lib.ttf_frames_bytes(frame), _TOUCHED_BYTES)
         return self._with_readonly(what, fd)
 
+    def _make_capture(self, worker: int) -> _Descriptors:
+        what = _capture_of(worker)
+        fd = shm.sealed_memory(what, ffi.sizeof("struct ttf_capture"))
+        self._undo.callback(os.close, fd)
+        return self._with_readonly(what, fd)
+
     def _with_readonly(self, what: str, fd: int) -> _Descriptors:
         readonly = shm.read_only(what, fd)
         self._undo.callback(os.close, readonly)
@@ -127,8 +134,8 @@ class SharedState:
 
     def memory_for(self, worker: int) -> tuple[Delivery[Memory], Delivery[Pools]]:
         """The messages that give a worker the shared memory. The fds beside them stay this object's."""
-        stats, rings = self._stats_fds, self._rings_fds
-        segments = (stats.readonly, stats.writable, rings.readonly, rings.writable)
+        stats, rings, capture = self._stats_fds, self._rings_fds, self._capture_fds[worker]
+        segments = (stats.readonly, stats.writable, rings.readonly, rings.writable, capture.writable)
         pools = (
             pool.writable if owner == worker else pool.readonly for owner, pool in enumerate(self._pool_fds)
         )
@@ -293,6 +300,34 @@ class SharedState:
             return None
         return f"{string(found.what)} was {found.found:#x}"
 
+    # ----------------------------------------------------------------------------------- capture
+
+    def allocate_captures(self) -> None:
+        """Memory for what the workers record. Raises SegmentError, and leaves none allocated."""
+        try:
+            for worker, fds in enumerate(self._capture_fds):
+                shm.allocate(_capture_of(worker), fds.writable, 0, ffi.sizeof("struct ttf_capture"))
+        except BaseException:
+            self.release_captures()
+            raise
+
+    def release_captures(self) -> None:
+        """Nobody reads the records any more. A worker that hasn't heard of it may still write some."""
+        for worker, fds in enumerate(self._capture_fds):
+            try:
+                shm.release(fds.writable, lib.TTF_AREA_ALIGN, lib.TTF_CAPTURE_BYTES)
+            except OSError as error:
+                log.warning("%s stays allocated: %s", _capture_of(worker), error.strerror)
+
+    def capture_fds(self) -> tuple[int, ...]:
+        """Of each worker's records, for reading. They stay this object's."""
+        return tuple(fds.readonly for fds in self._capture_fds)
+
+    def order_capture(self, events: int, keep_bytes: int) -> None:
+        """Have all workers record these events from their next round on, and so many bytes of each frame."""
+        for worker in range(self._workers):
+            lib.ttf_run_state_capture(self._rings.base, worker, events << lib.TTF_CAPTURE_SHIFT | keep_bytes)
+
     # ------------------------------------------------------------------------------------- rings
 
     def reset_run_state(self, worker: int) -> None:
@@ -346,6 +381,10 @@ class SharedState:
         """
         for worker in range(self._workers):
             lib.ttf_recover_waiting(self._guard, self._rings.base, worker, lib.TTF_DROP_SHUTDOWN)
+
+
+def _capture_of(worker: int) -> str:
+    return f"the capture memory of worker {worker}"
 
 
 def _describe_device(block: "ttf_port_stats", device: Device) -> None:

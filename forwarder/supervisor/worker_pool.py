@@ -206,6 +206,11 @@ class WorkerPool:
             return False
         return True
 
+    def wake_all(self) -> None:
+        """Have every worker's loop begin anew: it reads its run words."""
+        for worker in self.workers:
+            self._wake(worker.index)
+
     def _wake(self, index: int) -> None:
         self._state.attention(index)
         with suppress(BlockingIOError):  # a worker filled the eventfd's counter, so it is readable anyway

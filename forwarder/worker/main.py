@@ -87,6 +87,7 @@ class Worker:
         config.stats = memory.stats
         config.rings = memory.rings
         config.frames = frames
+        config.capture = memory.capture
         config.doorbells = bells
         self._worker = lib.ttf_worker_new(config)
         if self._worker == ffi.NULL:

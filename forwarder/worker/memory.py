@@ -2,8 +2,8 @@
 """The instance's shared memory as one worker maps it.
 
 Everything is mapped read-only, but for what this worker is to write: its areas of the stats and of the rings,
-the forwarding table, and its own frame pool. Mapping reads nothing; check() is the first look at what the
-segments hold, for after the privileges are gone.
+the forwarding table, its own frame pool, and its own capture memory. Mapping reads nothing; check() is the
+first look at what the segments hold, for after the privileges are gone.
 """
 
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MappedMemory:
-    """`stats`, `rings` and `pools` are the first bytes of the mappings. They last as long as the process."""
+    """`stats`, `rings`, `capture` and `pools`: the first bytes of mappings that last as long as the process."""
 
     def __init__(
         self, memory: Memory, worker: int, workers: int, segments: tuple[int, ...], pools: tuple[int, ...]
@@ -26,7 +26,7 @@ class MappedMemory:
         """The fds beside the messages Memory and Pools stay the caller's. Raises TtfwdError, or OSError."""
         if worker >= workers or len(pools) != workers:
             raise TtfwdError(f"worker {worker} of {workers}, with {len(pools)} pools")
-        read_stats, write_stats, read_rings, write_rings = segments
+        read_stats, write_stats, read_rings, write_rings, write_capture = segments
         self._stats_bytes = lib.ttf_stats_bytes(workers, lib.TTF_MAX_PORTS)
         self._rings_bytes = lib.ttf_rings_bytes(workers, memory.ring_slots)
         self.stats = _map(read_stats, self._stats_bytes)
@@ -35,6 +35,7 @@ class MappedMemory:
         self.rings = _map(read_rings, self._rings_bytes)
         for area in (lib.ttf_fdb_area(workers), lib.ttf_rings_area(workers, memory.ring_slots, worker)):
             check(lib.ttf_map_writable(self.rings, area, write_rings))
+        self.capture = _map(write_capture, ffi.sizeof("struct ttf_capture"), True)
         frames_bytes = lib.ttf_frames_bytes(memory.frames)
         self.pools = tuple(_map(fd, frames_bytes, owner == worker) for owner, fd in enumerate(pools))
 

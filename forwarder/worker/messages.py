@@ -163,11 +163,12 @@ class Hello(Message):
 class Memory(Message):
     """The second message: the shared memory, and the numbers that its layout follows from.
 
-    Beside it: the stats segment for reading, and for writing; the rings segment for reading, and for writing.
+    Beside it: the stats segment for reading, and for writing; the rings segment for reading, and for writing;
+    the receiver's capture memory for writing.
     """
 
     op = "memory"
-    fd_counts = range(4, 5)
+    fd_counts = range(5, 6)
 
     ring_slots: RingSlots
     frames: U32  # of each worker's pool
