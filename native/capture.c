@@ -34,34 +34,6 @@ static void pad_chunk(struct capture *capture)
 	capture->next += rest;
 }
 
-void ttf_capture_init(struct ttf_worker *worker, struct ttf_capture *shared)
-{
-	struct capture *capture = &worker->capture;
-
-	capture->shared = shared;
-	if (!shared)
-		return;
-	capture->next = shared->head;
-	capture->records = shared->records;
-	/* A killed incarnation may have spoilt what is behind its last record. */
-	for (uint64_t reserved = shared->reserved; (int64_t)(reserved - capture->next) > 0;)
-		pad_chunk(capture);
-	capture->written = true;
-	ttf_capture_publish(worker);
-}
-
-void ttf_capture_ordered(struct ttf_worker *worker, uint32_t word)
-{
-	struct capture *capture = &worker->capture;
-
-	capture->ordered = word;
-	if (!capture->shared)
-		return;
-	worker->capturing = word >> TTF_CAPTURE_SHIFT;
-	capture->keep = word & ((1u << TTF_CAPTURE_SHIFT) - 1);
-	store_release(&capture->shared->seen, word); /* pairs with ttf_capture_seen() */
-}
-
 void ttf_capture_time(struct ttf_worker *worker)
 {
 	struct capture *capture = &worker->capture;
@@ -84,6 +56,35 @@ void ttf_capture_publish(struct ttf_worker *worker)
 	store_relaxed(&capture->shared->records, capture->records);
 	store_release(&capture->shared->head, capture->next); /* pairs with ttf_capture_read() */
 	store_release(&capture->shared->writing, 0);
+}
+
+void ttf_capture_ordered(struct ttf_worker *worker, uint32_t word)
+{
+	struct capture *capture = &worker->capture;
+
+	capture->ordered = word;
+	if (!capture->shared)
+		return;
+	worker->capturing = word >> TTF_CAPTURE_SHIFT;
+	capture->keep = word & ((1u << TTF_CAPTURE_SHIFT) - 1);
+	store_release(&capture->shared->seen, word); /* pairs with ttf_capture_seen() */
+}
+
+void ttf_capture_init(struct ttf_worker *worker, struct ttf_capture *shared)
+{
+	struct capture *capture = &worker->capture;
+
+	capture->shared = shared;
+	if (!shared)
+		return;
+	capture->next = shared->head;
+	capture->records = shared->records;
+	/* A killed incarnation may have spoilt what is behind its last record. */
+	for (uint64_t reserved = shared->reserved; (int64_t)(reserved - capture->next) > 0;)
+		pad_chunk(capture);
+	capture->written = true;
+	ttf_capture_publish(worker);
+	ttf_capture_ordered(worker, load_relaxed(&worker->run_words->capture));
 }
 
 /* ------------------------------------------------------------------------------------- records */

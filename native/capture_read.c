@@ -7,6 +7,7 @@
 #include "clock.h"
 
 #define PAD_BYTES 8u
+#define START_TRIES 1000u
 
 static uint64_t next_chunk(uint64_t position)
 {
@@ -63,21 +64,20 @@ static void count_number(struct ttf_capture_reader *reader, uint64_t number)
 	reader->number = number + 1;
 }
 
-/* Move the wanted records of [at, end), which were copied to `out`, to the front. Returns their bytes. */
-static uint64_t select_records(struct ttf_capture_reader *reader, uint8_t *out, uint64_t at, uint64_t end)
+/* Move the wanted records of `size` bytes from position `begin`, which are in `out`, to the front. Returns their bytes. */
+static uint64_t select_records(struct ttf_capture_reader *reader, uint8_t *out, uint64_t begin, uint64_t size)
 {
-	const uint64_t base = at;
 	uint64_t selected = 0;
 
-	while (at < end) {
-		const uint64_t chunk_ends = (at / TTF_CAPTURE_CHUNK + 1) * TTF_CAPTURE_CHUNK;
-		const struct ttf_captured *record = (const struct ttf_captured *)(out + (at - base));
-		const uint64_t left = (chunk_ends < end ? chunk_ends : end) - at;
+	for (uint64_t at = 0; at < size;) {
+		const struct ttf_captured *record = (const struct ttf_captured *)(out + at);
+		const uint64_t rest = TTF_CAPTURE_CHUNK - (begin + at) % TTF_CAPTURE_CHUNK;
+		const uint64_t left = rest < size - at ? rest : size - at;
 		const uint32_t bytes = record->bytes;
 
-		if (left < PAD_BYTES || !record_valid(record, left)) {
+		if (!record_valid(record, left)) {
 			reader->malformed++;
-			at = chunk_ends;
+			at += left;
 			continue;
 		}
 		at += bytes;
@@ -93,13 +93,25 @@ static uint64_t select_records(struct ttf_capture_reader *reader, uint8_t *out, 
 	return selected;
 }
 
+/* Whether `head` and `records` belong together. */
+static bool read_head(const struct ttf_capture *capture, uint64_t *head, uint64_t *records)
+{
+	*head = load_acquire(&capture->head); /* pairs with ttf_capture_publish() */
+	*records = load_relaxed(&capture->records);
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return !load_relaxed(&capture->writing) && load_relaxed(&capture->head) == *head;
+}
+
 void ttf_capture_reader_start(struct ttf_capture_reader *reader)
 {
-	const struct ttf_capture *capture = reader->base;
+	uint64_t head = 0, records = 0;
 
-	reader->at = load_acquire(&capture->head) & ~7ull;
-	reader->number = 0;
+	/* A worker that is never found between two bursts: then it isn't known which record is the next. */
 	reader->begun = false;
+	for (uint32_t tries = 0; tries < START_TRIES && !reader->begun; tries++)
+		reader->begun = read_head(reader->base, &head, &records);
+	reader->at = head & ~7ull;
+	reader->number = records;
 	reader->malformed = 0;
 	reader->lost = 0;
 	reader->until_ns = 0;
@@ -123,7 +135,7 @@ uint64_t ttf_capture_read(struct ttf_capture_reader *reader, uint8_t *out)
 	if (begin - reader->at > head - reader->at)
 		begin = head;
 	memmove(out, out + (begin - reader->at), head - begin);
-	selected = select_records(reader, out, begin, head);
+	selected = select_records(reader, out, begin, head - begin);
 	reader->at = head;
 	reader->until_ns = writing ? reader->last_ns : now;
 	return selected;

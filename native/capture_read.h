@@ -16,7 +16,7 @@ struct ttf_capture_reader {
 	uint32_t events;  /* 1 << enum ttf_event: others are passed over */
 	uint64_t ports;	  /* 1 << port id: those of others are passed over; all bits: those of no port, too */
 	uint64_t at;	  /* position in the ring */
-	uint64_t number;  /* of the next record; valid if `begun` */
+	uint64_t number;  /* of the next record, if `begun` */
 	uint32_t begun;
 	uint32_t malformed; /* how often a record was none. What followed it was left out */
 	uint64_t lost;	    /* records that were overwritten before they were read */

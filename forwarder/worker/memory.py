@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MappedMemory:
-    """`stats`, `rings`, `capture` and `pools`: the first bytes of mappings that last as long as the process."""
+    """`stats`, `rings`, `capture` and `pools` begin mappings that last as long as the process."""
 
     def __init__(
         self, memory: Memory, worker: int, workers: int, segments: tuple[int, ...], pools: tuple[int, ...]

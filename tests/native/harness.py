@@ -3,7 +3,8 @@
 AF_UNIX datagram socketpairs, and the test runs the workers round by round. Needs no root, no device and no
 second process.
 
-`Harness.check()` asserts the conservation equation and the count of frames. The `harness` fixture
+Every worker captures, without the bytes of frames. `Harness.check()` asserts the conservation equation, the
+count of frames, and that what was captured is what was counted. The `harness` fixture
 (conftest.py) calls it when a test ends.
 
 A socket holds a few hundred small frames, limited by its sender's SO_SNDBUF. SocketPort.shrink() makes that a
@@ -16,7 +17,7 @@ import os
 import random
 import socket
 import struct
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ import pytest
 
 from forwarder.native import check
 from forwarder.worker.messages import MODES, RX_MODES, STEERINGS
+from tests.native.capture import EVERY_EVENT, Watcher, tally
 from tests.native.crossing_module import CrossingModule, CrossingPort
 from tests.native.ext import ffi, lib
 from tests.support.drivers import require_uring
@@ -237,6 +239,7 @@ class Harness:
         crossing: bool = False,
     ) -> None:
         self.conserves = True  # until a test invents packets
+        self.captures_all = True
         self.workers = workers
         self.slots = slots
         self.frames = frames
@@ -249,7 +252,9 @@ class Harness:
         }
         stats, rings = stats_segment(workers), rings_segment(workers, slots, start, ageing_ns, frames=frames)
         pools = [frames_segment(frames) for _ in range(workers)]
-        self._segments = [stats, rings, *pools]
+        self.captures = [Segment(ffi.sizeof("struct ttf_capture")) for _ in range(workers)]
+        self._watchers = [Watcher(capture.base) for capture in self.captures]
+        self._segments = [stats, rings, *pools, *self.captures]
         self.stats, self.rings = stats.base, rings.base
         self.guard = lib.ttf_guard_new(self.stats)
         # A worker that writes where it must not crashes the test.
@@ -268,6 +273,7 @@ class Harness:
         self.ports: dict[int, SocketPort] = {}
         self._closing: list[SocketPort] = []
         self.live: list[Any] = [None] * workers
+        self.capture(EVERY_EVENT)
         for w in range(workers):
             self.new_worker(w)
 
@@ -278,7 +284,14 @@ class Harness:
         stats, rings, frames = self._views[w]
         pools = ffi.new("void *[]", frames)
         doorbells = ffi.new("int[]", self.doorbells)
-        values = {"id": w, "stats": stats, "rings": rings, "frames": pools, "doorbells": doorbells}
+        values = {
+            "id": w,
+            "stats": stats,
+            "rings": rings,
+            "frames": pools,
+            "capture": self.captures[w].base,
+            "doorbells": doorbells,
+        }
         return ffi.new("struct ttf_worker_config *", {**self.settings, **values, **changes}), [
             pools,
             doorbells,
@@ -300,6 +313,7 @@ class Harness:
         """Drop worker w's private state, as SIGKILL would. Shared memory stays as it is."""
         lib.ttf_worker_free(self.live[w])
         self.live[w] = None
+        self.captures_all = False  # its last records weren't published
 
     def revive(self, w: int) -> int:
         """Recover as the supervisor does after a death. Returns the lost packets."""
@@ -326,6 +340,17 @@ class Harness:
         """The first counter of worker w that was found damaged since the last look."""
         found = ffi.new("struct ttf_damage *")
         return ffi.string(found.what).decode() if lib.ttf_guard_check(self.guard, w, found) else None
+
+    # --- capture
+
+    def capture(self, events: int, keep_bytes: int = 0) -> None:
+        """What every worker captures from its next round on."""
+        self.captures_all &= events == EVERY_EVENT
+        for w in range(self.workers):
+            lib.ttf_run_state_capture(self.rings, w, events << lib.TTF_CAPTURE_SHIFT | keep_bytes)
+
+    def watch(self, w: int = 0, **settings: int) -> Watcher:
+        return Watcher(self.captures[w].base, **settings)
 
     # --- ports
 
@@ -421,6 +446,7 @@ class Harness:
 
     def disconnect(self, port_id: int) -> SocketPort:
         """Detach a port from all workers and retire its counters. Its sockets stay open."""
+        self.captures_all = False  # the port's counters are set to zero
         port = self.ports.pop(port_id)
         for w in range(self.workers):
             check(lib.ttf_worker_detach(self.live[w], port_id))
@@ -556,8 +582,24 @@ class Harness:
             for i in range((ring.producer.tail - ring.producer.reclaimed) % 2**32)
         ]
 
+    def check_captured(self) -> None:
+        """What was received, sent and dropped was captured, once, port by port and reason by reason."""
+        captured = tally(record for watcher in self._watchers for record in watcher.read())
+        if any(watcher.reader.lost for watcher in self._watchers):
+            return  # the ring came round
+        counted = Counter(
+            {("rx", p, ""): self.total(p, "rx_packets") for p in self.ports}
+            | {("tx", p, ""): self.total(p, "tx_packets") for p in self.ports}
+            | {("drop", p, reason): n for p in self.ports for reason, n in self.drops(p).items()}
+            | {("drop", lib.TTF_NO_PORT, reason): n for reason, n in self.orphan_drops().items()}
+        )
+        events = Counter({key: n for key, n in captured.items() if key[0] in ("rx", "tx", "drop")})
+        assert events == counted
+
     def check(self) -> None:
         self.check_frames()
+        if self.conserves and self.captures_all:
+            self.check_captured()
         if self.conserves:
             self.check_conservation()
             assert [self.damage(w) for w in range(self.workers)] == [None] * self.workers
