@@ -138,16 +138,19 @@ def test_a_worker_can_write_its_own_part_of_the_memory_and_has_no_way_to_more(pa
             areas = (lib.ttf_fdb_area(workers), lib.ttf_rings_area(workers, slots, worker.index))
             rings = writable.pop("/memfd:ttfwd the memory of the handoff rings (deleted)")
             assert rings == sum(area.bytes for area in areas)
-            assert list(writable) == [f"/memfd:ttfwd the frame pool of worker {worker.index} (deleted)"]
+            assert set(writable) == {
+                f"/memfd:ttfwd the {own} of worker {worker.index} (deleted)"
+                for own in ("frame pool", "capture memory")
+            }
             segments = ("/memfd:", "/dev/shm/")
             files = open_files(worker.pid).values()
             assert not [file for file in files if file.startswith(segments)], "no fd is left"
 
 
-def test_nobody_can_change_the_size_of_rings_and_pools(pair: Pair) -> None:
+def test_nobody_can_change_the_size_of_rings_pools_and_captures(pair: Pair) -> None:
     with instance(pair.config()) as it:
         paths = memory_of(it.process.pid, "")
-        assert len(paths) == 3
+        assert len(paths) == 5
         for path in paths:
             for size in (0, path.stat().st_size + 4096):
                 with pytest.raises(PermissionError) as refused, path.open("r+b") as file:
