@@ -12,14 +12,14 @@ from typing import Any
 
 from forwarder.control.server import Client
 from forwarder.errors import BadRequest
-from forwarder.native import lib, string
+from forwarder.native import ffi, lib
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.worker_pool import WorkerPool
 
 log = logging.getLogger("ttfwd")
 
 _EVENTS = {
-    string(lib.ttf_event_name(event)): event
+    ffi.string(lib.ttf_event_name(event)).decode(): event
     for event in range(lib.TTF_EVENT_COUNT)
     if event != lib.TTF_EVENT_PAD
 }
@@ -74,7 +74,7 @@ def _wanted(params: Mapping[str, Any]) -> _Wanted:
     if unknown := params.keys() - {"events", "bytes"}:
         raise BadRequest(f"capture: unknown parameter {', '.join(sorted(unknown))}")
     events, keep_bytes = params.get("events", list(_EVENTS)), params.get("bytes", lib.TTF_FRAME_MAX_BYTES)
-    if not isinstance(events, list) or not events or not all(event in _EVENTS for event in events):
+    if not isinstance(events, list) or not events or not set(map(str, events)) <= _EVENTS.keys():
         raise BadRequest(f"events: a list of {', '.join(_EVENTS)}")
     if type(keep_bytes) is not int or not 0 <= keep_bytes <= lib.TTF_FRAME_MAX_BYTES:
         raise BadRequest(f"bytes: of each frame, 0 to {lib.TTF_FRAME_MAX_BYTES}")

@@ -17,14 +17,14 @@ class Client:
     """One connection to an instance's control socket."""
 
     def __init__(self, it: Instance) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(TIMEOUT_S)
-        self._socket.connect(str(it.directory / f"{it.name}.sock"))
-        self._lines = self._socket.makefile("rb")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(TIMEOUT_S)
+        self.socket.connect(str(it.directory / f"{it.name}.sock"))
+        self._lines = self.socket.makefile("rb")
         self._identity = 0
 
     def send(self, data: bytes) -> None:
-        self._socket.sendall(data)
+        self.socket.sendall(data)
 
     def reply(self) -> dict[str, Any] | None:
         """The next line, or None at the end of the connection."""
@@ -56,8 +56,8 @@ class Client:
 
     def hang_up(self) -> None:
         """End this side's stream. Replies can still be read."""
-        self._socket.shutdown(socket.SHUT_WR)
+        self.socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self._lines.close()
-        self._socket.close()
+        self.socket.close()

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The control socket: a client may send anything. It gets an answer that follows the protocol, and the
-instance
-forwards on. Only root and the instance's owner are served."""
+instance forwards on. Only root and the instance's owner are served."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from forwarder.native import ffi, lib
 from forwarder.stats.snapshot import Snapshot
 from tests.process.control_client import Client
 from tests.support.commands import run
@@ -94,6 +96,14 @@ def test_a_bad_request_gets_the_protocols_error(
         ("stop", {"timeout_ms": 1.5}, "timeout_ms"),
         ("stop", {"timeout_ms": True}, "timeout_ms"),
         ("stop", {"timeout_ms": "1"}, "timeout_ms"),
+        ("capture", {"events": []}, "events"),
+        ("capture", {"events": ["pad"]}, "events"),
+        ("capture", {"events": [["rx"]]}, "events"),
+        ("capture", {"events": "rx"}, "events"),
+        ("capture", {"bytes": -1}, "bytes"),
+        ("capture", {"bytes": 1 << 17}, "bytes"),
+        ("capture", {"bytes": True}, "bytes"),
+        ("capture", {"snaplen": 5}, "snaplen"),
         ("delete", {}, "name"),
         ("delete", {"name": ["x"]}, "name"),
         ("connect", {}, "name"),
@@ -273,3 +283,54 @@ def test_the_kernel_is_asked_who_connects(it: Instance) -> None:
     assert "of user 65534 is neither root nor the instance's owner" in done.stderr
     assert it.process.poll() is None
     assert os.path.exists(path)
+
+
+# ------------------------------------------------------------------------------------------- capture
+
+
+def allocated_bytes(fd: int) -> int:
+    return os.fstat(fd).st_blocks * 512
+
+
+def capture(client: Client) -> int:
+    """The descriptor of the only worker's records."""
+    client.send(request(id=1, method="capture", params={"events": ["rx", "drop"], "bytes": 64}))
+    line, fds, _, _ = socket.recv_fds(client.socket, 4096, 2)
+    assert json.loads(line)["result"] == {"workers": 1}
+    (fd,) = fds
+    return fd
+
+
+def test_a_capture_lasts_as_long_as_its_connection_and_costs_nothing_afterwards(it: Instance) -> None:
+    clients = [Client(it), Client(it)]
+    fds = [capture(client) for client in clients]
+    whole = ffi.sizeof("struct ttf_capture")
+    word = (1 << lib.TTF_EVENT_RX | 1 << lib.TTF_EVENT_DROP) << lib.TTF_CAPTURE_SHIFT | 64
+    base = lib.ttf_map(fds[0], whole, False)
+    wait_until(lambda: lib.ttf_capture_seen(base) == word, "the worker captures")
+    assert allocated_bytes(fds[0]) == whole
+    clients[0].close()
+    assert clients[1].call("status"), "the supervisor has seen the end of the other connection"
+    assert (lib.ttf_capture_seen(base), allocated_bytes(fds[0])) == (word, whole), "for the one that is left"
+    clients[1].close()
+    wait_until(lambda: lib.ttf_capture_seen(base) == 0, "nobody captures")
+    wait_until(lambda: allocated_bytes(fds[0]) <= lib.TTF_AREA_ALIGN, "its memory is given back")
+    lib.ttf_unmap(base, whole)
+    for fd in fds:
+        os.close(fd)
+
+
+def test_what_is_captured_can_only_be_read(it: Instance, client: Client) -> None:
+    fd = capture(client)
+    assert lib.ttf_map(fd, ffi.sizeof("struct ttf_capture"), True) == ffi.NULL
+    assert ffi.errno == errno.EACCES
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.ftruncate(fd, 0)
+    os.close(fd)
+
+
+def test_a_connection_captures_once(client: Client) -> None:
+    os.close(capture(client))
+    refusal = client.ask("capture")["error"]
+    assert refusal["message"] == "capture: this connection captures already"
+    assert client.call("status"), "and goes on"
