@@ -13,6 +13,7 @@ from forwarder._native import ffi, lib
 if TYPE_CHECKING:
     from forwarder._native import (
         CData,
+        ttf_capture_reader,
         ttf_counters,
         ttf_instance_stats,
         ttf_port_stats,
@@ -26,6 +27,7 @@ __all__ = [
     "ffi",
     "lib",
     "string",
+    "ttf_capture_reader",
     "ttf_counters",
     "ttf_instance_stats",
     "ttf_port_stats",

@@ -165,7 +165,7 @@ class Stub:
         for cdecl, type_ in pointers.items():
             lines += _overload("new", cdecl, "init: Mapping[str, object] = ...", type_)
         lines += _overload("new", "int[]", "init: Sequence[int]", "Array[int]")
-        lines += _overload("new", "uint8_t[]", "init: bytes", "CData")
+        lines += _overload("new", "uint8_t[]", "init: bytes | int", "CData")
         lines += _overload("new", "uint32_t[]", "init: Sequence[int]", "Array[int]")
         lines += _overload("new", "void *[]", "init: Sequence[CData]", "Array[CData]")
         for cdecl, type_ in (*pointers.items(), ("void *", "CData")):

@@ -19,6 +19,7 @@ import click
 
 from forwarder import drivers, rundir
 from forwarder.cli.bench import bench
+from forwarder.cli.capture import capture
 from forwarder.config.cpus import allowed_cpus, nameable_cpus
 from forwarder.control.client import call
 from forwarder.errors import ExitCode, NotRunning, TtfwdError
@@ -390,6 +391,7 @@ def version(as_json: bool) -> None:
 
 
 main.add_command(bench)
+main.add_command(capture)
 
 
 @main.command()

@@ -81,6 +81,15 @@ class StatsReader:
     def close(self) -> None:
         self._segment.close()
 
+    def port_names(self) -> list[tuple[int, int, str]]:
+        """Port id, generation and name of each port."""
+        blocks = [(port_id, lib.ttf_stats_port(self._base, port_id)) for port_id in range(self._ports)]
+        return [
+            (port_id, block.generation, string(block.name))
+            for port_id, block in blocks
+            if block.state != lib.TTF_PORT_FREE and not block.generation & 1
+        ]
+
     def snapshot(self) -> Snapshot:
         """Everything at one moment, as far as is possible while the workers run.
 

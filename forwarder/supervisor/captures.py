@@ -10,19 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from forwarder.capture.events import EVENTS, mask
 from forwarder.control.server import Client
 from forwarder.errors import BadRequest
-from forwarder.native import ffi, lib
+from forwarder.native import lib
 from forwarder.supervisor.shared_state import SharedState
 from forwarder.supervisor.worker_pool import WorkerPool
 
 log = logging.getLogger("ttfwd")
-
-_EVENTS = {
-    ffi.string(lib.ttf_event_name(event)).decode(): event
-    for event in range(lib.TTF_EVENT_COUNT)
-    if event != lib.TTF_EVENT_PAD
-}
 
 
 @dataclass(frozen=True)
@@ -73,9 +68,9 @@ class Captures:
 def _wanted(params: Mapping[str, Any]) -> _Wanted:
     if unknown := params.keys() - {"events", "bytes"}:
         raise BadRequest(f"capture: unknown parameter {', '.join(sorted(unknown))}")
-    events, keep_bytes = params.get("events", list(_EVENTS)), params.get("bytes", lib.TTF_FRAME_MAX_BYTES)
-    if not isinstance(events, list) or not events or not set(map(str, events)) <= _EVENTS.keys():
-        raise BadRequest(f"events: a list of {', '.join(_EVENTS)}")
+    events, keep_bytes = params.get("events", list(EVENTS)), params.get("bytes", lib.TTF_FRAME_MAX_BYTES)
+    if not isinstance(events, list) or not events or not set(map(str, events)) <= EVENTS.keys():
+        raise BadRequest(f"events: a list of {', '.join(EVENTS)}")
     if type(keep_bytes) is not int or not 0 <= keep_bytes <= lib.TTF_FRAME_MAX_BYTES:
         raise BadRequest(f"bytes: of each frame, 0 to {lib.TTF_FRAME_MAX_BYTES}")
-    return _Wanted(sum({1 << _EVENTS[event] for event in events}), keep_bytes)
+    return _Wanted(mask(events), keep_bytes)
