@@ -11,9 +11,9 @@ BUILD_PACKAGES := gcc libc6-dev libseccomp-dev liburing-dev
 RUN_PACKAGES   := iproute2 iputils-ping
 # For `ttfwd bench`; the forwarder is built without them, too.
 TESTER_PACKAGES := clang libbpf-dev
-CHECK_PACKAGES := clang-format-14 git
+CHECK_PACKAGES := clang-format-14 git libpcap0.8
 PROMETHEUS     := prometheus
-TEST_PACKAGES  := $(CHECK_PACKAGES) chromium cppcheck curl ethtool iperf3 $(PROMETHEUS) systemd
+TEST_PACKAGES  := $(CHECK_PACKAGES) chromium cppcheck curl ethtool iperf3 $(PROMETHEUS) systemd tcpdump tshark
 # The forwarders that ttfwd is compared with. testpmd is in dpdk-dev.
 OVS            := openvswitch-switch
 PEERS_PACKAGES := dpdk-dev $(OVS) ethtool iperf3

@@ -58,6 +58,9 @@ class Lab:
         self.offer(*frames)
         self.it.settled(received=before + len(frames))
 
+    def wait_received(self, packets: int) -> None:
+        wait_until(lambda: self.it.stats().counters.rx_packets >= packets, f"{packets} packets received")
+
     def offer(self, *frames: bytes) -> None:
         """From the left."""
         for data in frames:
@@ -291,7 +294,7 @@ def test_a_reader_that_is_too_slow_loses_only_its_own_packets_and_says_how_many(
         # More than a ring holds, of one flow: so it is one worker's that comes round.
         for burst in range(1, 18):
             lab.offer(*(udp(5, n, LONG) for n in range(400)))
-            wait_until(lambda n=before + 400 * burst: lab.it.stats().counters.rx_packets >= n, "forwarded")
+            lab.wait_received(before + 400 * burst)
         lab.it.settled()
         os.kill(capture.process.pid, signal.SIGCONT)
         _, said = capture.stop()
