@@ -54,13 +54,16 @@ class Output:
         self._opened_at = self._flushed_at = 0.0  # CLOCK_MONOTONIC, seconds
         self._open()
 
+    def turn_when_due(self) -> None:
+        """Begin the next file, if it is time: before the block for it is made. Raises what write() does."""
+        if self._is_due():
+            self.close()
+            self._open()
+
     def write(self, block: bytes) -> None:
         """Raises TtfwdError; BrokenPipeError if nobody reads any more."""
         self._buffer += block
-        if self._is_due():
-            self._close()
-            self._open()
-        elif len(self._buffer) >= _FLUSH_BYTES:
+        if len(self._buffer) >= _FLUSH_BYTES:
             self.flush()
 
     def flush_when_due(self) -> None:
@@ -86,10 +89,12 @@ class Output:
 
     def close(self) -> None:
         """Complete the last file. Raises what write() does."""
-        self._close()
+        self._buffer += self._end()
+        self.flush()
+        self.abandon()
 
     def abandon(self) -> None:
-        """Close the file as it is, after an error."""
+        """Close the file as it is."""
         if self._path is not None:
             os.close(self._fd)
 
@@ -99,12 +104,6 @@ class Output:
         return (rotation.most_bytes is not None and size >= rotation.most_bytes) or (
             rotation.most_s is not None and time.monotonic() - self._opened_at >= rotation.most_s
         )
-
-    def _close(self) -> None:
-        self._buffer += self._end()
-        self.flush()
-        if self._path is not None:
-            os.close(self._fd)
 
     def _open(self) -> None:
         self._written = 0

@@ -148,6 +148,7 @@ class Session:
         elif passes and self._directions >> record.event & 1:
             port = self._ports.name(record.port, record.generation)
             if self._ports.wants(port):
+                self._output.turn_when_due()
                 self._output.write(self._writer.packet(record, port, self._newly_lost(record.by)))
                 self._written += 1
 
@@ -160,6 +161,7 @@ class Session:
     def _write_lines(self, lines: Iterable[Line]) -> None:
         for line in lines:
             if self._shows(line) and not self._has_all():
+                self._output.turn_when_due()
                 self._output.write(f"{line.text}\n".encode())
                 self._written += 1
 

@@ -366,11 +366,12 @@ def test_what_waits_is_written_after_a_moment(tmp_path: Path, monkeypatch: pytes
 def test_files_take_turns_by_size_and_the_last_are_kept(tmp_path: Path) -> None:
     found = output(tmp_path / "x.pcapng", Rotation(most_bytes=10, files=2))
     for n in range(9):
+        found.turn_when_due()
         found.write(f"{n}{n}{n}".encode())
     found.close()
     files = sorted(tmp_path.iterdir())
     assert [path.read_bytes() for path in files] == [b"<333444555>", b"<666777888>"]
-    assert [path.name[:8] for path in files] == ["x_00003_", "x_00004_"]
+    assert [path.name[:8] for path in files] == ["x_00002_", "x_00003_"]
     assert all(path.suffix == ".pcapng" and len(path.stem) == len("x_00001_20261127160000") for path in files)
 
 
@@ -378,10 +379,10 @@ def test_files_take_turns_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     now = 100.0
     monkeypatch.setattr("forwarder.capture.output.time.monotonic", lambda: now)
     found = output(tmp_path / "x", Rotation(most_s=10))
-    found.write(b"one")
-    now += 10
-    found.write(b"two")
-    found.write(b"three")
+    for block in (b"one", b"two", b"three"):
+        found.turn_when_due()
+        found.write(block)
+        now += 5
     found.close()
     assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == [b"<onetwo>", b"<three>"]
 
