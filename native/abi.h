@@ -407,9 +407,9 @@ static_assert(TTF_FRAME_MAX_BYTES >= 65535u + 14u + 8u, "the largest GSO frame w
 
 /* ------------------------------------------------------------------------------------- capture */
 
-/* What happens to a frame: X(SUFFIX, name, meaning). docs/operations.md has the same names and meanings. */
+/* What happens to a frame: X(SUFFIX, name, meaning). The first fills the rest of a chunk. docs/control.md has the same names and meanings. */
 #define TTF_EVENTS(X)                                                                        \
-	X(PAD, "pad", "nothing: the rest of a chunk")                                        \
+	X(PAD, "", "")                                                                       \
 	X(RX, "rx", "received from the port")                                                \
 	X(FLOOD, "flood", "goes to every other port")                                        \
 	X(COPY, "copy", "a frame was made from another: a copy, or a packet of a GSO frame") \

@@ -28,6 +28,11 @@ const char *ttf_event_name(uint32_t event)
 	return event < TTF_EVENT_COUNT ? events[event].name : "";
 }
 
+const char *ttf_event_meaning(uint32_t event)
+{
+	return event < TTF_EVENT_COUNT ? events[event].meaning : "";
+}
+
 const char *ttf_worker_state_name(uint32_t state)
 {
 	return state < TTF_WORKER_STATE_COUNT ? worker_states[state].name : "";

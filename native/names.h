@@ -11,6 +11,7 @@ const char *ttf_drop_meaning(uint32_t reason);
 
 /* enum ttf_event */
 const char *ttf_event_name(uint32_t event);
+const char *ttf_event_meaning(uint32_t event);
 
 /* enum ttf_worker_state */
 const char *ttf_worker_state_name(uint32_t state);

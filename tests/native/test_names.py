@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drop reasons and worker states have one name and one meaning: in C, in Python and in docs/stats.md."""
+"""Drop reasons, worker states and events have one name and one meaning: in C, in Python and in docs/."""
 
 from __future__ import annotations
 
@@ -10,46 +10,60 @@ from typing import Any
 
 import pytest
 
+from forwarder.capture import events
 from forwarder.stats.counters import drop_reasons
 from forwarder.supervisor.worker_state import WorkerState
 from tests.native.ext import ffi, lib
 from tests.native.programs import ROOT
-
-DOCUMENT = (ROOT / "docs" / "stats.md").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class List:
     """A list of abi.h."""
 
-    heading: str  # the first column of its table in docs/stats.md
-    count: int
+    page: str  # of docs/
+    heading: str  # the first column of its table there
+    numbers: range
     name: Callable[[int], Any]
     meaning: Callable[[int], Any]
 
     def described(self) -> dict[str, str]:
         return {
             ffi.string(self.name(number)).decode(): ffi.string(self.meaning(number)).decode()
-            for number in range(self.count)
+            for number in self.numbers
         }
 
     def documented(self) -> dict[str, str]:
-        _, _, rest = DOCUMENT.partition(f"| {self.heading} | meaning |\n|---|---|\n")
+        page = (ROOT / "docs" / self.page).read_text(encoding="utf-8")
+        _, _, rest = page.partition(f"| {self.heading} | meaning |\n|---|---|\n")
         table, _, _ = rest.partition("\n\n")
         return dict(re.findall(r"^\| `(.*)` \| (.*) \|$", table, flags=re.MULTILINE))
 
 
-DROPS = List("reason", lib.TTF_DROP_COUNT, lib.ttf_drop_name, lib.ttf_drop_meaning)
-STATES = List("state", lib.TTF_WORKER_STATE_COUNT, lib.ttf_worker_state_name, lib.ttf_worker_state_meaning)
-LISTS = pytest.mark.parametrize("each", [DROPS, STATES], ids=["drops", "worker states"])
+DROPS = List("stats.md", "reason", range(lib.TTF_DROP_COUNT), lib.ttf_drop_name, lib.ttf_drop_meaning)
+STATES = List(
+    "stats.md",
+    "state",
+    range(lib.TTF_WORKER_STATE_COUNT),
+    lib.ttf_worker_state_name,
+    lib.ttf_worker_state_meaning,
+)
+EVENTS = List(
+    "control.md",
+    "event",
+    range(lib.TTF_EVENT_RX, lib.TTF_EVENT_COUNT),
+    lib.ttf_event_name,
+    lib.ttf_event_meaning,
+)
+LISTS = pytest.mark.parametrize("each", [DROPS, STATES, EVENTS], ids=["drops", "worker states", "events"])
 
 
 @LISTS
 def test_names_are_distinct_and_bounded(each: List) -> None:
     described = each.described()
-    assert len(described) == each.count
+    assert len(described) == len(each.numbers)
     assert all(name.isidentifier() and meaning for name, meaning in described.items())
-    for beyond in (each.count, 2**32 - 1):
+    for beyond in (each.numbers.stop, 2**32 - 1):
         assert ffi.string(each.name(beyond)) == ffi.string(each.meaning(beyond)) == b""
 
 
@@ -61,3 +75,4 @@ def test_the_page_says_the_same_in_the_same_order(each: List) -> None:
 def test_python_has_the_same_names() -> None:
     assert drop_reasons() == DROPS.described()
     assert [state.name.lower() for state in WorkerState] == list(STATES.described())
+    assert list(events.EVENTS) == list(EVENTS.described())
