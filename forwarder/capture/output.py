@@ -94,9 +94,10 @@ class Output:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the file as it is."""
-        if self._path is not None:
+        """Close the file as it is, if there is one."""
+        if self._path is not None and self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
 
     def _is_due(self) -> bool:
         rotation = self._rotation

@@ -116,8 +116,9 @@ class Session:
             raise
         return Summary(self._written, self._rings.lost, self._rings.malformed)
 
-    def _stop(self, *_: object) -> None:
+    def _stop(self, number: int, _: object) -> None:
         self._stopping = True
+        signal.signal(number, signal.SIG_DFL)  # a second one ends a write that blocks, too
 
     def _has_all(self) -> bool:
         return self._request.count is not None and self._written >= self._request.count

@@ -210,6 +210,18 @@ def test_a_reader_that_hangs_up_is_no_error(lab: Lab) -> None:
     capture.wait()
 
 
+def test_a_second_ctrl_c_ends_one_whose_reader_reads_nothing(lab: Lab) -> None:
+    read, write = os.pipe()
+    capture = Capturing(lab.it, stdout=write)
+    lab.send(*(udp(1, n, LONG) for n in range(200)))  # more than the pipe takes
+    for _ in range(2):
+        time.sleep(0.3)
+        capture.process.send_signal(signal.SIGINT)
+    assert capture.process.wait(PATIENCE_S) == -signal.SIGINT
+    for fd in (read, write):
+        os.close(fd)
+
+
 def test_ports_and_snaplen(lab: Lab, tmp_path: Path) -> None:
     path = tmp_path / "x.pcapng"
     with capturing(lab.it, "east", "--snaplen", "20", "-w", str(path)) as capture:

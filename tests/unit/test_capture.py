@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -406,6 +407,17 @@ def test_a_full_disk_leaves_whole_blocks(tmp_path: Path, monkeypatch: pytest.Mon
         found.flush()
     found.abandon()
     assert (tmp_path / "x").read_bytes() == b"<one"
+
+
+def test_the_next_file_that_cant_be_made_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    found = output(folder / "x", Rotation(most_bytes=1))
+    found.write(b"one")
+    shutil.rmtree(folder)
+    with pytest.raises(TtfwdError, match=r"x_00002_.*: can't be written: No such file or directory"):
+        found.turn_when_due()
+    found.abandon()
 
 
 def test_a_file_that_cant_be_made_is_named(tmp_path: Path) -> None:
