@@ -56,7 +56,7 @@ class Ran:
     def failures(self, guest: Guest) -> list[str]:
         """The tests that failed or were skipped, with reasons. Raises AssertionError if none ran."""
         path = self.results / f"{guest.tests}.xml"
-        assert path.is_file(), f"no {path.name}\n{self.result.output}\n{self.result.log[-4000:]}"
+        assert path.is_file(), f"no {path.name}\n{self.result.told}"
         cases = ElementTree.parse(path).getroot().findall(".//testcase")
         assert cases, f"no test ran\n{self.result.output}"
         told = []
@@ -85,9 +85,7 @@ class Guests:
         except TimeoutError:
             self._end_running()
             result = self._ran[guest].result().result
-            raise AssertionError(
-                f"no end after {_TIMEOUT_S} s\n{result.output}\n{result.log[-8000:]}"
-            ) from None
+            raise AssertionError(f"no end after {_TIMEOUT_S} s\n{result.told}") from None
 
     def end(self) -> None:
         """Kill the running guests, and remove their files."""

@@ -18,9 +18,14 @@ from tests.kmod.guests import OF_TTFWD, Parts, boot
 def main() -> int:
     guest = replace(OF_TTFWD, markers="")
     with tempfile.TemporaryDirectory(prefix="ttfwd-guests-") as folder:
-        ran = boot(guest, Parts(Path(folder)).command(guest), Path(folder, "results"))
-        print(ran.result.output, *ran.result.faults, sep="\n")
-        return 1 if ran.failures(guest) or ran.result.faults or ran.result.status else 0
+        try:
+            ran = boot(guest, Parts(Path(folder)).command(guest), Path(folder, "results"))
+            print(ran.result.output)
+            ran.result.check()
+            return 1 if ran.failures(guest) else 0
+        except AssertionError as error:
+            print(error, file=sys.stderr)
+            return 1
 
 
 if __name__ == "__main__":

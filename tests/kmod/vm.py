@@ -47,6 +47,12 @@ _GUESTS_OWN = ("/proc", "/sys", "/dev", "/run", "/etc", "/var", "/tmp", "/lib/mo
 
 # Our first line in the guest's kernel log. It means that the boot is over.
 _UP = "ttfwd: the guest is up"
+# Instead of it: virtme-ng waits for udev by the guest's clock. If udev has made no ports for output by then,
+# virtme-ng runs the command on the console, where the kernel's lines are.
+_NO_PORTS = "ttfwd: the guest has no ports for output"
+# The last line of output, with the command's exit status. Without it the output isn't complete.
+_ENDED = "ttfwd: the command ended with status "
+_LOG = 8000  # characters of the kernel's log that a failure shows
 
 
 class Clock(enum.Enum):
@@ -60,17 +66,31 @@ class Clock(enum.Enum):
 
 @dataclass(frozen=True)
 class Result:
-    """How a command in a guest ended: exit status, output on stdout and stderr, kernel log."""
+    """How a command in a guest ended: exit status, output on stdout and stderr, kernel log.
 
-    status: int
+    Without a status, the guest ended before its command did.
+    """
+
+    status: int | None
     output: str
     log: str
     boots: int = 1
 
+    @classmethod
+    def of(cls, printed: str, log: str) -> Result:
+        """From all that the guest printed, which ends with the exit status."""
+        output, _, status = printed.rpartition(_ENDED)
+        return cls(int(status), output, log) if status.strip().isdigit() else cls(None, printed, log)
+
     @property
-    def panicked_in_boot(self) -> bool:
-        """Did the kernel panic before the command began?"""
-        return _UP not in self.log and "Kernel panic" in self.log
+    def failed_in_boot(self) -> bool:
+        """Did the guest end before the command began?"""
+        return _UP not in self.log and any(why in self.log for why in ("Kernel panic", _NO_PORTS))
+
+    @property
+    def told(self) -> str:
+        """What a failure shows."""
+        return f"{self.output.rstrip()}\n{self.log[-_LOG:]}"
 
     @property
     def faults(self) -> list[str]:
@@ -79,8 +99,10 @@ class Result:
 
     def check(self) -> Result:
         """This result, of a command that succeeded on a kernel that logged no fault. Else AssertionError."""
-        assert self.faults == [], self.log
-        assert self.status == 0, f"exit status {self.status}\n{self.output}\n{self.log[-4000:]}"
+        faults = "\n".join(self.faults)
+        assert not faults, f"the kernel reported faults:\n{faults}\n{self.output}\n{self.log}"
+        assert self.status is not None, f"the guest ended before its command did\n{self.told}"
+        assert self.status == 0, f"exit status {self.status}\n{self.told}"
         return self
 
 
@@ -95,13 +117,11 @@ class Running:
     def wait(self, timeout: float | None) -> Result:
         """How it ended. After `timeout` seconds it is killed: AssertionError, with its output so far."""
         try:
-            output, log = self.printed.result(timeout)
+            return Result.of(*self.printed.result(timeout))
         except TimeoutError:
             self.end()
-            output, log = self.printed.result()
-            told = f"{self.command}\n{output}\n{log[-8000:]}"
-            raise AssertionError(f"no end after {timeout} s: {told}") from None
-        return Result(self.process.returncode, output, log)
+            result = Result.of(*self.printed.result())
+            raise AssertionError(f"no end after {timeout} s: {self.command}\n{result.told}") from None
 
     def end(self) -> None:
         """Kill all its remaining processes."""
@@ -154,11 +174,14 @@ def _below_cached_root(command: str, shared: Iterable[str]) -> str:
         # The kernel logs to the console, which is virtme-ng's standard error: keep the command out of it.
         "exec 2>&1",
         "set -e",
+        f"if [ -t 1 ]; then echo '{_NO_PORTS}' >/dev/kmsg; exit 1; fi",
         f"echo '{_UP}' >/dev/kmsg",
         _MOUNT_CACHED,
         *_show_below_its_own(ROOT),
         *(f"mount --rbind {shlex.quote(folder)} {shlex.quote(f'/mnt{folder}')}" for folder in shared),
-        f"exec chroot /mnt sh -c {shlex.quote(f'cd {shlex.quote(str(ROOT))}; {command}')}",
+        "status=0",
+        f"chroot /mnt sh -c {shlex.quote(f'cd {shlex.quote(str(ROOT))}; {command}')} || status=$?",
+        f'echo "{_ENDED}$status"',
     ]
     return "\n".join(steps) + "\n"
 
@@ -188,7 +211,8 @@ def run(
     writable: a folder of the host that the guest can write to, at the same path.
     on_start: called with each guest that is started.
 
-    An emulated machine can panic in its kernel's own boot; it is then booted once more. Result.boots tells.
+    An emulated machine can panic in its kernel's own boot, or boot without ports for the command's output.
+    It is then booted once more. Result.boots tells.
     """
     boots = 0
     while True:
@@ -196,6 +220,6 @@ def run(
         with _started(kernel, command, cpus=cpus, clock=clock, append=append, writable=writable) as guest:
             on_start(guest)
             result = guest.wait(timeout)
-        if boots == 2 or not result.panicked_in_boot:
+        if boots == 2 or not result.failed_in_boot:
             return replace(result, boots=boots)
-        print(f"{kernel.release} panicked in its own boot: booted once more", file=sys.stderr)
+        print(f"{kernel.release} failed in its own boot: booted once more", file=sys.stderr)

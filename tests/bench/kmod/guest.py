@@ -37,7 +37,6 @@ _SEGMENTS = 256
 _TOLERANCE = 0.01
 _PROFILE_ROUNDS = 12
 _TIMEOUT_S = 2400.0
-_LOG = 2000  # characters of the kernel's log that a failure shows
 _STREAM = TypeAdapter(Stream)
 
 
@@ -123,7 +122,7 @@ class Guest:
         clocks = [line["instruction_ns"] for line in lines if "instruction_ns" in line]
         if len(clocks) != len(commands):
             raise ProgramError(
-                f"{self.kernel.release}: {len(clocks)} of {len(commands)} measurements\n{result.log[-_LOG:]}"
+                f"{self.kernel.release}: {len(clocks)} of {len(commands)} measurements\n{result.told}"
             )
         if counted and any(abs(clock - 1) > _TOLERANCE for clock in clocks):
             raise ProgramError(f"the guest's clock doesn't count instructions: {clocks} ns for each")
