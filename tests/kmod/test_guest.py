@@ -30,7 +30,7 @@ def guests() -> Iterator[Guests]:
 def test_what_runs_there(guest: Guest, guests: Guests) -> None:
     ran = guests.wait(guest)
     if ran.result.boots > 1:
-        warnings.warn(f"{guest.name} panicked in its own boot and was booted once more", stacklevel=1)
+        warnings.warn(f"{guest.name} failed in its own boot and was booted once more", stacklevel=1)
     failures = ran.failures(guest)
     assert not failures, f"{len(failures)} failed\n" + "\n".join(failures)
 

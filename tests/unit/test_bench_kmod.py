@@ -4,13 +4,29 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from tests.bench.kmod import plan, results
+from tests.bench.kmod.guest import Guest
 from tests.bench.kmod.report import KernelReport, show
+from tests.bench.programs import ProgramError
 from tests.bench.tcp import Stream
+from tests.kmod import vm
+from tests.kmod.kernels import Kernel
+
+_GUEST = Guest(Kernel("6.12.1-amd64", Path("/boot/vmlinuz"), Path("/usr/src")), Path("m.ko"), Path("forward"))
+_PARTS: list[Callable[[], object]] = [
+    lambda: _GUEST.counted([plan.REFERENCE], 1),
+    lambda: _GUEST.counted_by_words([plan.REFERENCE], 1),
+    lambda: _GUEST.timed([plan.REFERENCE], 1),
+    lambda: _GUEST.tcp(1, by_words=True),
+    lambda: _GUEST.profiled(1),
+]
 
 
 def _line(way: str, part: str, instructions: int, system_calls: int = 0) -> dict[str, Any]:
@@ -74,3 +90,17 @@ def test_a_stream_is_compared_with_a_bridge() -> None:
         report = KernelReport(kernel, 1, streams={True: streams})
         row = [plan.TCP_SUBJECT, "880 (0.880)", at_most, verdict, "150"]
         assert row in _shown(report)
+
+
+@pytest.mark.parametrize("part", _PARTS)
+@pytest.mark.parametrize(
+    ("status", "why"), [(None, "the guest ended before its command did"), (0, "0 of [0-9]+ measurements")]
+)
+def test_a_guest_without_figures_is_an_error_that_shows_its_log(
+    monkeypatch: pytest.MonkeyPatch, part: Callable[[], object], status: int | None, why: str
+) -> None:
+    monkeypatch.setattr(
+        vm, "run", lambda *_, **__: vm.Result(status, "what it printed\n", "what it logged\n")
+    )
+    with pytest.raises(ProgramError, match=f"^6.12.1-amd64: {why}\nwhat it printed\nwhat it logged"):
+        part()
