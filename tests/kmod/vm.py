@@ -47,9 +47,17 @@ _GUESTS_OWN = ("/proc", "/sys", "/dev", "/run", "/etc", "/var", "/tmp", "/lib/mo
 
 # Our first line in the guest's kernel log. It means that the boot is over.
 _UP = "ttfwd: the guest is up"
-# Instead of it: virtme-ng waits for udev by the guest's clock. If udev has made no ports for output by then,
-# virtme-ng runs the command on the console, where the kernel's lines are.
-_NO_PORTS = "ttfwd: the guest has no ports for output"
+# Instead of it, if only the console could be printed on.
+_NO_PORT = "ttfwd: the guest has no port for output"
+# virtme-ng waits for udev by the guest's clock, which runs ahead where the host's files come slowly. If udev
+# has named no ports by then, virtme-ng runs the command on the console, where the kernel's lines are.
+_LEAVE_CONSOLE = f"""if [ -t 1 ]; then
+    modprobe virtio_console
+    for port in /sys/class/virtio-ports/*; do
+        [ "$(cat "$port/name")" != virtme.stdout ] || exec >"/dev/${{port##*/}}" 2>&1
+    done
+fi
+if [ -t 1 ]; then echo '{_NO_PORT}' >/dev/kmsg; exit 1; fi"""
 # The last line of output, with the command's exit status. Without it the output isn't complete.
 _ENDED = "ttfwd: the command ended with status "
 _LOG = 8000  # characters of the kernel's log that a failure shows
@@ -85,7 +93,7 @@ class Result:
     @property
     def failed_in_boot(self) -> bool:
         """Did the guest end before the command began?"""
-        return _UP not in self.log and any(why in self.log for why in ("Kernel panic", _NO_PORTS))
+        return _UP not in self.log and any(why in self.log for why in ("Kernel panic", _NO_PORT))
 
     @property
     def told(self) -> str:
@@ -174,7 +182,7 @@ def _below_cached_root(command: str, shared: Iterable[str]) -> str:
         # The kernel logs to the console, which is virtme-ng's standard error: keep the command out of it.
         "exec 2>&1",
         "set -e",
-        f"if [ -t 1 ]; then echo '{_NO_PORTS}' >/dev/kmsg; exit 1; fi",
+        _LEAVE_CONSOLE,
         f"echo '{_UP}' >/dev/kmsg",
         _MOUNT_CACHED,
         *_show_below_its_own(ROOT),
@@ -211,7 +219,7 @@ def run(
     writable: a folder of the host that the guest can write to, at the same path.
     on_start: called with each guest that is started.
 
-    An emulated machine can panic in its kernel's own boot, or boot without ports for the command's output.
+    An emulated machine can panic in its kernel's own boot, or boot without a port for the command's output.
     It is then booted once more. Result.boots tells.
     """
     boots = 0

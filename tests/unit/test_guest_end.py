@@ -50,7 +50,7 @@ def test_a_guest_that_ends_before_its_command_is_no_success(vng: Path, printed: 
 
 
 @pytest.mark.parametrize(
-    "failure", ["Kernel panic - not syncing: VFS", "ttfwd: the guest has no ports for output"]
+    "failure", ["Kernel panic - not syncing: VFS", "ttfwd: the guest has no port for output"]
 )
 def test_a_guest_that_fails_in_its_boot_is_booted_once_more(vng: Path, failure: str) -> None:
     fails = f"echo '{failure}' >&2"

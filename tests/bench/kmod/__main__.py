@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import click
@@ -24,10 +24,18 @@ from tests.kmod import kernels
 
 _PLAIN_WIDTH = 220
 _TIMED_ROUNDS = 9
+_COUNTED = ("bytes", "words", "tcp")
+_PARTS = (*_COUNTED, "clock")
 
 
 def _measure(
-    series: str, *, quick: bool, profile: bool, rounds: int, progress: Callable[[str], None]
+    series: str,
+    parts: Collection[str],
+    *,
+    quick: bool,
+    profile: bool,
+    rounds: int,
+    progress: Callable[[str], None],
 ) -> report.KernelReport:
     """Raises ProgramError."""
     kernel = kernels.of_series(series)
@@ -35,15 +43,17 @@ def _measure(
     with tempfile.TemporaryDirectory(prefix="ttfwd-bench-kmod-") as folder:
         progress(f"{kernel.release}: building the module")
         guest = Guest.built(kernel, Path(folder))
-        progress(f"{kernel.release}: counting instructions")
-        cells = plan.quick_cells() if quick else plan.all_cells()
-        found.counted = results.by_cell(guest.counted(cells, rounds))
-        progress(f"{kernel.release}: counting instructions, copies by words")
-        found.by_words = results.by_cell(guest.counted_by_words(plan.word_cells(), rounds))
-        for by_words in (False, True):
+        if "bytes" in parts:
+            progress(f"{kernel.release}: counting instructions")
+            cells = plan.quick_cells() if quick else plan.all_cells()
+            found.counted = results.by_cell(guest.counted(cells, rounds))
+        if "words" in parts:
+            progress(f"{kernel.release}: counting instructions, copies by words")
+            found.by_words = results.by_cell(guest.counted_by_words(plan.word_cells(), rounds))
+        for by_words in (False, True) if "tcp" in parts else ():
             progress(f"{kernel.release}: TCP through ttfwd{', copies by words' if by_words else ''}")
             found.streams[by_words] = guest.tcp(rounds, by_words=by_words)
-        if not quick:
+        if "clock" in parts:
             progress(f"{kernel.release}: measuring time")
             cells = [*plan.one_batch(), *plan.scope_cells()]
             found.timed = results.by_cell(guest.timed(cells, _TIMED_ROUNDS))
@@ -65,9 +75,23 @@ def _measure(
     help="May be given more than once.",
 )
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of counting.")
-@click.option("--quick", is_flag=True, help="Only what the bars are about.")
+@click.option("--quick", is_flag=True, help="Only what the bars are about, and nothing by the clock.")
+@click.option(
+    "--only",
+    "parts",
+    multiple=True,
+    type=click.Choice(_PARTS),
+    help="Counts with copies by bytes, or by words; TCP; time by the clock. May be given more than once.",
+)
 @click.option("--profile", is_flag=True, help="Also where the instructions go, by kernel function.")
-def main(json_path: Path | None, chosen: tuple[str, ...], rounds: int, quick: bool, profile: bool) -> None:
+def main(
+    json_path: Path | None,
+    chosen: tuple[str, ...],
+    rounds: int,
+    quick: bool,
+    parts: tuple[str, ...],
+    profile: bool,
+) -> None:
     """Measure ways to forward from a tap, in a guest that counts instructions."""
     progress = Console(stderr=True)
     found = []
@@ -76,6 +100,7 @@ def main(json_path: Path | None, chosen: tuple[str, ...], rounds: int, quick: bo
             found.append(
                 _measure(
                     series,
+                    parts or (_COUNTED if quick else _PARTS),
                     quick=quick,
                     profile=profile,
                     rounds=rounds,
