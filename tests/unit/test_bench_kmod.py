@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from tests.bench.kmod import plan, results
+from tests.bench.kmod.__main__ import main
 from tests.bench.kmod.guest import Guest
 from tests.bench.kmod.report import KernelReport, show
 from tests.bench.programs import ProgramError
 from tests.bench.tcp import Stream
-from tests.kmod import vm
+from tests.kmod import kernels, vm
 from tests.kmod.kernels import Kernel
 
 _GUEST = Guest(Kernel("6.12.1-amd64", Path("/boot/vmlinuz"), Path("/usr/src")), Path("m.ko"), Path("forward"))
@@ -104,3 +106,25 @@ def test_a_guest_without_figures_is_an_error_that_shows_its_log(
     )
     with pytest.raises(ProgramError, match=f"^6.12.1-amd64: {why}\nwhat it printed\nwhat it logged"):
         part()
+
+
+@pytest.mark.parametrize(
+    ("failure", "why"),
+    [(ProgramError("no second guest"), "no second guest"), (KeyboardInterrupt(), "interrupted")],
+)
+def test_what_was_measured_before_a_failure_is_shown(
+    monkeypatch: pytest.MonkeyPatch, failure: BaseException, why: str
+) -> None:
+    lines = [_line(way, "forward", instructions) for instructions, way in enumerate(plan.WAYS, 4100)]
+
+    def fails(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(kernels, "of_series", lambda _: _GUEST.kernel)
+    monkeypatch.setattr(Guest, "built", lambda *_: _GUEST)
+    monkeypatch.setattr(Guest, "counted", lambda *_: lines)
+    monkeypatch.setattr(Guest, "counted_by_words", fails)
+    ran = CliRunner().invoke(main, ["--quick"])
+    assert ran.exit_code == 1
+    assert "4101 (1.000)" in ran.stdout
+    assert ran.stderr.endswith(f"bench-kmod: {why}\n")

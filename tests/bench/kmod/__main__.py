@@ -2,7 +2,8 @@
 """`python -m tests.bench.kmod` (make bench-kmod): what turbotap.ko saves, in a guest.
 
 Needs gcc, liburing, and the requirements of the module's tests: Debian's kernels with headers, virtme-ng,
-QEMU. Exit codes: 0 measured (whether or not the bars are met), 1 failed, 2 usage. See docs/benchmarks.md.
+QEMU. Exit codes: 0 measured (whether or not the bars are met), 1 failed or interrupted, 2 usage. What was
+measured before a failure is shown nevertheless. See docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -29,17 +30,16 @@ _PARTS = (*_COUNTED, "clock")
 
 
 def _measure(
-    series: str,
+    kernel: kernels.Kernel,
     parts: Collection[str],
+    found: report.KernelReport,
     *,
     quick: bool,
     profile: bool,
-    rounds: int,
     progress: Callable[[str], None],
-) -> report.KernelReport:
-    """Raises ProgramError."""
-    kernel = kernels.of_series(series)
-    found = report.KernelReport(kernel.release, rounds)
+) -> None:
+    """Add each part to `found` when it is measured. Raises ProgramError."""
+    rounds = found.rounds
     with tempfile.TemporaryDirectory(prefix="ttfwd-bench-kmod-") as folder:
         progress(f"{kernel.release}: building the module")
         guest = Guest.built(kernel, Path(folder))
@@ -60,7 +60,6 @@ def _measure(
         if profile:
             progress(f"{kernel.release}: profiling")
             found.profiles = results.profiles(guest.profiled(rounds))
-    return found
 
 
 @click.command()
@@ -94,27 +93,32 @@ def main(
 ) -> None:
     """Measure ways to forward from a tap, in a guest that counts instructions."""
     progress = Console(stderr=True)
-    found = []
+    found: list[report.KernelReport] = []
+    failure = ""
     try:
         for series in chosen:
-            found.append(
-                _measure(
-                    series,
-                    parts or (_COUNTED if quick else _PARTS),
-                    quick=quick,
-                    profile=profile,
-                    rounds=rounds,
-                    progress=lambda line: progress.print(line, style="dim"),
-                )
+            kernel = kernels.of_series(series)
+            found.append(report.KernelReport(kernel.release, rounds))
+            _measure(
+                kernel,
+                parts or (_COUNTED if quick else _PARTS),
+                found[-1],
+                quick=quick,
+                profile=profile,
+                progress=lambda line: progress.print(line, style="dim"),
             )
     except (ProgramError, AssertionError, pytest.skip.Exception) as error:
-        click.echo(f"bench-kmod: {error}", err=True)
-        sys.exit(1)
+        failure = str(error)
+    except KeyboardInterrupt:
+        failure = "interrupted"
     output = Console()
     for one in found:
         report.show(one, output if output.is_terminal else Console(width=_PLAIN_WIDTH))
     if json_path is not None:
         json_path.write_text(json.dumps(report.as_json(found), indent=2) + "\n")
+    if failure:
+        click.echo(f"bench-kmod: {failure}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":
