@@ -87,8 +87,10 @@ class Result:
     @classmethod
     def of(cls, printed: str, log: str) -> Result:
         """From all that the guest printed, which ends with the exit status."""
-        output, _, status = printed.rpartition(_ENDED)
-        return cls(int(status), output, log) if status.strip().isdigit() else cls(None, printed, log)
+        output, ended, status = printed.rpartition(_ENDED)
+        if not ended or not status.strip().isdigit():
+            return cls(None, printed, log)
+        return cls(int(status), output, log)
 
     @property
     def failed_in_boot(self) -> bool:

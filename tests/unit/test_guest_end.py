@@ -40,7 +40,7 @@ def test_output_and_status_are_the_commands_own(vng: Path) -> None:
         result.check()
 
 
-@pytest.mark.parametrize("printed", ["", "echo one;", f"{_ENDED} '"])
+@pytest.mark.parametrize("printed", ["", "echo one;", "echo 0;", f"{_ENDED} '"])
 def test_a_guest_that_ends_before_its_command_is_no_success(vng: Path, printed: str) -> None:
     _prints(vng, f"{_UP}; {printed or ':'}")
     result = vm.run(_KERNEL, "true")
