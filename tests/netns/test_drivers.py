@@ -158,11 +158,14 @@ def test_a_burst_that_crosses_is_one_system_call_for_both_ways(driver: str) -> N
                 with sink.capture() as capture:
                     stop_worker_and_flood(it, source, frames)
                     assert_same(capture.take(len(frames)), frames)
-            for port in it.settled(received=2 * BURST_FRAMES).ports:
-                counters = port.counters
+            first, second = (port.counters for port in it.settled(received=2 * BURST_FRAMES).ports)
+            for counters in (first, second):
                 assert (counters.rx_packets, counters.rx_calls) == (BURST_FRAMES, 1)
-                # The call that asks for the next burst has sent them.
-                assert (counters.tx_packets, counters.tx_calls) == (BURST_FRAMES, 0)
+                assert counters.tx_packets == BURST_FRAMES
+            # The call that asked the second port for frames has sent the first one's.
+            assert second.tx_calls == 0
+            # The other way that is a call of the next round, unless the worker's slice ended before it.
+            assert first.tx_calls <= 1
 
 
 @pytest.mark.parametrize("outside", [extended("turbotap-burst"), extended("turbotap-mmsg")])
