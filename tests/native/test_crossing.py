@@ -60,6 +60,18 @@ def test_frames_cross_in_order_and_a_call_sends_a_burst_and_receives_the_next(ha
     assert list(received.rx_bursts)[6] == 3
 
 
+def test_a_slice_that_ends_sends_what_waits_by_a_call_of_its_own(harness: MakeHarness) -> None:
+    made, left, right = pair(harness, batch=BATCH)
+    frames = [frame(n) for n in range(BATCH)]
+    left.bring(*frames)
+    made.step()
+    right.bring(*frames)
+    made.step()
+    assert left.sent == right.sent == frames
+    # What came from the first port was sent by the call that asked the second.
+    assert [made.queue(port).tx_calls for port in (0, 1)] == [1, 0]
+
+
 def test_a_round_leaves_nothing_unsent(harness: MakeHarness) -> None:
     made = harness(crossing=True)
     (only,) = [made.connect(0, peer=1, crosses=True)]
