@@ -98,7 +98,7 @@ def test_cpus(cpus: Any, problem: str) -> None:
         (
             {"size": [60]},
             "lab_matrix.size: no such key; there are "
-            "test, flows, queues, profile, allow_noise, drivers, sizes",
+            "test, flows, queues, config, profile, allow_noise, drivers, sizes",
         ),
         ({"profile": 1}, "lab_matrix.profile: not a mapping"),
         ({"allow_noise": "yes"}, "lab_matrix.allow_noise: neither true nor false"),

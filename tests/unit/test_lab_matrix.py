@@ -67,12 +67,13 @@ def test_testers_with_a_device_each_work_at_once() -> None:
 def host(version: str = "1") -> dict[str, Any]:
     return {
         "lab_links": LINKS,
-        "lab_matrix": MATRIX,
         "lab_host": {"version": version, "fingerprint": "sha256:0", "interfaces": {}, "cpus": [0]},
     }
 
 
-HOSTS = {name: host() for name in GROUPS["all"]}
+def hosts_at(results: Path, **matrix: Any) -> dict[str, dict[str, Any]]:
+    lab = {"lab_results": str(results), "lab_matrix": {**MATRIX, **matrix}}
+    return {name: {**host(), **lab} for name in GROUPS["all"]}
 
 
 def store(directory: Path, cell: Cell, run: str = "20260101T000000.000000Z", **result: Any) -> None:
@@ -83,49 +84,52 @@ def store(directory: Path, cell: Cell, run: str = "20260101T000000.000000Z", **r
 
 
 def test_what_has_a_valid_result_is_not_measured_again(tmp_path: Path) -> None:
-    first = plan(GROUPS, HOSTS, str(tmp_path), {})
+    first = plan(GROUPS, hosts_at(tmp_path), [])
     assert (len(first["measure"]), first["done"], first["blocked"]) == (8, [], [])
     store(tmp_path, first["measure"][0])
     store(tmp_path, first["measure"][1], complete=False)
     store(tmp_path, first["measure"][2], publishable=False)
-    second = plan(GROUPS, HOSTS, str(tmp_path), {})
+    second = plan(GROUPS, hosts_at(tmp_path), [])
     assert second["done"] == first["measure"][:1]
     assert second["measure"] == first["measure"][1:]
-    assert len(plan(GROUPS, HOSTS, str(tmp_path), {}, remeasure=True)["measure"]) == 8
+    assert len(plan(GROUPS, hosts_at(tmp_path), [], remeasure=True)["measure"]) == 8
 
 
 def test_a_result_of_another_version_is_measured_again(tmp_path: Path) -> None:
-    for cell in plan(GROUPS, HOSTS, str(tmp_path), {})["measure"]:
+    for cell in plan(GROUPS, hosts_at(tmp_path), [])["measure"]:
         store(tmp_path, cell)
-    later = plan(GROUPS, {**HOSTS, "tg2": host("2")}, str(tmp_path), {})
+    later = plan(GROUPS, {**hosts_at(tmp_path), "tg2": host("2")}, [])
     assert {cell["tester"] for cell in later["measure"]} == {"tg2"}
     assert {cell["tester"] for cell in later["done"]} == {"tg1"}
 
 
 def test_noise_counts_where_it_is_allowed(tmp_path: Path) -> None:
-    noisy = {name: {**host(), "lab_matrix": {**MATRIX, "allow_noise": True}} for name in HOSTS}
-    cell = plan(GROUPS, noisy, str(tmp_path), {})["measure"][0]
+    noisy = hosts_at(tmp_path, allow_noise=True)
+    cell = plan(GROUPS, noisy, [])["measure"][0]
     store(tmp_path, cell, publishable=False)
-    assert plan(GROUPS, noisy, str(tmp_path), {})["done"] == [cell]
+    assert plan(GROUPS, noisy, [])["done"] == [cell]
 
 
 def test_a_bad_cable_or_a_missing_host_blocks_its_own_cells_only(tmp_path: Path) -> None:
-    bad = {"tg2/eth1 - dut1/eth3": "tg2/eth1 - dut1/eth3: dead: nothing comes through"}
-    found = plan(GROUPS, HOSTS, str(tmp_path), bad)
+    cable = "tg2/eth1 - dut1/eth3"
+    bad = {"cable": cable, "good": False, "says": f"{cable}: dead: nothing comes through"}
+    hosts = hosts_at(tmp_path)
+    found = plan(GROUPS, hosts, [bad])
     assert {cell["tester"] for cell in found["measure"]} == {"tg1"}
-    assert {cell["reason"] for cell in found["blocked"]} == set(bad.values())
-    away = {**HOSTS, "tg1": {name: value for name, value in host().items() if name != "lab_host"}}
-    found = plan(GROUPS, away, str(tmp_path), {})
+    assert {cell["reason"] for cell in found["blocked"]} == {bad["says"]}
+    del hosts["tg1"]["lab_host"]
+    found = plan(GROUPS, hosts, [])
     assert {cell["tester"] for cell in found["measure"]} == {"tg2"}
     assert {cell["reason"] for cell in found["blocked"]} == {"tg1 is out of reach, or has no ttfwd"}
 
 
 def test_what_is_missing_in_the_end_has_its_reason(tmp_path: Path) -> None:
-    found = plan(GROUPS, HOSTS, str(tmp_path), {})
+    found = plan(GROUPS, hosts_at(tmp_path), [])
     for cell in found["measure"][2:]:
         store(tmp_path, cell)
     first, second = (cell["id"] for cell in found["measure"][:2])
-    assert unmeasured(found, str(tmp_path), {first: "dut1 went away"}) == [
+    hosts = {**hosts_at(tmp_path), "tg1": {"lab_failures": {first: "dut1 went away"}}}
+    assert unmeasured(found, hosts, str(tmp_path)) == [
         {"id": first, "reason": "dut1 went away"},
         {"id": second, "reason": "its result isn't valid"},
     ]

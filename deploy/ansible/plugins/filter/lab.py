@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The inventory's check and the plan of a matrix, for playbooks."""
+"""The inventory's check, its cables and the plan of its matrix, for playbooks."""
 
 from __future__ import annotations
 
@@ -9,27 +9,23 @@ from typing import Any
 
 from ..module_utils import cables, inventory, matrix, results
 from ..module_utils.crossed import judge
+from ..module_utils.profile import toml
 
 Groups = Mapping[str, Sequence[str]]
 HostVars = Mapping[str, Mapping[str, Any]]
 
 
 def problems(groups: Groups, hostvars: HostVars) -> list[str]:
-    """What is wrong with the inventory. `lab_host` is there for the hosts that were asked."""
+    """What is wrong with the inventory. Of hosts that were asked, also with what they have."""
     hosts = {}
     for name in groups.get("all", ()):
         seen = hostvars[name].get("lab_host")
         mtus = {one: facts["mtu"] for one, facts in seen["interfaces"].items()} if seen else None
         hosts[name] = inventory.Host(hostvars[name].get("lab_cpus"), mtus, seen["cpus"] if seen else None)
     lab = _lab_vars(groups, hostvars)
+    testers, duts = _testers_and_duts(groups)
     return inventory.problems(
-        inventory.Lab(
-            groups.get("tester", ()),
-            groups.get("dut", ()),
-            hosts,
-            lab.get("lab_links", []),
-            lab.get("lab_matrix", {}),
-        )
+        inventory.Lab(testers, duts, hosts, lab.get("lab_links", []), lab.get("lab_matrix", {}))
     )
 
 
@@ -38,30 +34,60 @@ def _lab_vars(groups: Groups, hostvars: HostVars) -> Mapping[str, Any]:
     return next((hostvars[name] for name in groups.get("all", ())), {})
 
 
+def _testers_and_duts(groups: Groups) -> tuple[Sequence[str], Sequence[str]]:
+    return groups.get("tester", ()), groups.get("dut", ())
+
+
+def interfaces(links: Sequence[Mapping[str, str]], host: str) -> list[str]:
+    """Those at which a cable of the host ends."""
+    ends = (end for cable in cables.cables(links) for end in (cable.a, cable.b))
+    return [end.interface for end in ends if end.host == host]
+
+
+def cables_seen(groups: Groups, hostvars: HostVars) -> list[dict[str, Any]]:
+    """Of each cable what the probe frames say of it."""
+    heard = {}
+    for group in _testers_and_duts(groups):
+        for name in group:
+            probe = hostvars[name].get("lab_probe") or {}
+            if "heard" in probe:
+                heard[name] = probe["heard"]
+    return judge(_lab_vars(groups, hostvars)["lab_links"], heard)
+
+
+def answering(groups: Groups, hostvars: HostVars) -> list[str]:
+    """The testers and devices under test that said what they are."""
+    return [name for group in _testers_and_duts(groups) for name in group if hostvars[name].get("lab_host")]
+
+
 def plan(
-    groups: Groups,
-    hostvars: HostVars,
-    directory: str,
-    bad_cables: Mapping[str, str],
-    remeasure: bool = False,
+    groups: Groups, hostvars: HostVars, seen: Sequence[Mapping[str, Any]], remeasure: bool = False
 ) -> dict[str, Any]:
     """What is to be measured in which slot, what has a valid result already, and what can't be measured."""
     lab = _lab_vars(groups, hostvars)
-    testers, duts = groups.get("tester", ()), groups.get("dut", ())
-    ways = cables.ways(cables.cables(lab["lab_links"]), testers, duts)
-    to_measure, done, blocked = [], [], []
+    directory = Path(lab["lab_results"])
+    testers, duts = _testers_and_duts(groups)
     hosts = {name: _depended_on(hostvars[name]) for name in (*testers, *duts)}
-    for cell in matrix.cells(lab["lab_matrix"], ways):
+    bad_cables = {one["cable"]: one["says"] for one in seen if not one["good"]}
+    every = matrix.cells(lab["lab_matrix"], cables.ways(cables.cables(lab["lab_links"]), testers, duts))
+    to_measure, done, blocked = [], [], []
+    for cell in every:
         reason = _obstacle(cell, hosts, bad_cables)
         if reason:
             blocked.append({"id": cell["id"], "reason": reason})
             continue
         cell["key"] = matrix.key(cell, hosts)
-        if not remeasure and results.is_done(Path(directory), cell):
+        if not remeasure and results.is_done(directory, cell):
             done.append(cell)
         else:
             to_measure.append(cell)
-    return {"slots": matrix.slots(to_measure), "measure": to_measure, "done": done, "blocked": blocked}
+    return {
+        "cells": every,
+        "slots": matrix.slots(to_measure),
+        "measure": to_measure,
+        "done": done,
+        "blocked": blocked,
+    }
 
 
 def _depended_on(host: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,29 +102,27 @@ def _obstacle(cell: matrix.Cell, hosts: Mapping[str, Any], bad_cables: Mapping[s
     for host in (cell["tester"], cell["dut"]):
         if not hosts[host]:
             return f"{host} is out of reach, or has no ttfwd"
-    for cable in cell["cables"]:
-        if cable in bad_cables:
-            return bad_cables[cable]
-    return None
+    return next((bad_cables[cable] for cable in cell["cables"] if cable in bad_cables), None)
 
 
-def unmeasured(
-    planned: Mapping[str, Any], directory: str, failures: Mapping[str, str]
-) -> list[dict[str, str]]:
+def unmeasured(planned: Mapping[str, Any], hostvars: HostVars, directory: str) -> list[dict[str, str]]:
     """The cells that have no valid result now, and why."""
-    missing = [
-        {"id": cell["id"], "reason": failures.get(cell["id"], "its result isn't valid")}
-        for cell in planned["measure"]
-        if not results.is_done(Path(directory), cell)
-    ]
+    missing = []
+    for cell in planned["measure"]:
+        if not results.is_done(Path(directory), cell):
+            failures = hostvars[cell["tester"]].get("lab_failures") or {}
+            missing.append({"id": cell["id"], "reason": failures.get(cell["id"], "its result isn't valid")})
     return [*planned["blocked"], *missing]
 
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
-            "lab_problems": problems,
+            "lab_answering": answering,
+            "lab_cables": cables_seen,
+            "lab_interfaces": interfaces,
             "lab_plan": plan,
+            "lab_problems": problems,
+            "lab_toml": toml,
             "lab_unmeasured": unmeasured,
-            "lab_cables": judge,
         }

@@ -137,8 +137,9 @@ def _matrix(lab: Lab) -> Iterator[str]:
     yield from _values(full, "sizes", lambda one: _sizes(one, lab))
     yield from _values(full, "flows", lambda one: _number(one, _MOST_FLOWS))
     yield from _values(full, "queues", lambda one: _number(one, _MOST_QUEUES) or _workers(one, lab))
-    if not isinstance(full["profile"], Mapping):
-        yield "lab_matrix.profile: not a mapping"
+    for name in ("config", "profile"):
+        if not isinstance(full[name], Mapping):
+            yield f"lab_matrix.{name}: not a mapping"
     if not isinstance(full["allow_noise"], bool):
         yield "lab_matrix.allow_noise: neither true nor false"
 

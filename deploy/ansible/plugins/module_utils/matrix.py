@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The matrix of measurements: its cells, in which order they are measured, and which have a result already.
 
-Pure, but for `done()`, which reads results.
+Pure.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ DEFAULTS: Mapping[str, Any] = {
     "test": "ndrpdr",
     "flows": [1],
     "queues": [1],
+    "config": {},
     "profile": {},
     "allow_noise": False,
 }
@@ -46,6 +47,7 @@ def cells(matrix: Mapping[str, Any], ways: Sequence[Way]) -> list[Cell]:
             "queues": queues,
             "flows": flows,
             "sizes": sizes,
+            "config": full["config"],
             "profile": full["profile"],
             "allow_noise": full["allow_noise"],
         }
