@@ -248,6 +248,9 @@ out_option = click.option(
 @main.command()
 @click.argument("results", metavar="[RESULT]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--compare", metavar="BASE", type=click.Path(path_type=Path), help="A result to compare with.")
+@click.option(
+    "--lab", metavar="DIR", type=click.Path(path_type=Path), help="All results of a lab: docs/lab.md."
+)
 @click.option("--format", "kind", type=click.Choice(["text", "html", "md", "csv"]), default="text")
 @click.option("--full", is_flag=True, help="text: the long tables too, every trial among them.")
 @click.option("--require-publishable", is_flag=True, help="Exit with 4 if a result may not be published.")
@@ -255,6 +258,7 @@ out_option = click.option(
 def report(
     results: tuple[Path, ...],
     compare: Path | None,
+    lab: Path | None,
     kind: ReportFormat,
     full: bool,
     require_publishable: bool,
@@ -266,6 +270,11 @@ def report(
     """
     from forwarder.cli import report as report_command
 
+    if lab is not None:
+        if results or compare or require_publishable:
+            raise click.UsageError("--lab goes without RESULT, --compare and --require-publishable")
+        report_command.lab_report(lab, kind, out, full)
+        return
     shown = report_command.report(results, compare, kind, out, full)
     if require_publishable:
         report_command.require_publishable(shown)

@@ -19,12 +19,15 @@ from forwarder.cli.bench import RESULTS
 from forwarder.errors import ExitCode, NotPermitted, TtfwdError, UsageError
 from forwarder.report.build import document
 from forwarder.report.csv_tables import figures_csv, trials_csv
+from forwarder.report.document import Document
 from forwarder.report.hdr import hdr_log
+from forwarder.report.lab.build import lab_document
 from forwarder.report.openmetrics import openmetrics
 from forwarder.report.to_html import html
 from forwarder.report.to_markdown import markdown
 from forwarder.report.to_text import print_text
 from forwarder.report.uti import uti
+from forwarder.results.lab import load_lab
 from forwarder.results.load import RESULT_FILE, StoredResult, load
 from forwarder.stats.section import make_console
 
@@ -49,19 +52,32 @@ def report(
         return results
     if kind == "html" and out is None:
         out = results[0].path.with_name(PAGE)
-    match kind:
-        case "text":
-            written = io.StringIO()
-            print_text(document(results, base), make_console(written), full=full)
-            text = written.getvalue()
-        case "html":
-            text = html(document(results, base))
-        case "md":
-            text = markdown(document(results, base))
-        case "csv":
-            text = figures_csv(results, base)
-    put(text, out)
+    put(figures_csv(results, base) if kind == "csv" else _text(document(results, base), kind, full), out)
     return results
+
+
+def lab_report(path: Path, kind: ReportFormat, out: Path | None, full: bool) -> None:
+    """All results of a lab. Without `out`, a page goes into its folder. Raises TtfwdError."""
+    if kind == "csv":
+        raise UsageError(
+            "--lab has no --format csv: a result's figures are in ttfwd report RESULT --format csv"
+        )
+    found = lab_document(load_lab(path))
+    if kind == "text" and out in (None, _STDOUT):
+        print_text(found, make_console(), full=full)
+        return
+    put(_text(found, kind, full), path / PAGE if kind == "html" and out is None else out)
+
+
+def _text(found: Document, kind: ReportFormat, full: bool) -> str:
+    match kind:
+        case "html":
+            return html(found)
+        case "md":
+            return markdown(found)
+    written = io.StringIO()
+    print_text(found, make_console(written), full=full)
+    return written.getvalue()
 
 
 def export(path: Path, kind: ExportFormat, out: Path | None) -> None:

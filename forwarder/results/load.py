@@ -55,16 +55,28 @@ def load(path: Path) -> StoredResult:
         if not (path / RESULT_FILE).exists() and (path / Result.model_fields["trials"].default).exists():
             raise ResultError(f"{path}: has trials and no {RESULT_FILE}: bench ended before it had a result")
         path /= RESULT_FILE
+    result = load_result(path)
+    trials, remarks = _load_trials(path, result)
+    return StoredResult(path, result, trials, remarks)
+
+
+def load_result(path: Path) -> Result:
+    """What result.json holds, without the trials. Raises ResultError."""
+    data = read(path)
+    _check_version(path, data)
+    result = parse(Result, data, str(path))
+    for key in ("started", "ended"):
+        _check_time(getattr(result, key), f"{path}: {key}")
+    return result
+
+
+def read(path: Path) -> bytes:
+    """A file of a size that a result has. Raises ResultError."""
     with _opened(path) as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise ResultError(f"{path}: larger than {MAX_BYTES >> 20} MiB: not a result")
-    _check_version(path, data)
-    result = _parse(Result, data, str(path))
-    for key in ("started", "ended"):
-        _check_time(getattr(result, key), f"{path}: {key}")
-    trials, remarks = _load_trials(path, result)
-    return StoredResult(path, result, trials, remarks)
+    return data
 
 
 @contextmanager
@@ -120,13 +132,14 @@ def _load_trials(path: Path, result: Result) -> tuple[tuple[Trial, ...], tuple[s
                 return tuple(trials), (
                     f"{journal}: line {number}, the last one, is cut: that trial is left out",
                 )
-            trial = _parse(Trial, line, f"{journal}: line {number}")
+            trial = parse(Trial, line, f"{journal}: line {number}")
             _check_time(trial.started, f"{journal}: line {number}: started")
             trials.append(trial)
     return tuple(trials), ()
 
 
-def _parse(model: type[_Model], data: bytes, where: str) -> _Model:
+def parse(model: type[_Model], data: bytes, where: str) -> _Model:
+    """A JSON document as the model has it. Raises ResultError with the place of each fault."""
     try:
         return model.model_validate_json(data, strict=True)
     except ValidationError as error:

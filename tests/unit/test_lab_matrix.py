@@ -67,7 +67,7 @@ def test_testers_with_a_device_each_work_at_once() -> None:
 def host(version: str = "1") -> dict[str, Any]:
     return {
         "lab_links": LINKS,
-        "lab_host": {"version": version, "fingerprint": "sha256:0", "interfaces": {}, "cpus": [0]},
+        "lab_host": {"version": version, "fingerprint": "sha256:0", "kernel": "6.1"},
     }
 
 

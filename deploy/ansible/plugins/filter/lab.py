@@ -77,6 +77,7 @@ def plan(
             blocked.append({"id": cell["id"], "reason": reason})
             continue
         cell["key"] = matrix.key(cell, hosts)
+        cell["hosts"] = {name: _told(hostvars[name]["lab_host"]) for name in (cell["tester"], cell["dut"])}
         if not remeasure and results.is_done(directory, cell):
             done.append(cell)
         else:
@@ -96,6 +97,11 @@ def _depended_on(host: Mapping[str, Any]) -> dict[str, Any]:
     if not seen or not seen.get("version"):
         return {}
     return {name: seen[name] for name in ("version", "fingerprint")} | {"cpus": host.get("lab_cpus")}
+
+
+def _told(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a host, what stands beside a result."""
+    return {name: seen[name] for name in ("version", "fingerprint", "kernel")}
 
 
 def _obstacle(cell: matrix.Cell, hosts: Mapping[str, Any], bad_cables: Mapping[str, str]) -> str | None:
