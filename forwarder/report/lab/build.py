@@ -53,14 +53,16 @@ def _notices(cells: Sequence[CellSeries], worse: Sequence[str]) -> list[Block]:
     notices: list[Block] = []
     missing = [f"{one.cell.id}: {one.reason}" for one in cells if one.reason]
     if missing:
-        notices.append(Notice(f"{len(missing)} cells have no valid result", _some(missing), "bad"))
+        notices.append(Notice(f"No valid result: {_count(len(missing), 'cell')}", _some(missing), "bad"))
     if worse:
-        notices.append(Notice(f"{len(worse)} figures are worse than before", _some(worse), "bad"))
+        notices.append(Notice(f"Worse than before: {_count(len(worse), 'figure')}", _some(worse), "bad"))
     against = Counter(reason for one in cells if one.runs for reason in set(one.runs[-1].why_not))
     doubtful = sum(not one.runs[-1].publishable for one in cells if one.runs)
     if doubtful:
         reasons = [f"{reason} ({_count(number, 'cell')})" for reason, number in against.most_common()]
-        notices.append(Notice(f"{doubtful} latest results are not publishable", _some(reasons), "warn"))
+        notices.append(
+            Notice(f"Not publishable: {_count(doubtful, 'latest result')}", _some(reasons), "warn")
+        )
     return notices
 
 

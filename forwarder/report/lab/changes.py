@@ -15,6 +15,7 @@ from forwarder.report.measures import show
 from forwarder.stats.section import Column
 
 MOST_CHARTS = 24  # those with a jump come first
+_COLOURS = {"result": BLUE, "regression": RED, "progress": GREEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,32 +131,30 @@ def _chart(trend: Trend) -> Chart:
     """Results in their order: dots, in the colour of what brought them there, and a line at each average."""
     series = trend.series
     values = [point.value for point in series.points]
-    drawings: list[Line | Marks] = []
+    average: list[tuple[float, float]] = []
+    kinds: dict[str, list[Mark]] = {}
     for at, group in enumerate(trend.groups):
-        jump = trend.jumps[at - 1] if at else None
-        name, colour = ("regression", RED) if jump and jump.is_regression else ("progress", GREEN)
-        if jump is None:
-            name, colour = "result", BLUE
-        marks = tuple(
+        last = group.first + len(group.points) - 1
+        average += [(group.first - 0.3, group.average), (last + 0.3, group.average)]
+        kind = ("regression" if trend.jumps[at - 1].is_regression else "progress") if at else "result"
+        kinds.setdefault(kind, []).extend(
             Mark(group.first + place, point.value, f"{point.run.day}: {show(point.value, series.unit)}")
             for place, point in enumerate(group.points)
         )
-        last = group.first + len(group.points) - 1
-        drawings.append(
-            Line("average", GREY, ((group.first - 0.3, group.average), (last + 0.3, group.average)))
-        )
-        drawings.append(Marks(name, colour, marks, "cross" if name == "regression" else "dot"))
+    marks = (
+        Marks(kind, _COLOURS[kind], tuple(each), "cross" if kind == "regression" else "dot")
+        for kind, each in kinds.items()
+    )
     return Chart(
         f"{trend.cell.cell.id}: {series.title}",
-        f"Each result, the oldest on the left; the latest is {series.latest}. "
-        f"{_said(trend)} A grey line is the average of its group.",
+        f"Each result, the oldest on the left; the latest is {series.latest}. {_said(trend)}",
         axis.Axis(
             "results in the order of time",
             lambda value: (value + 0.5) / len(values),
             tuple(_days(series)),
         ),
         axis.linear("", 0, max([*values, 0.0]), lambda value: show(value, series.unit)),
-        tuple(drawings),
+        (Line("average of the group", GREY, tuple(average)), *marks),
     )
 
 

@@ -153,7 +153,7 @@ def main() -> None:
     with open(os.path.join(given["out"], "result.json"), encoding="utf-8") as file:
         result = json.load(file)
     found = {key: result[key] for key in ("publishable", "why_not", "complete", "run_id")}
-    module.exit_json(changed=True, rc=code, figures=figures(result), **found)
+    module.exit_json(changed=True, figures=figures(result), **found)
 
 
 def _command(given: Mapping[str, Any], profile: str) -> list[str]:
