@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a lab of hundreds of hosts costs its control host, by simulation: `python -m tests.lab.scale --hosts 500`.
+"""What a lab of hundreds of hosts costs its control host, by simulation: `python -m tests.lab.scale`.
 
-Half of the hosts are testers, each with a device under test of its own. They are made up, but what the control host
-does for them is real: its inventory, the check, the plan, the report of results, and a play over all hosts, which are
-processes of this machine (connection `local`). A play's time is therefore an upper bound: what a host does is done here,
-too. Nothing of a real lab is touched.
+Half of the hosts are testers, each with a device under test of its own. They are made up. What the control host
+does for them is real: the inventory, its check, the plan, the report of results, and a play over all hosts. In
+the play each host is a process of this machine (connection `local`). Its time is therefore an upper bound, as what
+a host does is done here, too.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,11 +57,9 @@ def measure(directory: Path, pairs: int, runs: int, forks: int, play_pairs: int)
     inventory = write_inventory(directory, pairs)
     environment = ansible_environment(directory)
 
-    def listed() -> None:
+    with timing("ansible-inventory --list"):
         command = ["ansible-inventory", "-i", str(inventory), "--list"]
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
-
-    show("ansible-inventory --list", timed(listed))
     groups, hostvars = variables(pairs, directory / "results")
     with timing("check of the inventory"):
         assert problems(groups, hostvars) == []
@@ -113,19 +110,10 @@ def play(directory: Path, pairs: int, forks: int) -> None:
         json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [{"ttfwd.lab.ttfwd_host": None}]}])
     )
     command = ["ansible-playbook", "-i", str(inventory), "--forks", str(forks), str(book)]
-    environment = ansible_environment(directory)
-
-    def run() -> None:
-        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
-
-    took = timed(run)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took, memory = run(command, ansible_environment(directory))
     hosts = 2 * pairs
-    show(
-        f"a task on {hosts} hosts, {forks} forks",
-        f"{took}, {float(took.split()[0]) / hosts * 1000:.0f} ms a host",
-    )
-    show("memory of ansible-playbook's largest process", f"{used.ru_maxrss / 1024:.0f} MiB")
+    show(f"a task on {hosts} hosts, {forks} forks", f"{took:.1f} s, {took / hosts * 1000:.0f} ms a host")
+    show("memory of ansible-playbook", f"{memory:.0f} MiB")
 
 
 def report(directory: Path, pairs: int, runs: int) -> None:
@@ -144,23 +132,18 @@ def report(directory: Path, pairs: int, runs: int) -> None:
     page = results / "report.html"
     command = [sys.executable, "-m", "forwarder", "report", "--lab", str(results), "--format", "html"]
 
-    def run() -> int:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, used = os.wait4(process.pid, 0)
-        assert status == 0
-        return used.ru_maxrss
-
-    began = time.monotonic()
-    memory = run()
-    took = time.monotonic() - began
-    show("report", f"{took:.1f} s, {took / count * 1000:.1f} ms a result, {memory / 1024:.0f} MiB of memory")
+    took, memory = run(command, dict(os.environ))
+    show("report", f"{took:.1f} s, {took / count * 1000:.1f} ms a result, {memory:.0f} MiB of memory")
     show("its page", f"{page.stat().st_size / 2**20:.1f} MiB")
 
 
-def timed(work: Callable[[], object]) -> str:
+def run(command: Sequence[str], environment: dict[str, str]) -> tuple[float, float]:
+    """How long a command takes, in seconds, and its memory, in MiB."""
     began = time.monotonic()
-    work()
-    return f"{time.monotonic() - began:.1f} s"
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    assert status == 0, command
+    return time.monotonic() - began, used.ru_maxrss / 1024
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def test_what_is_missing_in_the_end_has_its_reason(tmp_path: Path) -> None:
     for cell in found["measure"][2:]:
         store(tmp_path, cell)
     first, second = (cell["id"] for cell in found["measure"][:2])
-    hosts = {**hosts_at(tmp_path), "tg1": {"lab_failures": {first: "dut1 went away"}}}
+    hosts = {**hosts_at(tmp_path), "tg1": {"tester_failures": {first: "dut1 went away"}}}
     assert unmeasured(found, hosts, str(tmp_path)) == [
         {"id": first, "reason": "dut1 went away"},
         {"id": second, "reason": "its result isn't valid"},

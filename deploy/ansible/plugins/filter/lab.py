@@ -116,7 +116,7 @@ def unmeasured(planned: Mapping[str, Any], hostvars: HostVars, directory: str) -
     missing = []
     for cell in planned["measure"]:
         if not results.is_done(Path(directory), cell):
-            failures = hostvars[cell["tester"]].get("lab_failures") or {}
+            failures = hostvars[cell["tester"]].get("tester_failures") or {}
             missing.append({"id": cell["id"], "reason": failures.get(cell["id"], "its result isn't valid")})
     return [*planned["blocked"], *missing]
 
