@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a lab of hundreds of hosts costs its control host, by simulation: `python -m tests.lab.scale`.
 
-Half of the hosts are testers, each with a device under test of its own. They are made up. What the control host
-does for them is real: the inventory, its check, the plan, the report of results, and a play over all hosts. In
-the play each host is a process of this machine (connection `local`). Its time is therefore an upper bound, as what
-a host does is done here, too.
+Half of the hosts are testers, each with a device under test of its own. They are made up. What the control
+host does for them is real: the inventory, its check, the plan, the report, and a task on many hosts. There
+each host is a process of this machine (connection `local`). The task's time is therefore an upper bound.
 """
 
 from __future__ import annotations
@@ -56,7 +55,6 @@ def measure(directory: Path, pairs: int, runs: int, forks: int, play_pairs: int)
     print(f"{2 * pairs} hosts: {pairs} testers, {pairs} devices under test; matrix {json.dumps(MATRIX)}")
     inventory = write_inventory(directory, pairs)
     environment = ansible_environment(directory)
-
     with timing("ansible-inventory --list"):
         command = ["ansible-inventory", "-i", str(inventory), "--list"]
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
@@ -76,7 +74,7 @@ def measure(directory: Path, pairs: int, runs: int, forks: int, play_pairs: int)
     show("the same by one tester", f"{cells * CELL_S / 86400:.1f} days")
 
 
-def write_inventory(directory: Path, pairs: int, results: Path | None = None) -> Path:
+def write_inventory(directory: Path, pairs: int) -> Path:
     """In JSON, which is YAML."""
     path = directory / f"hosts-{pairs}.json"
     children = {
@@ -86,7 +84,7 @@ def write_inventory(directory: Path, pairs: int, results: Path | None = None) ->
     shared = {
         "lab_links": links(pairs),
         "lab_matrix": MATRIX,
-        "lab_results": str(results or directory / "results"),
+        "lab_results": str(directory / "results"),
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
     }
