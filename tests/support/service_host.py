@@ -41,11 +41,11 @@ _SCRIPT = Path(__file__).with_name("service_host.sh")
 
 class ServiceHost:
     def __init__(self, pid: int) -> None:
-        self._pid = pid  # of its systemd, as this machine numbers it
+        self.pid = pid  # of its systemd, as this machine numbers it
 
     def run(self, *command: str | Path, code: int | None = 0) -> str:
         """Run a command there, and return its output."""
-        enter = ("nsenter", "-t", str(self._pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
+        enter = ("nsenter", "-t", str(self.pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
         return run(*enter, *command, code=code).stdout
 
     def systemctl(self, *words: str, code: int | None = 0) -> str:
