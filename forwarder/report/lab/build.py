@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Sequence
 
 from forwarder.report.document import Article, Block, Document, Notice, Paragraph, Tiles
 from forwarder.report.lab.changes import changes, regressions, trends
 from forwarder.report.lab.hosts import hosts, results
 from forwarder.report.lab.matrix import matrix
-from forwarder.report.lab.series import CellSeries, cell_series
+from forwarder.report.lab.series import CellRun, CellSeries, cell_series
 from forwarder.results.lab import Lab
 
 _MOST_REASONS = 20  # of a notice
@@ -56,14 +56,24 @@ def _notices(cells: Sequence[CellSeries], worse: Sequence[str]) -> list[Block]:
         notices.append(Notice(f"No valid result: {_count(len(missing), 'cell')}", _some(missing), "bad"))
     if worse:
         notices.append(Notice(f"Worse than before: {_count(len(worse), 'figure')}", _some(worse), "bad"))
-    against = Counter(reason for one in cells if one.runs for reason in set(one.runs[-1].why_not))
-    doubtful = sum(not one.runs[-1].publishable for one in cells if one.runs)
+    doubtful = [one.runs[-1] for one in cells if one.runs and not one.runs[-1].publishable]
     if doubtful:
-        reasons = [f"{reason} ({_count(number, 'cell')})" for reason, number in against.most_common()]
-        notices.append(
-            Notice(f"Not publishable: {_count(doubtful, 'latest result')}", _some(reasons), "warn")
-        )
+        title = f"Not publishable: {_count(len(doubtful), 'latest result')}"
+        notices.append(Notice(title, _some(_alike(doubtful)), "warn"))
     return notices
+
+
+def _alike(doubtful: Sequence[CellRun]) -> list[str]:
+    """Reasons that differ in their figures alone are one. The most frequent comes first."""
+    found: dict[str, list[str]] = {}
+    for run in doubtful:
+        for reason in run.why_not:
+            found.setdefault(re.sub(r"\d[\d.,]*", "#", reason), []).append(reason)
+    alike = sorted(found.values(), key=len, reverse=True)
+    return [
+        f"{reasons[0]} ({_count(len(reasons), 'cell')}{', or alike' if len(set(reasons)) > 1 else ''})"
+        for reasons in alike
+    ]
 
 
 def _some(lines: Sequence[str]) -> tuple[str, ...]:

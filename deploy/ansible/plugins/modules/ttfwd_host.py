@@ -45,6 +45,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 _NET = "/sys/class/net"
+_MATTERS = ("block", "warn", "advise")  # of the levels of findings
 
 
 def _interfaces() -> dict[str, dict[str, int]]:
@@ -96,6 +97,7 @@ def main() -> None:
             host["findings"] = [
                 {name: one[name] for name in ("name", "level", "what", "value")}
                 for one in checkup["findings"]
+                if one["level"] in _MATTERS
             ]
     module.exit_json(changed=False, ansible_facts={"lab_host": host})
 

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests that take minutes run where `make test-lab` asks for them."""
+
+from __future__ import annotations
+
+import os
+
+collect_ignore_glob = [] if os.environ.get("TTFWD_LAB") else ["test_matrix.py"]
