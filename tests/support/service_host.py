@@ -35,7 +35,7 @@ _UNITS = Path("etc/systemd/system")
 _PROGRAM = tuple(dict.fromkeys((str(ROOT), sys.prefix, sys.base_prefix)))
 # The units hide home directories. Where the program is in one, they must leave it that, and that alone.
 _AT_HOME = [path for path in _PROGRAM if path.startswith(("/home/", "/root/"))]
-_DROP_IN = f"[Service]\nProtectHome=tmpfs\nBindReadOnlyPaths={' '.join(_AT_HOME)}\n"
+DROP_IN = f"[Service]\nProtectHome=tmpfs\nBindReadOnlyPaths={' '.join(_AT_HOME)}\n" if _AT_HOME else ""
 _SCRIPT = Path(__file__).with_name("service_host.sh")
 
 
@@ -110,9 +110,9 @@ def service_host(files: Mapping[str, str], enabled: Sequence[str] = ()) -> Itera
 def _write(directory: Path, files: Mapping[str, str], enabled: Sequence[str]) -> None:
     """The files that the host has and this machine hasn't."""
     units = {str(_UNITS / unit.name): unit.read_text() for unit in (ROOT / "deploy").glob("*.service")}
-    if _AT_HOME:
+    if DROP_IN:
         for unit in ("ttfwd@", "ttfwd-exporter"):
-            units[str(_UNITS / f"{unit}.service.d/program.conf")] = _DROP_IN
+            units[str(_UNITS / f"{unit}.service.d/program.conf")] = DROP_IN
     for path, text in {**units, **files}.items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_text(text)

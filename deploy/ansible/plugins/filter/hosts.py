@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which hosts a playbook failed on, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+
+def reason(result: Mapping[str, Any]) -> str:
+    """Why a task failed. That of a loop has a result for each of its items."""
+    failed = [one for one in result.get("results", [result]) if one.get("failed")] or [result]
+    return "; ".join(str(one.get("msg") or one.get("stderr") or "failed").strip() for one in failed)
+
+
+def failures(groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line for each host that failed."""
+    return [
+        f"{name}: {hostvars[name]['lab_failure']}"
+        for name in groups.get("all", ())
+        if "lab_failure" in hostvars[name]
+    ]
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"lab_failures": failures, "lab_reason": reason}
