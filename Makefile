@@ -67,7 +67,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start check test soak build tester lint bench bench-peers bench-kmod test-turbotap test-kmod-debug packages test-packages clean link
+.PHONY: help start check test soak build tester lint bench bench-peers bench-kmod test-turbotap test-kmod-debug packages test-packages lab test-lab clean link
 .PHONY: packages-build packages-tester packages-run packages-check packages-test packages-peers packages-debug packages-packages fetched
 
 help: ## show the targets
@@ -112,6 +112,12 @@ packages: packages-packages $(VENV)/.with-tester $(VENV)/.with-packages ## make 
 
 test-packages: packages $(VENV)/.with-test ## install, start, upgrade and purge the packages in a fresh Debian
 	@TTFWD_PACKAGES="$(CURDIR)/dist" $(VENV)/bin/python -m pytest -p no:cacheprovider tests/packages $(ARGS)
+
+lab: packages-test $(VENV)/.with-tester $(VENV)/.with-test $(VENV)/.with-bench ## show the Ansible collection: three hosts on this machine, a matrix, a report; as root
+	@exec $(VENV)/bin/python -m tests.lab $(ARGS)
+
+test-lab: packages-test $(VENV)/.with-tester $(VENV)/.with-test $(VENV)/.with-bench ## run every test of the Ansible collection, on hosts that it boots; as root
+	@TTFWD_LAB=1 $(VENV)/bin/python -m pytest -p no:cacheprovider tests/lab $(ARGS)
 
 clean: ## remove everything that the other targets made here
 	rm -rf $(VENV) .tox build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -24,6 +24,14 @@ INSTANCE = {
         {"name": "lab1", "driver": "tap", "netns": "right", "address": ["10.77.0.2/24"]},
     ],
 }
+# What nothing may be left of.
+LEFT = (
+    "/etc/*ttfwd* /etc/systemd/system/*ttfwd* /usr/bin/ttfwd /usr/local/sbin/ttfwd* /var/lib/ttfwd* /run/ttfwd*"
+    " /run/netns/left /lib/systemd/system/ttfwd*"
+)
+# Of the settings that a host can have, those of its network namespace are its own here.
+SYSCTL = "net.core.somaxconn"
+SHARED = {"ttfwd_instances": {"lab": INSTANCE}, "host_tuning_sysctl": {SYSCTL: 1234}}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +48,7 @@ def packages(lab: Lab) -> list[Path]:
 
 
 def play(lab: Lab, name: str, code: int, *options: str, **shared: object) -> str:
-    inventory = lab.inventory(GROUPS, **{"ttfwd_instances": {"lab": INSTANCE}, **shared})
+    inventory = lab.inventory(GROUPS, **{**SHARED, **shared})
     played: Played = lab.play(f"ttfwd.lab.{name}", inventory, *options)
     assert played.code == code, played.output
     return played.output
@@ -71,7 +79,9 @@ def test_site_upgrade_rollback_and_teardown(lab: Lab, packages: list[Path]) -> N
         assert lab.host(host).systemctl("is-enabled", UNIT) == "enabled"
     metrics = lab.host("mon1").run("curl", "-s", "http://10.98.7.11:9467/metrics")
     assert 'ttfwd_received_packets_total{ttfwd="lab"}' in metrics
+    assert lab.host("dut1").run("sysctl", "-n", SYSCTL) == "1234\n"
     said = play(lab, "site", 0, ttfwd_packages=[first])
+    assert "scaling_governor: this host has none" in said
     assert changed(said) == {"dut1": 0, "dut2": 0, "mon1": 0, "localhost": 0}, said
 
     said = play(lab, "upgrade", 0, ttfwd_packages=[second])
@@ -103,9 +113,9 @@ def test_site_upgrade_rollback_and_teardown(lab: Lab, packages: list[Path]) -> N
 
     play(lab, "teardown", 0)
     for host in ("dut1", "dut2"):
+        assert lab.host(host).run("sysctl", "-n", SYSCTL) != "1234\n"
         found = lab.host(host).run(
-            "sh", "-c", "ls -d /etc/ttfwd* /etc/systemd/system/*ttfwd* /usr/bin/ttfwd /var/lib/ttfwd* /run/netns/left"
-            " /lib/systemd/system/ttfwd* 2>/dev/null", code=None
+            "sh", "-c", f"ls -d {LEFT} 2>/dev/null", code=None
         )
         assert found == ""
     said = play(lab, "teardown", 0)
