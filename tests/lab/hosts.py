@@ -65,6 +65,7 @@ class Lab:
         host.run("ip", "link", "set", "mgmt0", "up")
         host.run("ip", "address", "add", f"{address}/24", "dev", "mgmt0")
         host.run("ln", "-sf", TTFWD, "/usr/bin/ttfwd")
+        host.run("mkdir", "-p", "/etc/ttfwd")
         host.systemctl("start", "lab-sshd")
         for cable in self._cables:
             if name in (cable[0], cable[2]) and {cable[0], cable[2]} <= self._hosts.keys():
