@@ -20,7 +20,7 @@ def ansible_environment(directory: Path) -> dict[str, str]:
     config.write_text(
         f"[defaults]\ncollections_path = {directory}/collections\nlocal_tmp = {directory}/tmp\n"
         "retry_files_enabled = false\nhost_key_checking = false\ntimeout = 10\n"
-        "[ssh_connection]\npipelining = true\n"
+        f"[ssh_connection]\npipelining = true\ncontrol_path_dir = {directory}/cp\n"
     )
     path = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
     return {
