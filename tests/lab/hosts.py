@@ -96,7 +96,10 @@ class Lab:
 
     def inventory(self, groups: Mapping[str, list[str]], **shared: Any) -> Path:
         """hosts.json: these hosts in their groups, with variables that all share."""
-        options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=5"
+        options = (
+            "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
+            "-o ConnectTimeout=5 -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
+        )
         known = {
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self._key),

@@ -55,8 +55,8 @@ def measure(directory: Path, pairs: int, runs: int, forks: int, play_pairs: int)
     print(f"{2 * pairs} hosts: {pairs} testers, {pairs} devices under test; matrix {json.dumps(MATRIX)}")
     inventory = write_inventory(directory, pairs)
     environment = ansible_environment(directory)
-    with timing("ansible-inventory --list"):
-        command = ["ansible-inventory", "-i", str(inventory), "--list"]
+    with timing("ansible-inventory --list --export"):
+        command = ["ansible-inventory", "-i", str(inventory), "--list", "--export"]
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
     groups, hostvars = variables(pairs, directory / "results")
     with timing("check of the inventory"):
