@@ -125,13 +125,17 @@ def test_a_bad_cable_or_a_missing_host_blocks_its_own_cells_only(tmp_path: Path)
 
 def test_what_is_missing_in_the_end_has_its_reason(tmp_path: Path) -> None:
     found = plan(GROUPS, hosts_at(tmp_path), [])
-    for cell in found["measure"][2:]:
+    for cell in found["measure"][4:]:
         store(tmp_path, cell)
-    first, second = (cell["id"] for cell in found["measure"][:2])
+    store(tmp_path, found["measure"][2], publishable=False, why_not=["steal 2 %", "one start"])
+    store(tmp_path, found["measure"][3], complete=False, why_not=["no space left on device"])
+    first, second, third, fourth = (cell["id"] for cell in found["measure"][:4])
     hosts = {**hosts_at(tmp_path), "tg1": {"tester_failures": {first: "dut1 went away"}}}
     assert unmeasured(found, hosts, str(tmp_path)) == [
         {"id": first, "reason": "dut1 went away"},
-        {"id": second, "reason": "its result isn't valid"},
+        {"id": second, "reason": "it wasn't measured"},
+        {"id": third, "reason": "not publishable: steal 2 %; one start"},
+        {"id": fourth, "reason": "interrupted: no space left on device"},
     ]
 
 

@@ -39,7 +39,7 @@ def matrix(cells: Sequence[CellSeries]) -> Section:
     blocks: list[Block] = [
         Paragraph(
             f"The latest result of each cell ({'; '.join(named) or 'none is measured'}). "
-            "Sizes are without FCS. An asterisk: not publishable. Old: it has no valid result any more."
+            "Sizes are without FCS. An asterisk: not publishable. Not valid: see the reasons above."
         ),
         table,
     ]
@@ -51,7 +51,7 @@ def _shown(one: CellSeries) -> Cell:
     if one.main is None:
         return Toned("missing", "bad")
     text = one.main.latest + ("" if one.runs[-1].publishable else " *")
-    return Toned(f"{text} (old)", "bad") if one.reason else text
+    return Toned(f"{text} (not valid)", "bad") if one.reason else text
 
 
 def _chart(cells: Sequence[CellSeries]) -> Chart | None:

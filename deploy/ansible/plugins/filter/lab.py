@@ -117,7 +117,8 @@ def unmeasured(planned: Mapping[str, Any], hostvars: HostVars, directory: str) -
     for cell in planned["measure"]:
         if not results.is_done(Path(directory), cell):
             failures = hostvars[cell["tester"]].get("tester_failures") or {}
-            missing.append({"id": cell["id"], "reason": failures.get(cell["id"], "its result isn't valid")})
+            reason = failures.get(cell["id"]) or results.why_not_done(Path(directory), cell)
+            missing.append({"id": cell["id"], "reason": reason or "it wasn't measured"})
     return [*planned["blocked"], *missing]
 
 

@@ -25,17 +25,29 @@ def runs(results: Path, cell_id: str) -> list[Path]:
 
 def is_done(results: Path, cell: Cell) -> bool:
     """Whether the cell has a valid result with the same key."""
-    return any(_is_valid(run, cell) for run in runs(results, cell["id"]))
+    return any(_against(run, cell) == "" for run in runs(results, cell["id"]))
 
 
-def _is_valid(run: Path, cell: Cell) -> bool:
-    """A result counts that is whole, and publishable where noise isn't allowed."""
+def why_not_done(results: Path, cell: Cell) -> str | None:
+    """What stands against the latest result with the same key; None if there is none."""
+    against = (_against(run, cell) for run in reversed(runs(results, cell["id"])))
+    return next((reason for reason in against if reason is not None), None)
+
+
+def _against(run: Path, cell: Cell) -> str | None:
+    """Why a result doesn't count; empty if it does, None if it is no result with the cell's key.
+
+    A result counts that is whole, and publishable where noise isn't allowed.
+    """
     about, result = _read(run / "cell.json"), _read(run / "result.json")
-    return (
-        about.get("key") == cell["key"]
-        and result.get("complete") is True
-        and (result.get("publishable") is True or cell["allow_noise"])
-    )
+    if about.get("key") != cell["key"] or not result:
+        return None
+    why = "; ".join(result.get("why_not", ()))
+    if not result.get("complete"):
+        return f"interrupted: {why}"
+    if not (result.get("publishable") or cell["allow_noise"]):
+        return f"not publishable: {why}"
+    return ""
 
 
 def _read(path: Path) -> Mapping[str, Any]:
