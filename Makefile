@@ -116,7 +116,7 @@ test-packages: packages $(VENV)/.with-test ## install, start, upgrade and purge 
 lab: packages-test $(VENV)/.with-tester $(VENV)/.with-test $(VENV)/.with-bench ## show the Ansible collection: three hosts on this machine, a matrix, a report; as root
 	@exec $(VENV)/bin/python -m tests.lab $(ARGS)
 
-test-lab: packages-test $(VENV)/.with-tester $(VENV)/.with-test $(VENV)/.with-bench ## run every test of the Ansible collection, on hosts that it boots; as root
+test-lab: packages-test $(VENV)/.with-tester $(VENV)/.with-test $(VENV)/.with-lab $(VENV)/.with-bench ## run every test of the Ansible collection, on hosts that it boots; as root
 	@TTFWD_LAB=1 $(VENV)/bin/python -m pytest -p no:cacheprovider tests/lab $(ARGS)
 
 clean: ## remove everything that the other targets made here
@@ -183,7 +183,7 @@ $(VENV)/.with-tester: $(VENV)/.built
 	TTFWD_TESTER=require $(VENV)/bin/python setup.py -q build_ext --inplace
 	@touch $@
 
-# One of the extras of pyproject.toml: test, lint, bench, peers.
+# One of the extras of pyproject.toml: test, lint, lab, bench, peers.
 $(VENV)/.with-%: $(VENV)/.installed
 	$(VENV)/bin/pip install -q --no-build-isolation -e '.[$*]'
 	@touch $@
