@@ -18,7 +18,8 @@ def ansible_environment(directory: Path) -> dict[str, str]:
         collection.symlink_to(SOURCE)
     config = directory / "ansible.cfg"
     config.write_text(
-        f"[defaults]\ncollections_path = {directory}/collections\nlocal_tmp = {directory}/tmp\nremote_tmp = /tmp/ansible\n"
+        f"[defaults]\ncollections_path = {directory}/collections\nlocal_tmp = {directory}/tmp\n"
+        "remote_tmp = /tmp/ansible\n"
         "retry_files_enabled = false\nhost_key_checking = false\ntimeout = 10\n"
         f"[ssh_connection]\npipelining = true\ncontrol_path_dir = {directory}/cp\n"
     )

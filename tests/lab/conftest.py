@@ -5,4 +5,6 @@ from __future__ import annotations
 
 import os
 
-collect_ignore_glob = [] if os.environ.get("TTFWD_LAB") else ["test_lint.py", "test_matrix.py", "test_port.py", "test_site.py"]
+collect_ignore_glob = (
+    [] if os.environ.get("TTFWD_LAB") else ["test_lint.py", "test_matrix.py", "test_port.py", "test_site.py"]
+)

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.timeout(600)
 
 def test_ansible_lint_finds_nothing(tmp_path: Path) -> None:
     environment = {**ansible_environment(tmp_path), "ANSIBLE_COLLECTIONS_PATH": str(tmp_path / "collections")}
-    done = run("ansible-lint", "--offline", "-q", "--nocolor", code=None, timeout_s=500, cwd=SOURCE, env=environment)
+    done = run(
+        "ansible-lint", "--offline", "-q", "--nocolor", code=None, timeout_s=500, cwd=SOURCE, env=environment
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
