@@ -24,7 +24,8 @@ def test_from_bare_hosts_to_instances_and_back() -> None:
 
         broken = str(package(lab.directory, "2.0-1", "#!/bin/sh\necho it is broken >&2\nexit 2\n"))
         said = play(lab, "upgrade", 2, ttfwd_packages=[broken])
-        assert "dut1 has version 1.0-1 again, and no further host is upgraded" in said
+        assert "dut1 has version 1.0-1 again, and no further host is upgraded: Restart the instance: " in said
+        assert "Unable to restart service ttfwd@lab.service" in said
         assert [version(lab, host) for host in ("dut1", "dut2")] == ["1.0-1", "1.0-1"]
         assert "2.0-1" not in lab.host("dut2").run("ls", "/var/lib/ttfwd-lab/packages")
         pings(lab, "dut1")

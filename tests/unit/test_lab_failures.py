@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a playbook says of the hosts that it failed on."""
+
+from __future__ import annotations
+
+from deploy.ansible.plugins.filter.hosts import failures, reason
+
+
+def test_the_reason_of_a_task_is_its_message_or_what_its_command_printed() -> None:
+    assert reason({"failed": True, "msg": "no space left"}) == "no space left"
+    assert reason({"failed": True, "msg": "", "stderr": "no such unit\n"}) == "no such unit"
+
+
+def test_the_reason_of_a_loop_is_that_of_its_items_that_failed() -> None:
+    items = [
+        {"msg": "fine"},
+        {"failed": True, "msg": "lab: bad mode"},
+        {"failed": True, "msg": "idle: bad port"},
+    ]
+    assert (
+        reason({"failed": True, "msg": "All items completed", "results": items})
+        == "lab: bad mode; idle: bad port"
+    )
+
+
+def test_hosts_that_failed_are_listed_in_the_order_of_the_inventory() -> None:
+    hostvars = {"dut2": {"lab_failure": "full"}, "dut1": {}, "mon1": {"lab_failure": "away"}}
+    assert failures({"all": ["dut1", "dut2", "mon1"]}, hostvars) == ["dut2: full", "mon1: away"]
