@@ -39,9 +39,8 @@ def test_a_lab_changes() -> None:
         bad = {**INSTANCE, "mode": "xconect"}
         said = play(lab, "site", 2, ttfwd_packages=[first], ttfwd_instances={"lab": bad})
         lab.host("dut2").run("umount", KEPT)
-        assert "dut1: Configure the instances: failed to validate" in said
-        assert "xconect" in said
-        assert "dut2: Keep the packages on the host" in said
+        assert re.search(r"dut1: Configure the instances: failed to validate: .*xconect", said), said
+        assert re.search(r"dut2: Keep the packages on the host: .*No space left on device", said), said
         assert changed(said)["mon1"] == 0
         pings(lab, "dut1")
 

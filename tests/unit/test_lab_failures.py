@@ -6,9 +6,11 @@ from __future__ import annotations
 from deploy.ansible.plugins.filter.hosts import failures, reason
 
 
-def test_the_reason_of_a_task_is_its_message_or_what_its_command_printed() -> None:
+def test_the_reason_of_a_task_is_its_message_and_what_its_command_printed() -> None:
     assert reason({"failed": True, "msg": "no space left"}) == "no space left"
-    assert reason({"failed": True, "msg": "", "stderr": "no such unit\n"}) == "no such unit"
+    printed = {"failed": True, "msg": "failed to validate", "stdout": "", "stderr": "mode: no such mode\n"}
+    assert reason(printed) == "failed to validate: mode: no such mode"
+    assert reason({"failed": True}) == "failed"
 
 
 def test_the_reason_of_a_loop_is_that_of_its_items_that_failed() -> None:

@@ -10,7 +10,13 @@ from typing import Any
 def reason(result: Mapping[str, Any]) -> str:
     """Why a task failed. That of a loop has a result for each of its items."""
     failed = [one for one in result.get("results", [result]) if one.get("failed")] or [result]
-    return "; ".join(str(one.get("msg") or one.get("stderr") or "failed").strip() for one in failed)
+    return "; ".join(map(_of_one, failed))
+
+
+def _of_one(result: Mapping[str, Any]) -> str:
+    """Ansible's own words, and those of the program that it ran."""
+    said = [result.get("msg"), result.get("stderr") or result.get("stdout")]
+    return ": ".join(str(part).strip() for part in said if part) or "failed"
 
 
 def failures(groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
