@@ -152,7 +152,8 @@ static struct ttf_captured *add_frame(struct ttf_worker *worker, enum ttf_event 
 		record->offload = 1;
 		memcpy(record->vnet_hdr, frame->eth - TTF_VNET_HDR_BYTES, TTF_VNET_HDR_BYTES);
 	}
-	memcpy(record + 1, frame->eth, kept);
+	if (kept)
+		memcpy(record + 1, frame->eth, kept);
 	return record;
 }
 
