@@ -25,16 +25,16 @@
 #include "samples.h"
 #include "way.h"
 
-#define MAX_WAYS 11
+#define MAX_WAYS 12
 #define CALIBRATION 1000000u /* instructions */
 #define CALIBRATIONS 10
 
 uint64_t system_calls;
 
-static const struct way *const all_ways[MAX_WAYS] = {
-	&way_rw,	   &way_uring,		 &way_mmsg,   &way_burst,  &way_crossing, &way_ttfwd,
-	&way_burst_device, &way_crossing_device, &way_bridge, &way_mirred, &way_veth
-};
+static const struct way *const all_ways[MAX_WAYS] = { &way_rw,	    &way_uring,	       &way_mmsg,
+						      &way_burst,   &way_crossing,     &way_ttfwd,
+						      &way_capture, &way_burst_device, &way_crossing_device,
+						      &way_bridge,  &way_mirred,       &way_veth };
 
 enum part {
 	FORWARD,

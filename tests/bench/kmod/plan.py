@@ -14,6 +14,7 @@ WAYS = {
     "burst": "burst messages",
     "crossing": "crossing",
     "ttfwd": "ttfwd's loop",
+    "capture": "ttfwd's loop, captured",
 }
 
 # Scopes: what is measured. Tap to tap, and tap to device: what a forwarder does with frames that wait for it.
@@ -34,7 +35,7 @@ WAYS_OF = {
 }
 
 # Receiving and sending alone can be measured of these: a crossing sends only what it has received.
-SEPARABLE = tuple(way for way in WAYS if way not in ("crossing", "ttfwd"))
+SEPARABLE = tuple(way for way in WAYS if way not in ("crossing", "ttfwd", "capture"))
 PARTS = ("receive", "send")
 
 # Bytes of a frame on a tap, and its conventional size, which includes the frame check sequence.

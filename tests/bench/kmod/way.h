@@ -44,7 +44,7 @@ struct way {
 	const char *source, *sink;
 };
 
-extern const struct way way_rw, way_uring, way_mmsg, way_burst, way_crossing, way_ttfwd;
+extern const struct way way_rw, way_uring, way_mmsg, way_burst, way_crossing, way_ttfwd, way_capture;
 /* From a tap to a device. */
 extern const struct way way_burst_device, way_crossing_device;
 /* Within the kernel, between veths. */
