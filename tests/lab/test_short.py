@@ -32,6 +32,7 @@ def test_from_bare_hosts_to_instances_and_back() -> None:
 
         said = play(lab, "site", 0, ttfwd_packages=[first])
         assert "scaling_governor: this host has none" in said
+        assert "virtual machine: " in said or "interruptions: " in said, "what ttfwd doctor finds"
         assert changed(said) == {"dut1": 0, "dut2": 0, "mon1": 0, "localhost": 0}, said
 
         play(lab, "teardown", 0)
