@@ -39,7 +39,9 @@ uint32_t crossing_device(int crossing, const char *device)
 
 struct crossing_member crossing_join(int crossing)
 {
-	struct turbotap_member join = { .size = sizeof(join), .slots = MAX_BATCH, .bytes = HELD_BYTES };
+	struct turbotap_member join = {
+		.size = sizeof(join), .slots = MAX_BATCH, .rights = TURBOTAP_RIGHT_COPY, .bytes = HELD_BYTES
+	};
 	int fd = check(ioctl(crossing, TURBOTAP_JOIN, &join), "TURBOTAP_JOIN");
 
 	return (struct crossing_member){ fd, join.first, MAX_BATCH };
