@@ -10,6 +10,7 @@ One thread, one selector. While it is hung or busy the workers keep forwarding; 
 die with it.
 """
 
+import gc
 import logging
 import os
 import resource
@@ -108,6 +109,8 @@ class Supervisor:
             after_crash = self._sweep()
             self._listen(stack)
             on_running(self._boot(stack, after_crash))
+            gc.collect()
+            gc.freeze()  # what lives as long as the instance isn't looked through again
             self._manager.ready(self._status())
             while not self._stopping:
                 self._turn()

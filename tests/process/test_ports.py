@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psutil
@@ -26,6 +27,7 @@ from tests.support.commands import ip, unique
 from tests.support.drivers import BATCHED, URING, extended, port_keys
 from tests.support.instance import Instance, instance, port_of
 from tests.support.netns import NETNS, device_exists, namespace
+from tests.support.processes import open_files
 from tests.support.shm import segments_of
 from tests.support.wait import wait_until
 
@@ -114,6 +116,21 @@ def test_two_hundred_rounds_of_connect_and_delete_under_load(pair: Pair, record:
         assert len(segments_of(it.name)) == 1
     record("round_ms", round(1e3 * took_s / ROUNDS, 1))
     record("slowest_ms", {method: round(ms, 1) for method, ms in slowest_ms.items()})
+
+
+def _is_closed(it: Instance, file: str) -> bool:
+    return file not in open_files(it.process.pid).values()
+
+
+def test_the_namespace_of_a_deleted_port_is_not_held_open(pair: Pair) -> None:
+    """The kernel keeps a namespace, and the devices in it, for as long as anybody has it open."""
+    with instance(pair.config()) as it:
+        for _ in range(5):
+            netns = unique("tc")
+            it.cli("connect", "c0", "--netns", netns)
+            held = f"net:[{(NETNS / netns).stat().st_ino}]"
+            it.cli("delete", "c0")
+            wait_until(partial(_is_closed, it, held), "it is closed")
 
 
 def test_traffic_of_a_port_that_is_deleted_is_accounted_for(pair: Pair) -> None:
