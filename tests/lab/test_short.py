@@ -10,7 +10,6 @@ from tests.lab.package import package
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.alone
 def test_from_bare_hosts_to_instances_and_back() -> None:
     with bare_lab() as lab:
         first = str(package(lab.directory, "1.0-1"))
