@@ -86,7 +86,7 @@ class Session:
 
     def _begin(self) -> Rings:
         events = EVENTS if self._follows_frames else self._request.directions
-        # A filter looks at whole frames, whatever is kept of them.
+        # A filter looks at whole frames, also where less of them is written.
         keep = lib.TTF_FRAME_MAX_BYTES if self._filter else self._request.snap_bytes
         self._word = mask(events) << lib.TTF_CAPTURE_SHIFT | keep
         params = {"events": list(events), "bytes": keep}

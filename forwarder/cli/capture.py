@@ -52,7 +52,10 @@ class Size(click.ParamType[int, str]):
 )
 @click.option("--rotate-size", type=Size(), help="Begin a new file after so many bytes: 500k, 10M, 2G.")
 @click.option(
-    "--rotate-time", type=click.FloatRange(min=0.1, max=1e9), metavar="SECONDS", help="... seconds."
+    "--rotate-time",
+    type=click.FloatRange(min=0.1, max=1e9),
+    metavar="SECONDS",
+    help="The same after so many seconds.",
 )
 @click.option("--files", type=click.IntRange(min=1), metavar="N", help="Keep the last N files.")
 def capture(
