@@ -8,10 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from forwarder.cli.commands import main
 from tests.support.capabilities import missing, require_tester
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,3 +115,22 @@ def test_wheel_offers_the_command(installed: Path) -> None:
     parsed = configparser.ConfigParser()
     parsed.read(entry_points)
     assert dict(parsed["console_scripts"]) == {"ttfwd": "forwarder.__main__:main"}
+
+
+def _commands(command: click.Command) -> Iterator[click.Command]:
+    yield command
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from _commands(each)
+
+
+def test_no_help_text_is_a_macro_of_a_man_page() -> None:
+    """In man pages, lines that begin with a dot or an apostrophe are instructions to the typesetter."""
+    texts = [text for command in _commands(main) for text in (command.help or "").splitlines()]
+    texts += [
+        option.help or ""
+        for command in _commands(main)
+        for option in command.params
+        if isinstance(option, click.Option)
+    ]
+    assert len(texts) > 100
+    assert not [text for text in texts if text.lstrip().startswith((".", "'"))]
