@@ -65,9 +65,21 @@ void ttf_capture_ordered(struct ttf_worker *worker, uint32_t word)
 	capture->ordered = word;
 	if (!capture->shared)
 		return;
+	ttf_capture_publish(worker); /* of a port that was detached between two rounds */
 	worker->capturing = word >> TTF_CAPTURE_SHIFT;
 	capture->keep = word & ((1u << TTF_CAPTURE_SHIFT) - 1);
 	store_release(&capture->shared->seen, word); /* pairs with ttf_capture_seen() */
+}
+
+/* An earlier incarnation ended somewhere between these positions, and may have written anything there, and as these. */
+static void begin_behind(struct capture *capture, uint64_t head, uint64_t reserved)
+{
+	capture->next = head;
+	if (head % 8 || reserved - head > TTF_CAPTURE_BYTES)
+		capture->next = (head / TTF_CAPTURE_CHUNK + 1) * TTF_CAPTURE_CHUNK;
+	else
+		while ((int64_t)(reserved - capture->next) > 0)
+			pad_chunk(capture);
 }
 
 void ttf_capture_init(struct ttf_worker *worker, struct ttf_capture *shared)
@@ -77,11 +89,8 @@ void ttf_capture_init(struct ttf_worker *worker, struct ttf_capture *shared)
 	capture->shared = shared;
 	if (!shared)
 		return;
-	capture->next = shared->head;
+	begin_behind(capture, shared->head, shared->reserved);
 	capture->records = shared->records;
-	/* A killed incarnation may have spoilt what is behind its last record. */
-	for (uint64_t reserved = shared->reserved; (int64_t)(reserved - capture->next) > 0;)
-		pad_chunk(capture);
 	capture->written = true;
 	ttf_capture_publish(worker);
 	ttf_capture_ordered(worker, load_relaxed(&worker->run_words->capture));

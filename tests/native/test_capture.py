@@ -337,3 +337,33 @@ def test_a_ring_may_hold_anything() -> None:
             assert len(it.kept) <= it.length
     assert watcher.reader.malformed
     segment.close()
+
+
+@pytest.mark.parametrize("head", [0, 3, lib.TTF_CAPTURE_BYTES - 4, 2**64 - 1])
+@pytest.mark.parametrize("reserved", [0, 2**40, 2**63, 2**64 - 1])
+def test_the_next_incarnation_begins_with_a_spoilt_ring(
+    harness: MakeHarness, head: int, reserved: int
+) -> None:
+    made = capturing(harness)
+    left, _ = made.pair()
+    made.kill(0)
+    capture = ffi.cast("struct ttf_capture *", made.captures[0].base)
+    capture.head, capture.reserved = head, reserved
+    made.revive(0)
+    watcher = made.watch()
+    left.send(0, frame(2))
+    made.settle()
+    assert [it.kept for it in watcher.read()] == [frame(2)] * 2
+
+
+def test_what_a_detached_port_left_is_published_when_the_capture_ends(harness: MakeHarness) -> None:
+    made = capturing(harness)
+    left, _ = made.pair()
+    made.settle()
+    watcher = made.watch()
+    left.send(0, frame(1))
+    made.disconnect(0)
+    made.capture(0)
+    made.step()
+    assert "rx" in [it.event for it in watcher.read()]
+    assert ffi.cast("struct ttf_capture *", made.captures[0].base).writing == 0
