@@ -5,7 +5,6 @@ Guarantees that a port is whole or leaves nothing behind.
 """
 
 import errno
-import gc
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -74,9 +73,6 @@ class Devices:
         finally:
             self._namespaces.leave(port.place)
             self._forget_unused(port.device.place)
-            # Errors of pyroute2 refer to themselves, and to the frames that know this port: without this, its
-            # namespace would stay open until Python happens to look for such cycles.
-            gc.collect()
 
     def link_down(self, port: Port) -> None:
         """Have the kernel bring no more packets to a device that we made. Its queues can still be read."""

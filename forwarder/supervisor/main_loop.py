@@ -86,6 +86,7 @@ class Supervisor:
         self._clock = WatchClock()
         self._closing = Closing()
         self._stopping = False
+        self._ports_changed = False  # or it was tried
         self._drain_by_ns = 0  # of the WatchClock
         self._watched: tuple[tuple[int, int], ...] = ()
 
@@ -252,6 +253,11 @@ class Supervisor:
         for key, _ in events:
             if key.data is not None:
                 key.data()
+        if self._ports_changed:
+            # Errors of pyroute2 refer to themselves, and to the frames that know the port: without this, its
+            # namespace would stay open until Python happens to look for such cycles.
+            self._ports_changed = False
+            gc.collect()
 
     def _watch_processes(self) -> None:
         """Keep the selector on the processes that there are; while none dies nothing is registered anew."""
@@ -276,8 +282,10 @@ class Supervisor:
             case "connect" | "delete" if self._stopping:
                 raise Stopping(f'instance "{self._config.name}" is stopping')
             case "connect":
+                self._ports_changed = True
                 return self._requests.connect(params)
             case "delete":
+                self._ports_changed = True
                 return self._requests.delete(params)
             case "capture":
                 return self._captures.begin(params, client)
