@@ -84,7 +84,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _beside_others(request: pytest.FixtureRequest) -> Iterator[None]:
-    """While a test that must be alone runs, the run's other process waits before its next test."""
+    """While a test that must be alone runs, the run's other processes wait before their next tests."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if run is None:  # there is one process
         yield

@@ -7,10 +7,18 @@ The tests of guest/ need the module, so they run only in a guest. test_guest.py 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
 collect_ignore = [] if os.environ.get("TTFWD_GUEST") else ["guest"]
+
+
+@pytest.fixture(scope="session")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of built modules. All processes of a run have the same."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
 
 
 def _reports_a_guest(item: pytest.Item) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event, Lock
 
 from tests.kmod import vm
-from tests.kmod.kernels import ROOT, SERIES, build, of_series
+from tests.kmod.kernels import ROOT, SERIES, build_once, of_series
 
 _TIMEOUT_S = 2700  # for each, from the moment when a test waits for it
 _AT_ONCE = 2
@@ -68,11 +68,14 @@ class Ran:
 
 
 class Guests:
-    """All guests, at work from when this is made. They can be ended at any time."""
+    """All guests, at work from when this is made. They can be ended at any time.
 
-    def __init__(self) -> None:
+    `builds`: the folder of the modules.
+    """
+
+    def __init__(self, builds: Path) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="ttfwd-guests-")
-        self._parts = Parts(Path(self._temporary.name))
+        self._parts = Parts(Path(self._temporary.name), builds)
         self._running: list[vm.Running] = []
         self._ended = Event()
         self._pool = ThreadPoolExecutor(_AT_ONCE)
@@ -111,22 +114,24 @@ class Guests:
 
 
 class Parts:
-    """What guests need of the host: the module for each kernel, and the C programs. Each is built once."""
+    """What guests need of the host: the module for each kernel, and the C programs. Each is built once.
 
-    def __init__(self, folder: Path) -> None:
+    `folder`: for the programs. `builds`: for the modules.
+    """
+
+    def __init__(self, folder: Path, builds: Path) -> None:
         self._folder = folder
+        self._builds = builds
         self._lock = Lock()
-        self._modules: dict[str, Path] = {}
         self._programs: Path | None = None
 
     def command(self, guest: Guest) -> Mapping[str, str]:
         """The environment of in_guest.sh, without RESULTS. Raises AssertionError."""
         with self._lock:
-            if guest.series not in self._modules:
-                self._modules[guest.series] = build(of_series(guest.series), self._folder)
+            module = build_once(of_series(guest.series), self._builds).module
             self._programs = self._programs or _programs(self._folder)
             return {
-                "MODULE": str(self._modules[guest.series]),
+                "MODULE": str(module),
                 "PROGRAMS": str(self._programs),
                 "PYTHON": sys.executable,
                 "TESTS": guest.tests,

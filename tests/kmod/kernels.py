@@ -8,10 +8,11 @@ takes place in a copy, so that builds for several kernels never meet and the sou
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.support.capabilities import missing
@@ -70,6 +71,34 @@ def make(headers: Path, copy: Path, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+@dataclass(frozen=True)
+class Build:
+    """A copy of kmod/ that was built with W=1 and C=2 (sparse), the module, and what make printed."""
+
+    kernel: Kernel
+    copy: Path
+    module: Path
+    printed: str
+
+
+def build_once(kernel: Kernel, shared: Path) -> Build:
+    """The build in folder `shared`. The first process that asks for it makes it: that takes half a minute."""
+    if not shutil.which("sparse"):
+        missing("sparse")
+    folder = shared / f"turbotap-{kernel.release}"
+    folder.mkdir(exist_ok=True)
+    build = Build(kernel, folder / "kmod", folder / "turbotap.ko", "")
+    output = folder / "make.txt"
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not output.exists():
+            shutil.rmtree(build.copy, ignore_errors=True)  # of a build that failed
+            printed = make(kernel.headers, build.copy, "W=1", "C=2")
+            shutil.copy(build.copy / "turbotap.ko", build.module)
+            output.write_text(printed)
+    return replace(build, printed=output.read_text())
 
 
 def build(kernel: Kernel, into: Path) -> Path:

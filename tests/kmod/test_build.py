@@ -6,13 +6,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-from tests.kmod.kernels import BUILT, MODULE, ROOT, SERIES, Kernel, make, of_series
+from tests.kmod.kernels import BUILT, MODULE, ROOT, SERIES, Build, Kernel, build_once, of_series
 from tests.support.capabilities import missing
 
 pytestmark = pytest.mark.timeout(300)
@@ -21,25 +20,14 @@ _CHECKPATCH = ROOT / "build" / "checkpatch" / "checkpatch.pl"
 _SOURCES = sorted(MODULE.rglob("*.[ch]"))
 
 
-@dataclass(frozen=True)
-class Build:
-    """A build of a copy of kmod/, with W=1 and C=2 (sparse), and its output."""
-
-    kernel: Kernel
-    copy: Path
-    printed: str
-
-
 @pytest.fixture(params=SERIES, scope="module")
 def kernel(request: pytest.FixtureRequest) -> Kernel:
     return of_series(request.param)
 
 
 @pytest.fixture(scope="module")
-def built(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    _run("sparse", "--version")
-    copy = tmp_path_factory.mktemp(kernel.series) / "kmod"
-    return Build(kernel, copy, make(kernel.headers, copy, "W=1", "C=2"))
+def built(kernel: Kernel, builds: Path) -> Build:
+    return build_once(kernel, builds)
 
 
 def _run(*command: str | Path) -> str:

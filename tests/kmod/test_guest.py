@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.timeout(3000)
 
 
 @pytest.fixture(scope="module")
-def guests() -> Iterator[Guests]:
-    running = Guests()
+def guests(builds: Path) -> Iterator[Guests]:
+    running = Guests(builds)
     yield running
     running.end()
 

@@ -19,7 +19,7 @@ def main() -> int:
     guest = replace(OF_TTFWD, markers="")
     with tempfile.TemporaryDirectory(prefix="ttfwd-guests-") as folder:
         try:
-            ran = boot(guest, Parts(Path(folder)).command(guest), Path(folder, "results"))
+            ran = boot(guest, Parts(Path(folder), Path(folder)).command(guest), Path(folder, "results"))
             print(ran.result.output)
             ran.result.check()
             return 1 if ran.failures(guest) else 0

@@ -27,6 +27,7 @@ def measurement(tmp_path: Path) -> Measurement:
     return Measurement(tmp_path / "result")
 
 
+@pytest.mark.slow
 def test_a_good_measurement_is_publishable(measurement: Measurement) -> None:
     result = measurement.conduct(measurement.search("ndr,pdr"))
     assert result.why_not == ()

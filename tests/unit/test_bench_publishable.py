@@ -66,6 +66,7 @@ def test_the_state_of_the_host_does(measurement: Measurement) -> None:
     assert why_not(measurement) == ("CPU 1 isn't isolated",)
 
 
+@pytest.mark.slow
 def test_noise_of_the_tester_does(measurement: Measurement) -> None:
     measurement.selftest = SELFTEST.model_copy(update={"lateness": distribution(60, 90_000)})
     assert why_not(measurement) == ("noise: the tester alone is late by 90 us (p99.9), limit 20 us",)
@@ -76,6 +77,7 @@ def test_no_self_test_does(measurement: Measurement) -> None:
     assert why_not(measurement) == ("the tester wasn't tested against itself",)
 
 
+@pytest.mark.slow
 def test_more_void_trials_than_others_do(measurement: Measurement) -> None:
     busy = Disturbance(foreign_cpu_ratio=0.5, steal_ratio=0.0)
     measurement.machine.disturbances = [busy, busy, QUIET] * 200

@@ -92,6 +92,7 @@ def test_two_goals_share_their_trials(searched: Searched) -> None:
     assert both < 2 * len(alone.tester.loads)
 
 
+@pytest.mark.slow
 def test_a_noisy_dut_is_found_within_its_noise(searched: Searched) -> None:
     searched.dut.noise, searched.dut.stalled = 0.01, 0.02
     searched.search("ndr,pdr")

@@ -37,6 +37,7 @@ def test_welch_p_is_that_of_a_worked_example() -> None:
     assert welch_p((5, 5), (6, 6)) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("base", "now", "outcome", "how"),
     [
@@ -67,6 +68,7 @@ def test_a_difference_is_told_from_noise(
     assert how in found.how
 
 
+@pytest.mark.slow
 def test_less_latency_is_better() -> None:
     base, now = (results.full(median_ns=median) for median in (2_300, 1_900))
     found = {one.now.key: one.outcome for one in differences(base, now)}

@@ -134,6 +134,7 @@ def test_softnet_counters_of_kernels_that_do_not_name_the_cpu(tmp_path: Path) ->
     assert Counters.now(host_tree.tree(tmp_path, host)).softnet[3]["dropped"] == 4
 
 
+@pytest.mark.slow
 def test_a_recording_of_this_machine_fits_the_model() -> None:
     host = Recording(cpus=(0,)).host((("lo", None), ("nosuch", None), ("lo", "nosuch")))
     assert host.facts["devices"].keys() == {"lo"}  # the others are gone
@@ -142,6 +143,7 @@ def test_a_recording_of_this_machine_fits_the_model() -> None:
     assert host.delta["duration_ns"] > 0
 
 
+@pytest.mark.slow
 def test_comparing_with_a_result(tmp_path: Path) -> None:
     tree = host_tree.tree(tmp_path, host_tree.tuned())
     stored = Recording((2,), tree=tree).host()

@@ -49,6 +49,7 @@ def run(root: Path, text: str, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_its_commands_mend_what_was_found(tmp_path: Path) -> None:
     tree = host_tree.tree(tmp_path, host_tree.laptop())
     before = checkup(tree)
@@ -65,6 +66,7 @@ def test_its_commands_mend_what_was_found(tmp_path: Path) -> None:
     assert after < {finding.name for finding in before.of("block", "warn", "advise")}
 
 
+@pytest.mark.slow
 def test_a_command_that_fails_is_told_and_the_others_run(tmp_path: Path) -> None:
     tree = host_tree.tree(tmp_path, host_tree.laptop())
     text = script(checkup(tree))

@@ -61,6 +61,7 @@ def test_a_line_with_a_newline_or_with_bytes_that_are_no_text_is_one_entry(
     assert socket_of_journald.recv(4096).startswith(b"MESSAGE=file \\udcff\n")
 
 
+@pytest.mark.slow
 def test_nobody_waits_for_a_journald_that_hangs_or_is_gone(
     socket_of_journald: socket.socket, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,6 +35,7 @@ def text_of(directory: Path) -> str:
     return " ".join(str(console.file.getvalue()).split())  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_regression_is_named_with_what_else_changed(tmp_path: Path) -> None:
     store(tmp_path / "lab", matrix_of(1), 8, falls, versions=lambda run: "0.2.0" if run >= 5 else "0.1.0")
     said = text_of(tmp_path / "lab")
@@ -44,6 +45,7 @@ def test_a_regression_is_named_with_what_else_changed(tmp_path: Path) -> None:
     assert "dut1: ttfwd 0.1.0, tag 0.1.0 to 0.2.0, tag 0.2.0" in said
 
 
+@pytest.mark.slow
 def test_noise_is_no_jump(tmp_path: Path) -> None:
     store(tmp_path / "lab", matrix_of(1), 8, lambda _, run: 500_000 * (1 + 0.002 * ((run * 7) % 5 - 2)))
     assert "No figure jumped." in text_of(tmp_path / "lab")
@@ -75,6 +77,7 @@ def test_a_lab_without_any_result_has_a_report(tmp_path: Path) -> None:
     assert "missing" in text_of(tmp_path / "lab")
 
 
+@pytest.mark.slow
 def test_the_page_of_many_cells_has_a_bounded_number_of_pictures(tmp_path: Path) -> None:
     store(tmp_path / "lab", matrix_of(20), 2, falls)
     page = html(lab_document(load_lab(tmp_path / "lab")))

@@ -39,6 +39,7 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
+@pytest.mark.slow
 def test_settings_are_applied_and_taken_back(host: Host) -> None:
     assert host.tuning("apply") == f"{host.root}/governor: this host has none\n"
     assert [host.read(name) for name in ("irq/1/affinity", "irq/2/affinity", "thp")] == [

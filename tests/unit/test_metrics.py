@@ -70,6 +70,7 @@ def value(name: str, **labels: str) -> float:
     return samples()[f"ttfwd_{name}", frozenset(labels.items())]
 
 
+@pytest.mark.slow
 def test_what_a_queue_counted_is_there(segment: FakeSegment) -> None:
     queue = {"ttfwd": "lab", "port": "turbotap0", "queue": "0"}
     assert value("port_received_packets_total", **queue) == 70
@@ -84,6 +85,7 @@ def test_what_a_queue_counted_is_there(segment: FakeSegment) -> None:
     assert value("worker_state", ttfwd="lab", worker="1", state="ready") == 0
 
 
+@pytest.mark.slow
 def test_bursts_are_a_histogram(segment: FakeSegment) -> None:
     queue = {"ttfwd": "lab", "port": "turbotap0", "queue": "0"}
     burst = "port_receive_burst_packets"
@@ -103,6 +105,7 @@ def test_a_port_that_is_connected_again_has_another_epoch(segment: FakeSegment) 
     assert epoch() != before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "state"),
     [

@@ -118,6 +118,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 _WHOLE = (_pcap(FRAMES[:3]), _section() + b"".join(map(_enhanced, FRAMES[:3])))
 
 
+@pytest.mark.slow
 @given(st.sampled_from(_WHOLE), st.data())
 def test_no_damage_is_worse_than_an_error(
     tmp_path_factory: pytest.TempPathFactory, whole: bytes, data: st.DataObject

@@ -76,6 +76,7 @@ def moved(segment: FakeSegment, snapshot: Snapshot) -> tuple[Snapshot, Rates]:
     return after, rates(snapshot, after)
 
 
+@pytest.mark.slow
 def test_tables_show_totals_queues_drops_and_the_kernel(moved: tuple[Snapshot, Rates]) -> None:
     text = rendered(*moved, width=120)
     for shown in ("1,235,567,890", "1.00 Mpps", "50.0", "tx_full", "4,567", "in flight"):
@@ -84,6 +85,7 @@ def test_tables_show_totals_queues_drops_and_the_kernel(moved: tuple[Snapshot, R
     assert "64 93%, 1 7%" in rendered(moved[0]), "without an interval: over all bursts"
 
 
+@pytest.mark.slow
 def test_the_total_shows_what_deleted_ports_counted() -> None:
     segment = FakeSegment(ports=1)
     segment.port(0, b"turbotap0")
@@ -94,6 +96,7 @@ def test_the_total_shows_what_deleted_ports_counted() -> None:
     assert "1,100" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 100, 110, 120])
 def test_a_narrow_terminal_loses_columns_before_it_breaks_a_number(
     moved: tuple[Snapshot, Rates], width: int
@@ -132,6 +135,7 @@ def test_filters_restrict_the_tables_and_name_what_is_known(snapshot: Snapshot) 
         stats_tables(snapshot, ports=["eth9"])
 
 
+@pytest.mark.slow
 def test_names_are_neither_markup_nor_terminal_control(segment: FakeSegment) -> None:
     segment.port(0, b"[red]x\x1b[2J")
     text = rendered(segment.reader().snapshot())
@@ -139,6 +143,7 @@ def test_names_are_neither_markup_nor_terminal_control(segment: FakeSegment) -> 
     assert "\x1b" not in text
 
 
+@pytest.mark.slow
 def test_a_dead_supervisor_is_told(segment: FakeSegment) -> None:
     segment.instance(pid=0)
     assert "supervisor is dead" in rendered(segment.reader().snapshot())
@@ -162,6 +167,7 @@ def test_the_last_table_says_whether_packets_are_missing(sent: int, state: int, 
     assert told in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_output_that_is_no_terminal_is_plain_and_wide(
     monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot
 ) -> None:
@@ -268,6 +274,7 @@ def seen(master: int, text: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_the_view_draws_until_it_is_stopped(shared: tuple[str, int], terminal: tuple[int, TextIO]) -> None:
     master, output = terminal
     view = LiveView(shared[0], output, interval_s=0.01)
@@ -279,6 +286,7 @@ def test_the_view_draws_until_it_is_stopped(shared: tuple[str, int], terminal: t
     assert not output.closed
 
 
+@pytest.mark.slow
 def test_a_stopped_terminal_does_not_hang_the_supervisor(
     shared: tuple[str, int], terminal: tuple[int, TextIO]
 ) -> None:
@@ -296,6 +304,7 @@ def test_a_stopped_terminal_does_not_hang_the_supervisor(
             os.read(master, 65536)
 
 
+@pytest.mark.slow
 def test_the_view_ends_with_its_instance(
     shared: tuple[str, int], tmp_path: Path, segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +319,7 @@ def test_the_view_ends_with_its_instance(
     assert "\x1b" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "told"),
     [({"pid": 0}, "supervisor is dead"), ({"state": lib.TTF_INSTANCE_STOPPED}, "stopped")],

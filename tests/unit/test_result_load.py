@@ -34,6 +34,7 @@ def refused(path: Path) -> str:
     return caught.value.for_terminal()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [".", "result.json"])
 def test_what_bench_wrote_is_read_back(stored: Path, name: str) -> None:
     made = results.full((500_000.0,))
@@ -42,6 +43,7 @@ def test_what_bench_wrote_is_read_back(stored: Path, name: str) -> None:
     assert found.path == stored / "result.json"
 
 
+@pytest.mark.slow
 def test_a_trial_that_a_crash_cut_is_left_out_and_said(stored: Path) -> None:
     journal = stored / "trials.jsonl"
     journal.write_bytes(journal.read_bytes()[:-10])
@@ -66,6 +68,7 @@ def test_a_trial_that_is_damaged_in_the_middle_is_an_error_with_its_line(stored:
     assert refused(stored) == f"{journal}: line 2: run: input should be a valid integer"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
@@ -117,6 +120,7 @@ def test_trials_without_a_result_are_told_from_nothing_at_all(stored: Path) -> N
     assert refused(stored) == f"{stored}: has trials and no result.json: bench ended before it had a result"
 
 
+@pytest.mark.slow
 def test_files_that_cant_be_read_are_named(tmp_path: Path) -> None:
     missing = tmp_path / "nothing"
     assert refused(missing).startswith(f"{missing}: no such file; RESULT is a directory that bench wrote")

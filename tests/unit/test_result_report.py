@@ -76,6 +76,7 @@ class Page(HTMLParser):
         return [attributes for found, attributes in self.elements if found == tag]
 
 
+@pytest.mark.slow
 def test_a_newcomer_reads_the_outcome_first() -> None:
     opening = whole_text()[:700]
     assert "driver uring, 1 queue" in opening
@@ -85,6 +86,7 @@ def test_a_newcomer_reads_the_outcome_first() -> None:
     assert "PUBLISHABLE\n" in opening
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_every_test_has_a_report_in_every_format(name: str) -> None:
     stored = EVERY[name]
@@ -95,6 +97,7 @@ def test_every_test_has_a_report_in_every_format(name: str) -> None:
     assert list(csv.DictReader(io.StringIO(figures_csv([stored]))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "told"),
     [
@@ -114,6 +117,7 @@ def test_each_test_begins_with_its_main_figure(name: str, told: str) -> None:
     assert told in text(EVERY[name])
 
 
+@pytest.mark.slow
 def test_everything_that_rfc_9971_demands_is_there() -> None:
     shown = text(results.full(goals=(results.goal("pdr", [571e3, 569e3], loss_ratio=0.005, directions=2),)))
     assert re.search(r"^PDR +0\.5 % +50 % +21 s +1 s +1 s +0\.5 %", shown, re.MULTILINE)
@@ -126,6 +130,7 @@ def test_everything_that_rfc_9971_demands_is_there() -> None:
     assert "effective duration" in shown
 
 
+@pytest.mark.slow
 def test_an_irregular_search_is_marked_wherever_its_figure_stands() -> None:
     stored = results.generator_limited()
     shown = text(stored)
@@ -144,6 +149,7 @@ def test_an_interrupted_run_says_so_first_and_shows_what_there_is() -> None:
     assert "410.0 kfps" in shown
 
 
+@pytest.mark.slow
 def test_what_the_files_lack_is_said() -> None:
     made = results.full((500e3,))
     stored = StoredResult(
@@ -153,6 +159,7 @@ def test_what_the_files_lack_is_said() -> None:
     assert f"{made.result.trials_counted} trials count, 1 were void." in text(stored)
 
 
+@pytest.mark.slow
 def test_lost_frames_have_their_places() -> None:
     lost = Lost(before_dut=5, dut={"tx_full": 90, "oversize": 2}, after_dut=1, receiver=2)
     shown = text(results.full(lost=lost))
@@ -161,6 +168,7 @@ def test_lost_frames_have_their_places() -> None:
     assert "Every lost frame is in one place" in shown
 
 
+@pytest.mark.slow
 def test_unexplained_losses_are_no_secret() -> None:
     shown = text(results.full(lost=Lost(dut={"tx_full": 9}, unexplained=1)))
     assert "some losses have no place" in shown
@@ -174,6 +182,7 @@ def test_the_frames_of_a_capture_are_what_they_are() -> None:
     assert "None" not in words.traffic(capture)
 
 
+@pytest.mark.slow
 def test_a_run_without_loss_says_that() -> None:
     assert "No frame was lost in the trials that count." in text(results.full(lost=Lost()))
 
@@ -183,6 +192,7 @@ def test_a_percentile_that_cant_be_known_is_a_dash() -> None:
     assert few.split()[-4:-2] == ["-", "-"]  # p99.9 and p99.99; the last is the maximum
 
 
+@pytest.mark.slow
 def test_frames_that_were_handed_over_together_are_said() -> None:
     made = results.full((5e5,))
     assert "frames handed over together" not in text(made)
@@ -194,6 +204,7 @@ def test_frames_that_were_handed_over_together_are_said() -> None:
     )
 
 
+@pytest.mark.slow
 def test_long_tables_are_left_out_of_the_text_unless_asked_for() -> None:
     short, full = whole_text(), text(results.full(), full=True)
     assert "Every trial" not in short
@@ -202,6 +213,7 @@ def test_long_tables_are_left_out_of_the_text_unless_asked_for() -> None:
     assert "foreign CPU 31 %: more than 5 %" in full
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_words() -> None:
     name = '<script>alert("1")</script>\x1b[31m | `x`'
     stored = results.full(dut=results.dut(name))
@@ -216,6 +228,7 @@ def test_hostile_names_stay_words() -> None:
     assert "\x1b" not in markdown(report)
 
 
+@pytest.mark.slow
 def test_the_page_asks_for_nothing_and_may_load_nothing() -> None:
     page = Page(html(document([results.full()])))
     assert page.all("script") == []
@@ -226,6 +239,7 @@ def test_the_page_asks_for_nothing_and_may_load_nothing() -> None:
     assert {place for place in places if place and not place.startswith("#")} == {"data:,"}
 
 
+@pytest.mark.slow
 def test_every_chart_has_a_title_and_a_text() -> None:
     for stored in EVERY.values():
         page = Page(html(document([stored])))
@@ -238,6 +252,7 @@ def test_every_chart_has_a_title_and_a_text() -> None:
         assert len(page.all("desc")) == len(charts)
 
 
+@pytest.mark.slow
 def test_every_mark_lies_inside_its_axes() -> None:
     for stored in (*EVERY.values(), results.interrupted()):
         for article in document([stored], results.full()).articles:
@@ -263,6 +278,7 @@ def points(chart: Chart) -> Iterator[tuple[float, float]]:
                 yield drawing.low, drawing.y
 
 
+@pytest.mark.slow
 def test_several_results_begin_with_an_overview() -> None:
     page = Page(html(document([results.full(), results.interrupted(), EVERY["mrr"]])))
     assert len(page.all("h1")) == 4
