@@ -133,6 +133,33 @@ def test_the_namespace_of_a_deleted_port_is_not_held_open(pair: Pair) -> None:
             wait_until(partial(_is_closed, it, held), "it is closed")
 
 
+@pytest.mark.parametrize(
+    ("port", "says"),
+    [
+        ({"name": "w0"}, "w0"),
+        ({"name": "c0", "address": ["10.9.0.1/24", "::1/128"]}, "the kernel refused"),
+        ({"name": "v0", "driver": "packet"}, "v0"),
+    ],
+    ids=["a name that is taken", "an address that the kernel refuses", "a device that isn't there"],
+)
+def test_the_namespace_of_a_refused_port_is_not_held_open(
+    pair: Pair, port: dict[str, Any], says: str
+) -> None:
+    with instance(pair.config()) as it, namespace(ipv6=True) as netns:
+        ip("link", "add", "w0", "type", "veth", "peer", "name", "w1", "netns", pair.left, netns=netns)
+        held = f"net:[{(NETNS / netns).stat().st_ino}]"
+        client = Client(it)
+        for _ in range(5):
+            error = client.ask("connect", netns=netns, **port)["error"]
+            assert error["data"]["exit_code"] == 1
+            assert says in error["message"]
+            client.call("status")  # the supervisor is done with the request before
+            assert _is_closed(it, held)
+        client.close()
+        ip("netns", "delete", netns)
+        wait_until(lambda: not device_exists(pair.left, "w1"), "the namespace is gone, with its devices")
+
+
 def test_traffic_of_a_port_that_is_deleted_is_accounted_for(pair: Pair) -> None:
     """Traffic into a port until it is deleted: accepted packets are received, and forwarded or counted."""
     with instance(pair.config()) as it, namespace() as netns:
