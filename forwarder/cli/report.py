@@ -27,7 +27,7 @@ from forwarder.report.to_html import html
 from forwarder.report.to_markdown import markdown
 from forwarder.report.to_text import print_text
 from forwarder.report.uti import uti
-from forwarder.results.lab import load_lab
+from forwarder.results.lab import cell_of, load_lab
 from forwarder.results.load import RESULT_FILE, StoredResult, load
 from forwarder.stats.section import make_console
 
@@ -86,7 +86,7 @@ def export(path: Path, kind: ExportFormat, out: Path | None) -> None:
 
 
 def _json(stored: StoredResult) -> str:
-    return json.dumps(uti(stored), indent=1) + "\n"
+    return json.dumps(uti(stored, cell_of(stored.path)), indent=1) + "\n"
 
 
 _EXPORTS: Mapping[ExportFormat, Callable[[StoredResult], str]] = MappingProxyType(

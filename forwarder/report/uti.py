@@ -4,6 +4,8 @@
 Rates are aggregate there: both directions together. As in CSIT, the lower bound is the conditional
 throughput, and bandwidth is that on the wire, with preamble, gap and FCS. What the schema has no place for is
 left out; a result that it has no form for is of type "unknown". CSIT's latency is in whole us.
+
+To the tester of a lab, what is between its devices is external. The cell of its matrix says what it is.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from typing import Any, Literal
 
 from forwarder.report.hdr import encoded
 from forwarder.report.openmetrics import sample_lines
+from forwarder.results.lab import Cell
 from forwarder.results.load import StoredResult
-from forwarder.results.model import Direction, Distribution, Goal, Latency, Result, Test
+from forwarder.results.model import Direction, Distribution, Dut, Goal, Latency, Result, Test
 
 VERSION = "1.5.1"
 
@@ -34,9 +37,11 @@ _LOADS = ("pdr_0", "pdr_10", "pdr_50", "pdr_90")
 _US = 1_000
 
 
-def uti(stored: StoredResult) -> dict[str, Any]:
-    """The test case. Raises TtfwdError where latency can't be encoded."""
+def uti(stored: StoredResult, cell: Cell | None = None) -> dict[str, Any]:
+    """The test case. `cell`: that of a lab's result. Raises TtfwdError where latency can't be encoded."""
     result = stored.result
+    if cell is not None:
+        result = result.model_copy(update={"dut": _dut(cell, result.dut)})
     short = _name(f"{result.dut.title}-{result.test}")
     profile = result.profile
     frames = ("pcap",) if profile.pcap else (f"{profile.sizes}b", f"{profile.flows}f")
@@ -55,7 +60,7 @@ def uti(stored: StoredResult) -> dict[str, Any]:
         "dut_version": result.dut.version or "unknown",
         "tg_type": f"ttfwd-{result.tester.generator}",
         "tg_version": result.ttfwd_version,
-        "hosts": [result.host.fingerprint],
+        "hosts": [result.host.fingerprint] if cell is None else sorted((cell.dut, cell.tester)),
         "start_time": result.started,
         "end_time": result.ended,
         "duration": max((ended - began).total_seconds(), 0.0),
@@ -64,6 +69,18 @@ def uti(stored: StoredResult) -> dict[str, Any]:
         "telemetry": sample_lines(result),
         "result": _result(result),
     }
+
+
+def _dut(cell: Cell, seen: Dut) -> Dut:
+    """The instance of the cell's device under test, of which the tester has seen two ends."""
+    host = cell.hosts.get(cell.dut)
+    named = {
+        "kind": "instance",
+        "title": f"{cell.dut}, driver {cell.driver}, {cell.queues} queue{'s' if cell.queues > 1 else ''}",
+        "devices": cell.dut_interfaces,
+        "version": host.version.get("ttfwd") if host and host.version else None,
+    }
+    return seen.model_copy(update=named)
 
 
 def _name(text: str) -> str:

@@ -55,6 +55,7 @@ class Cell(_Record):
     flows: int
     sizes: str
     cables: tuple[str, ...] = ()
+    dut_interfaces: tuple[str, ...] = ()
     hosts: dict[str, CellHost] = {}
 
 
@@ -93,9 +94,15 @@ class Lab:
     def runs(self, cell: Cell) -> Iterator[Run]:
         """The cell's results, the oldest first. Raises ResultError."""
         for path in sorted(self.path.glob(f"cells/{cell.id}/*/{RESULT_FILE}")):
-            about = path.with_name(CELL_FILE)
-            if about.exists():
-                yield Run(parse(Cell, read(about), str(about)), path.parent, load_result(path))
+            about = cell_of(path)
+            if about is not None:
+                yield Run(about, path.parent, load_result(path))
+
+
+def cell_of(result: Path) -> Cell | None:
+    """The cell that result.json is of; None if it is no result of a lab. Raises ResultError."""
+    about = result.with_name(CELL_FILE)
+    return parse(Cell, read(about), str(about)) if about.exists() else None
 
 
 def load_lab(path: Path) -> Lab:

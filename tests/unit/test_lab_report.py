@@ -18,6 +18,7 @@ from forwarder.report.lab.changes import MOST_CHARTS
 from forwarder.report.to_html import html
 from forwarder.report.to_text import print_text
 from forwarder.results.lab import load_lab
+from tests.support import results
 from tests.support.lab import matrix_of, store
 
 SLOW = "dut1_tg1_mrr_tap_1q_1f_60B"
@@ -114,3 +115,24 @@ def test_bad_input_is_refused_by_place(tmp_path: Path) -> None:
     assert f"{plan}: cells[0].test: missing" in ran.output
     for more in (["--format", "csv"], ["--require-publishable"], ["--compare", "x"], ["x"]):
         assert runner.invoke(main, ["report", "--lab", str(tmp_path / "lab"), *more]).exit_code == 2
+
+
+def test_csits_json_of_a_cell_names_the_device_and_not_what_the_tester_saw(tmp_path: Path) -> None:
+    """To the tester, the device under test is external, and of no version."""
+    external = results.dut("external eth1 eth2").model_copy(
+        update={"kind": "external", "devices": ("eth1", "eth2"), "version": None, "config": None}
+    )
+    cells = [{**cell, "dut_interfaces": ["port3", "port4"]} for cell in matrix_of(1, drivers=["tap"])]
+    store(tmp_path, cells, 1, falls, versions=lambda _: "0.2.0", dut=external)
+    (run,) = (tmp_path / "cells" / SLOW).iterdir()
+    done = CliRunner().invoke(main, ["export", str(run), "--format", "uti"])
+    case = json.loads(done.stdout)
+    assert (case["dut_type"], case["dut_version"]) == ("ttfwd", "0.2.0")
+    assert case["hosts"] == ["dut1", "tg1"]
+    assert case["test_name_short"] == "dut1,_driver_tap,_1_queue-mrr"
+    assert case["test_name_long"] == f"port3-port4-60b-64f-{case['test_name_short']}"
+    assert "external" not in done.stdout
+
+    (run / "cell.json").unlink()
+    done = CliRunner().invoke(main, ["export", str(run), "--format", "uti"])
+    assert json.loads(done.stdout)["dut_type"] == "external"
