@@ -5,6 +5,5 @@ from __future__ import annotations
 
 import os
 
-collect_ignore_glob = (
-    [] if os.environ.get("TTFWD_LAB") else ["test_lint.py", "test_matrix.py", "test_port.py", "test_site.py"]
-)
+_LONG = ("lint", "matrix", "monitor", "port", "reach", "site")
+collect_ignore_glob = [] if os.environ.get("TTFWD_LAB") else [f"test_{name}.py" for name in _LONG]

@@ -26,5 +26,13 @@ def test_the_reason_of_a_loop_is_that_of_its_items_that_failed() -> None:
 
 
 def test_hosts_that_failed_are_listed_in_the_order_of_the_inventory() -> None:
-    hostvars = {"dut2": {"lab_failure": "full"}, "dut1": {}, "mon1": {"lab_failure": "away"}}
-    assert failures({"all": ["dut1", "dut2", "mon1"]}, hostvars) == ["dut2: full", "mon1: away"]
+    hostvars = {
+        "dut2": {"lab_failure": "full", "lab_doing": "the role ttfwd"},
+        "dut1": {"lab_doing": ""},
+        "mon1": {"lab_doing": "the role monitoring"},
+        "tg1": {},
+    }
+    assert failures({"all": ["dut1", "dut2", "mon1", "tg1"]}, hostvars) == [
+        "dut2: full",
+        "mon1: the connection broke during the role monitoring; UNREACHABLE above says why",
+    ]

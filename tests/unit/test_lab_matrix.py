@@ -117,10 +117,13 @@ def test_a_bad_cable_or_a_missing_host_blocks_its_own_cells_only(tmp_path: Path)
     found = plan(GROUPS, hosts, [bad])
     assert {cell["tester"] for cell in found["measure"]} == {"tg1"}
     assert {cell["reason"] for cell in found["blocked"]} == {bad["says"]}
-    del hosts["tg1"]["lab_host"]
-    found = plan(GROUPS, hosts, [])
-    assert {cell["tester"] for cell in found["measure"]} == {"tg2"}
-    assert {cell["reason"] for cell in found["blocked"]} == {"tg1 is out of reach, or has no ttfwd"}
+    for changed, why in (
+        ({"lab_failure": "timed out"}, "timed out"),
+        ({"lab_host": {**hosts["tg1"]["lab_host"], "version": None}}, "no ttfwd is installed"),
+    ):
+        found = plan(GROUPS, {**hosts, "tg1": {**hosts["tg1"], **changed}}, [])
+        assert {cell["tester"] for cell in found["measure"]} == {"tg2"}
+        assert {cell["reason"] for cell in found["blocked"]} == {f"tg1: {why}"}
 
 
 def test_what_is_missing_in_the_end_has_its_reason(tmp_path: Path) -> None:

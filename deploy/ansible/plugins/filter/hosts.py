@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..module_utils.failure import failure
+
 
 def reason(result: Mapping[str, Any]) -> str:
     """Why a task failed. That of a loop has a result for each of its items."""
@@ -21,11 +23,8 @@ def _of_one(result: Mapping[str, Any]) -> str:
 
 def failures(groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A line for each host that failed."""
-    return [
-        f"{name}: {hostvars[name]['lab_failure']}"
-        for name in groups.get("all", ())
-        if "lab_failure" in hostvars[name]
-    ]
+    found = ((name, failure(hostvars[name])) for name in groups.get("all", ()))
+    return [f"{name}: {why}" for name, why in found if why]
 
 
 class FilterModule:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..module_utils import cables, inventory, matrix, results
 from ..module_utils.crossed import judge
+from ..module_utils.failure import failure
 from ..module_utils.profile import toml
 
 Groups = Mapping[str, Sequence[str]]
@@ -72,7 +73,7 @@ def plan(
     every = matrix.cells(lab["lab_matrix"], cables.ways(cables.cables(lab["lab_links"]), testers, duts))
     to_measure, done, blocked = [], [], []
     for cell in every:
-        reason = _obstacle(cell, hosts, bad_cables)
+        reason = _obstacle(cell, hostvars, bad_cables)
         if reason:
             blocked.append({"id": cell["id"], "reason": reason})
             continue
@@ -104,10 +105,11 @@ def _told(seen: Mapping[str, Any]) -> dict[str, Any]:
     return {name: seen[name] for name in ("version", "fingerprint", "kernel")}
 
 
-def _obstacle(cell: matrix.Cell, hosts: Mapping[str, Any], bad_cables: Mapping[str, str]) -> str | None:
+def _obstacle(cell: matrix.Cell, hostvars: HostVars, bad_cables: Mapping[str, str]) -> str | None:
     for host in (cell["tester"], cell["dut"]):
-        if not hosts[host]:
-            return f"{host} is out of reach, or has no ttfwd"
+        why = failure(hostvars[host]) or (None if _depended_on(hostvars[host]) else "no ttfwd is installed")
+        if why:
+            return f"{host}: {why}"
     return next((bad_cables[cable] for cable in cell["cables"] if cable in bad_cables), None)
 
 
