@@ -16,9 +16,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from deploy.ansible.plugins.filter.lab import plan, problems
 from deploy.ansible.plugins.module_utils.matrix import slots
@@ -42,16 +46,22 @@ def main() -> None:
     )
     parser.add_argument("--hosts", type=int, default=500)
     parser.add_argument("--runs", type=int, default=5, help="results of each cell")
-    parser.add_argument("--forks", type=int, default=50)
+    parser.add_argument("--forks", type=int, nargs="+", default=[10, 50])
     parser.add_argument(
-        "--play-hosts", type=int, default=100, help="hosts of the play, of which each is a process"
+        "--play-hosts",
+        type=int,
+        nargs="+",
+        default=[50, 100],
+        help="hosts of the plays, of which each is a process",
     )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ttfwd-scale-") as directory:
-        measure(Path(directory), given.hosts // 2, given.runs, given.forks, given.play_hosts // 2)
+        plays = list(product((hosts // 2 for hosts in given.play_hosts), given.forks))
+        measure(Path(directory), given.hosts // 2, given.runs, plays)
 
 
-def measure(directory: Path, pairs: int, runs: int, forks: int, play_pairs: int) -> None:
+def measure(directory: Path, pairs: int, runs: int, plays: Sequence[tuple[int, int]]) -> None:
+    """`plays`: pairs of hosts, and forks, of each play."""
     print(f"{2 * pairs} hosts: {pairs} testers, {pairs} devices under test; matrix {json.dumps(MATRIX)}")
     inventory = write_inventory(directory, pairs)
     environment = ansible_environment(directory)
@@ -64,7 +74,8 @@ def measure(directory: Path, pairs: int, runs: int, forks: int, play_pairs: int)
     with timing("plan of the matrix, without results"):
         found = plan(groups, hostvars, [])
     show("cells", f"{len(found['measure']):,} in {len(slots(found['measure']))} slots")
-    play(directory, play_pairs, forks)
+    for play_pairs, forks in plays:
+        play(directory, play_pairs, forks)
     report(directory, pairs, runs)
     cells, in_slots = len(found["measure"]), len(found["slots"])
     show(
@@ -108,10 +119,13 @@ def play(directory: Path, pairs: int, forks: int) -> None:
         json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [{"ttfwd.lab.ttfwd_host": None}]}])
     )
     command = ["ansible-playbook", "-i", str(inventory), "--forks", str(forks), str(book)]
-    took, memory = run(command, ansible_environment(directory))
+    cost = run(command, ansible_environment(directory))
     hosts = 2 * pairs
-    show(f"a task on {hosts} hosts, {forks} forks", f"{took:.1f} s, {took / hosts * 1000:.0f} ms a host")
-    show("memory of ansible-playbook", f"{memory:.0f} MiB")
+    show(
+        f"a task on {hosts} hosts, {forks} forks",
+        f"{cost.took_s:.1f} s, {cost.took_s / hosts * 1000:.0f} ms a host; CPU {cost.cpu_s:.1f} s; "
+        f"memory {cost.memory_mib:.0f} MiB, all processes together",
+    )
 
 
 def report(directory: Path, pairs: int, runs: int) -> None:
@@ -130,18 +144,40 @@ def report(directory: Path, pairs: int, runs: int) -> None:
     page = results / "report.html"
     command = [sys.executable, "-m", "forwarder", "report", "--lab", str(results), "--format", "html"]
 
-    took, memory = run(command, dict(os.environ))
-    show("report", f"{took:.1f} s, {took / count * 1000:.1f} ms a result, {memory:.0f} MiB of memory")
+    cost = run(command, dict(os.environ))
+    each_ms = cost.took_s / count * 1000
+    show("report", f"{cost.took_s:.1f} s, {each_ms:.1f} ms a result, {cost.memory_mib:.0f} MiB of memory")
     show("its page", f"{page.stat().st_size / 2**20:.1f} MiB")
 
 
-def run(command: Sequence[str], environment: dict[str, str]) -> tuple[float, float]:
-    """How long a command takes, in seconds, and its memory, in MiB."""
+@dataclass(frozen=True)
+class Cost:
+    took_s: float
+    cpu_s: float
+    memory_mib: float  # at most, of the command and its processes; what they share counts once
+
+
+def run(command: Sequence[str], environment: dict[str, str]) -> Cost:
     began = time.monotonic()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
+    most, ended = 0, 0
+    while not ended:
+        most = max(most, _memory_bytes(process.pid))
+        time.sleep(0.2)
+        ended, status, used = os.wait4(process.pid, os.WNOHANG)
     assert status == 0, command
-    return time.monotonic() - began, used.ru_maxrss / 1024
+    return Cost(time.monotonic() - began, used.ru_utime + used.ru_stime, most / 2**20)
+
+
+def _memory_bytes(pid: int) -> int:
+    """Of a process and those below it."""
+    found = 0
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                found += one.memory_full_info().pss
+    return found
 
 
 @contextmanager
