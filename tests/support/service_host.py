@@ -33,7 +33,7 @@ _SYSTEMD = Path("/lib/systemd/systemd")
 _UNITS = Path("etc/systemd/system")
 # What the tested ttfwd is made of.
 _PROGRAM = tuple(dict.fromkeys((str(ROOT), sys.prefix, sys.base_prefix)))
-# The units hide home directories and /tmp. Where the program is in one, they must leave it that, and that alone.
+# The units hide home directories and /tmp. Where the program is in one, they must leave it that alone.
 _HIDDEN = [path for path in _PROGRAM if path.startswith(("/home/", "/root/", "/tmp/", "/var/tmp/"))]
 DROP_IN = f"[Service]\nProtectHome=tmpfs\nBindReadOnlyPaths={' '.join(_HIDDEN)}\n" if _HIDDEN else ""
 _SCRIPT = Path(__file__).with_name("service_host.sh")
