@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,14 @@ def test_a_host_dies_in_the_middle_and_the_matrix_is_resumed() -> None:
         for dut in ("dut1", "dut2"):
             assert lab.host(dut).run("ip", "-br", "link", "show", "type", "bridge") == ""
             assert "no instance is running" in lab.host(dut).run("ttfwd", "list")
+
+        # Why an instance doesn't start is the reason of its cell, in the instance's own words.
+        lab.host("dut1").run("ip", "link", "add", "ttlabtap0", "type", "veth")
+        one = {"lab_links": LINKS[:2], "lab_matrix": {**MATRIX, "drivers": ["tap"], "sizes": [512]}}
+        played = lab.play(
+            "ttfwd.lab.bench", lab.inventory({"tester": ["tg1"], "dut": ["dut1"]}, **{**SHARED, **one})
+        )
+        assert played.code == 2, played.output
+        assert re.search(r"dut1_tg1_mrr_tap_\S+: Start the instance: dut1: .*ttlabtap0", played.output), (
+            played.output
+        )
