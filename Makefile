@@ -22,6 +22,8 @@ KMOD_PACKAGES  := linux-headers-amd64 linux-headers-6.12-amd64 pahole sparse dkm
 	qemu-system-x86 busybox-static
 # To make Debian packages and a wheel, and to try them in a fresh Debian.
 PACKAGE_PACKAGES := debhelper dh-dkms dh-virtualenv dpkg-dev go-md2man lintian mmdebstrap python3-dev python3-venv
+# For the tests of the lab: they make the disk of a machine, with a signed repository, and log in to it.
+LAB_PACKAGES := dpkg-dev gnupg mmdebstrap openssh-client
 # To build the debug kernel.
 DEBUG_PACKAGES := linux-source-6.12 bc bison flex libelf-dev
 
@@ -68,7 +70,7 @@ endef
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help start check test soak build tester lint bench bench-peers bench-kmod test-turbotap test-kmod-debug packages test-packages lab test-lab clean link
-.PHONY: packages-build packages-tester packages-run packages-check packages-test packages-peers packages-debug packages-packages fetched
+.PHONY: packages-build packages-tester packages-run packages-check packages-test packages-peers packages-debug packages-packages packages-lab fetched
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
@@ -116,7 +118,7 @@ test-packages: packages $(VENV)/.with-test ## install, start, upgrade and purge 
 lab: packages-test $(VENV)/.with-tester $(VENV)/.with-test $(VENV)/.with-bench ## show the Ansible collection: three hosts on this machine, a matrix, a report; as root
 	@exec $(VENV)/bin/python -m tests.lab $(ARGS)
 
-test-lab: packages-test $(VENV)/.with-tester $(VENV)/.with-test $(VENV)/.with-lab $(VENV)/.with-bench ## run every test of the Ansible collection, on hosts that it boots; as root
+test-lab: packages-lab packages-test $(VENV)/.with-tester $(VENV)/.with-test $(VENV)/.with-lab $(VENV)/.with-bench ## run every test of the Ansible collection, on hosts that it boots; as root
 	@TTFWD_LAB=1 $(VENV)/bin/python -m pytest -p no:cacheprovider tests/lab $(ARGS)
 
 clean: ## remove everything that the other targets made here
@@ -152,6 +154,9 @@ packages-peers:
 
 packages-packages:
 	$(call install,$(BUILD_PACKAGES) $(TESTER_PACKAGES) $(PACKAGE_PACKAGES))
+
+packages-lab:
+	$(call install,$(LAB_PACKAGES))
 
 packages-debug:
 	$(call install,$(BUILD_PACKAGES) $(KMOD_PACKAGES) $(DEBUG_PACKAGES))

@@ -62,8 +62,10 @@ class Fresh:
         return sorted(self.run("find", "/", "-xdev", "(", *names, ")").split())
 
 
-def _make(root: Path) -> None:
-    subprocess.run(["mmdebstrap", "--quiet", "--variant=apt", "--include=mount", _RELEASE, root], check=True)
+def debian(root: Path, *packages: str) -> None:
+    """Make a Debian below `root`, with packages beside the essential ones."""
+    include = f"--include={','.join(packages)}"
+    subprocess.run(["mmdebstrap", "--quiet", "--variant=apt", include, _RELEASE, root], check=True)
     # It finds its packages where this machine does.
     shutil.copy("/etc/resolv.conf", root / "etc" / "resolv.conf")
     dump = ["apt-config", "dump", '--format=%F "%v";%n']
@@ -80,7 +82,7 @@ def _make(root: Path) -> None:
 @contextmanager
 def fresh(root: Path) -> Iterator[Fresh]:
     """Make a Debian below `root`, and end its processes at the end of the block."""
-    _make(root)
+    debian(root, "mount")
     command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc", _INSIDE]
     with subprocess.Popen([*command, root, str(_LONGEST_S)], stdout=subprocess.PIPE, text=True) as outer:
         try:
