@@ -43,7 +43,7 @@ def isolated(machine: Machine) -> str:
     return machine.run("cat /sys/devices/system/cpu/isolated").strip()
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(5400)
 def test_a_boot_isolates_cpus_and_tuned_has_its_profile(tmp_path: Path) -> None:
     with lab_machine(tmp_path) as machine:
         machine.run("update-grub")
