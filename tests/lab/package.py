@@ -7,6 +7,7 @@ It has the units of deploy/ and a link to the tested `ttfwd`, where the real one
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.commands import run
@@ -14,11 +15,11 @@ from tests.support.instance import TTFWD
 from tests.support.service_host import DROP_IN, ROOT, ServiceHost
 
 _CONTROL = """\
-Package: ttfwd
+Package: {name}
 Version: {version}
 Architecture: amd64
 Maintainer: The ttfwd developers <ttfwd@lists.example.org>
-Description: the tested ttfwd
+Description: of a test
 """
 _UNITS = Path("lib/systemd/system")
 
@@ -26,7 +27,6 @@ _UNITS = Path("lib/systemd/system")
 def package(directory: Path, version: str, program: str | None = None) -> Path:
     """The package, in the directory. `program`: a script in place of ttfwd."""
     tree = directory / f"tree-{version}"
-    _write(tree / "DEBIAN/control", _CONTROL.format(version=version))
     for unit in (ROOT / "deploy").glob("*.service"):
         _write(tree / _UNITS / unit.name, unit.read_text().replace("/usr/local/bin/ttfwd", "/usr/bin/ttfwd"))
     if DROP_IN:
@@ -39,7 +39,21 @@ def package(directory: Path, version: str, program: str | None = None) -> Path:
     else:
         command.write_text(program)
         command.chmod(0o755)
-    made = directory / f"ttfwd_{version}_amd64.deb"
+    return _built(tree, "ttfwd", version)
+
+
+def debian_package(directory: Path, name: str, version: str, files: Mapping[str, str]) -> Path:
+    """A package of these files, by path and text, in the directory."""
+    tree = directory / f"tree-{name}-{version}"
+    for path, text in files.items():
+        _write(tree / path, text)
+    return _built(tree, name, version)
+
+
+def _built(tree: Path, name: str, version: str) -> Path:
+    """The package of a tree, beside it."""
+    _write(tree / "DEBIAN/control", _CONTROL.format(name=name, version=version))
+    made = tree.with_name(f"{name}_{version}_amd64.deb")
     run("dpkg-deb", "--build", "--root-owner-group", tree, made)
     return made
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The monitor's Prometheus: installed and purged, or given back as it was."""
+"""The monitor's Prometheus and Grafana: installed and purged, or given back as they were."""
 
 from __future__ import annotations
 
@@ -10,46 +10,52 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.deployed import changed
 from tests.lab.hosts import Lab, lab_hosts
+from tests.lab.package import debian_package
+from tests.lab.repository import SUITE, repository
 from tests.support.capabilities import missing
 from tests.support.commands import run
 from tests.support.service_host import ROOT, ServiceHost
 
 SHARED = {"monitoring_targets": ["192.0.2.1:9467"], "monitoring_grafana": True}
 OWN = "# of somebody else"
+# apt's own user may not read below every folder of this machine.
+AS_ROOT = 'APT::Sandbox::User "root";'
 
 
 @contextmanager
-def downloaded() -> Iterator[Path]:
-    """Debian's package, where hosts see it."""
+def downloaded(*packages: str) -> Iterator[list[Path]]:
+    """Debian's packages, where hosts see them."""
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as directory:
-        got = run("apt-get", "download", "prometheus", code=None, cwd=directory)
+        got = run("apt-get", "download", *packages, code=None, cwd=directory)
         if got.returncode:
-            missing(f"Debian's package prometheus: {got.stderr.strip()}")
-        yield next(Path(directory).glob("prometheus_*.deb"))
+            missing(f"Debian's packages {', '.join(packages)}: {got.stderr.strip()}")
+        yield list(Path(directory).glob("*.deb"))
 
 
-def play(lab: Lab, name: str) -> None:
-    played = lab.play(f"ttfwd.lab.{name}", lab.inventory({"monitor": ["mon1"]}, **SHARED))
-    assert played.code == 0, played.output
+def play(lab: Lab, name: str, code: int = 0, **shared: object) -> str:
+    played = lab.play(f"ttfwd.lab.{name}", lab.inventory({"monitor": ["mon1"]}, **{**SHARED, **shared}))
+    assert played.code == code, played.output
+    return played.output
 
 
 def there(host: ServiceHost, *patterns: str) -> list[str]:
     return host.run("sh", "-c", f"ls -d {' '.join(patterns)} 2>/dev/null", code=None).split()
 
 
-def is_installed(host: ServiceHost) -> bool:
-    return "install ok installed" in host.run("dpkg-query", "--status", "prometheus", code=None)
+def is_installed(host: ServiceHost, package: str = "prometheus") -> bool:
+    return "install ok installed" in host.run("dpkg-query", "--status", package, code=None)
 
 
 @pytest.mark.timeout(900)
 def test_a_prometheus_that_site_installed_is_purged() -> None:
-    with downloaded() as package, lab_hosts("mon1") as lab:
+    with downloaded("prometheus") as packages, lab_hosts("mon1") as lab:
         host = lab.host("mon1")
         host.run("dpkg", "--purge", "prometheus")
         host.run("rm", "-rf", "/etc/prometheus", "/var/lib/prometheus")
         # The host has no network. apt finds what it has fetched.
-        host.run("cp", package, "/var/cache/apt/archives")
+        host.run("cp", *packages, "/var/cache/apt/archives")
 
         play(lab, "site")
         for what, file in (("config", "prometheus.yml"), ("rules", "ttfwd.rules.yml")):
@@ -77,3 +83,43 @@ def test_a_prometheus_that_was_there_gets_its_configuration_back() -> None:
         assert host.run("cat", "/etc/prometheus/prometheus.yml") == f"{OWN}\n"
         assert there(host, "/etc/prometheus/*") == before
         assert is_installed(host)
+
+
+@pytest.mark.timeout(900)
+def test_a_grafana_of_a_repository_is_installed_and_purged(tmp_path: Path) -> None:
+    """Debian has no Grafana. A package with its name, its service and its folders stands for it."""
+    files = {
+        "lib/systemd/system/grafana-server.service": "[Service]\nExecStart=/bin/sleep infinity\n",
+        "etc/grafana/grafana.ini": "",
+    }
+    grafana = debian_package(tmp_path, "grafana", "1", files)
+    # The machine's repositories are out of reach.
+    with (
+        tempfile.TemporaryDirectory(dir=ROOT / "build") as folder,
+        downloaded("python3-debian", "python3-chardet") as packages,
+        lab_hosts("mon1") as lab,
+    ):
+        host = lab.host("mon1")
+        host.run("dpkg", "--install", *packages)
+        key = repository(Path(folder), [grafana])
+        host.run("sh", "-c", "rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*")
+        host.run("sh", "-c", f"echo '{AS_ROOT}' >/etc/apt/apt.conf.d/as-root")
+        source = {"uris": f"file:{folder}", "suites": SUITE, "signed_by": key}
+
+        nowhere = {**source, "uris": "file:/nowhere"}
+        said = play(lab, "site", 2, monitoring_grafana_repository=nowhere)
+        assert "mon1: Ask it for its packages: grafana: " in said
+
+        play(lab, "site", monitoring_grafana_repository=source)
+        host.wait("grafana-server.service", "active")
+        assert there(host, "/etc/grafana/provisioning/*/*") == [
+            "/etc/grafana/provisioning/dashboards/ttfwd.json",
+            "/etc/grafana/provisioning/dashboards/ttfwd.yml",
+            "/etc/grafana/provisioning/datasources/ttfwd.yml",
+        ]
+        assert changed(play(lab, "site", monitoring_grafana_repository=source))["mon1"] == 0
+
+        play(lab, "teardown", monitoring_grafana_repository=source)
+        assert not is_installed(host, "grafana")
+        assert there(host, "/etc/grafana", "/etc/apt/sources.list.d/*", "/etc/apt/keyrings/grafana*") == []
+        assert host.systemctl("is-active", "grafana-server.service", code=None) == "inactive"
