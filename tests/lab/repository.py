@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A signed apt repository in a folder."""
+"""Signed apt repositories in folders, and Debian's packages for hosts that can't reach Debian."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.capabilities import missing
 from tests.support.commands import run
+from tests.support.service_host import ROOT, ServiceHost
 
 SUITE = "stable"
 _INDEX = "main/binary-amd64/Packages"
@@ -38,3 +41,30 @@ def repository(folder: Path, packages: Iterable[Path]) -> str:
         key = run(*gpg, "--armor", "--export", _SIGNER).stdout
         run("gpgconf", "--homedir", home, "--kill", "all")
     return key
+
+
+@contextmanager
+def downloaded(*packages: str) -> Iterator[list[Path]]:
+    """Debian's packages, where hosts see them."""
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as directory:
+        got = run("apt-get", "download", *packages, code=None, cwd=directory)
+        if got.returncode:
+            missing(f"Debian's packages {', '.join(packages)}: {got.stderr.strip()}")
+        yield list(Path(directory).glob("*.deb"))
+
+
+@contextmanager
+def source_of(packages: Iterable[Path]) -> Iterator[dict[str, str]]:
+    """A repository of these packages where hosts see it, as an inventory names it."""
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
+        key = repository(Path(folder), packages)
+        yield {"uris": f"file:{folder}", "suites": SUITE, "signed_by": key}
+
+
+def know_no_repository(host: ServiceHost) -> None:
+    """It forgets this machine's, which it can't reach, and has what Ansible needs to name another one."""
+    with downloaded("python3-debian", "python3-chardet") as packages:
+        host.run("dpkg", "--install", *packages)
+    host.run("sh", "-c", "rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*")
+    # apt's own user may not read below every folder of this machine.
+    host.run("sh", "-c", "echo 'APT::Sandbox::User \"root\";' >/etc/apt/apt.conf.d/as-root")

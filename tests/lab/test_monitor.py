@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,25 +10,11 @@ import pytest
 from tests.lab.deployed import changed
 from tests.lab.hosts import Lab, lab_hosts
 from tests.lab.package import debian_package
-from tests.lab.repository import SUITE, repository
-from tests.support.capabilities import missing
-from tests.support.commands import run
-from tests.support.service_host import ROOT, ServiceHost
+from tests.lab.repository import downloaded, know_no_repository, source_of
+from tests.support.service_host import ServiceHost
 
 SHARED = {"monitoring_targets": ["192.0.2.1:9467"], "monitoring_grafana": True}
 OWN = "# of somebody else"
-# apt's own user may not read below every folder of this machine.
-AS_ROOT = 'APT::Sandbox::User "root";'
-
-
-@contextmanager
-def downloaded(*packages: str) -> Iterator[list[Path]]:
-    """Debian's packages, where hosts see them."""
-    with tempfile.TemporaryDirectory(dir=ROOT / "build") as directory:
-        got = run("apt-get", "download", *packages, code=None, cwd=directory)
-        if got.returncode:
-            missing(f"Debian's packages {', '.join(packages)}: {got.stderr.strip()}")
-        yield list(Path(directory).glob("*.deb"))
 
 
 def play(lab: Lab, name: str, code: int = 0, **shared: object) -> str:
@@ -93,22 +76,13 @@ def test_a_grafana_of_a_repository_is_installed_and_purged(tmp_path: Path) -> No
         "etc/grafana/grafana.ini": "",
     }
     grafana = debian_package(tmp_path, "grafana", "1", files)
-    # The machine's repositories are out of reach.
-    with (
-        tempfile.TemporaryDirectory(dir=ROOT / "build") as folder,
-        downloaded("python3-debian", "python3-chardet") as packages,
-        lab_hosts("mon1") as lab,
-    ):
+    with source_of([grafana]) as source, lab_hosts("mon1") as lab:
         host = lab.host("mon1")
-        host.run("dpkg", "--install", *packages)
-        key = repository(Path(folder), [grafana])
-        host.run("sh", "-c", "rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*")
-        host.run("sh", "-c", f"echo '{AS_ROOT}' >/etc/apt/apt.conf.d/as-root")
-        source = {"uris": f"file:{folder}", "suites": SUITE, "signed_by": key}
+        know_no_repository(host)
 
         nowhere = {**source, "uris": "file:/nowhere"}
         said = play(lab, "site", 2, monitoring_grafana_repository=nowhere)
-        assert "mon1: Ask it for its packages: grafana: " in said
+        assert "mon1: Install Grafana: Failed to update apt cache" in said
 
         play(lab, "site", monitoring_grafana_repository=source)
         host.wait("grafana-server.service", "active")
