@@ -22,7 +22,7 @@ _AT_ONCE = 2
 
 # Turns off features that only cost an emulated CPU time: workarounds for other hardware, zeroing of each
 # allocated page, and string instructions, which it executes byte by byte.
-_FASTER = "mitigations=off init_on_alloc=0 clearcpuid=erms,fsrm,rep_good"
+FASTER = "mitigations=off init_on_alloc=0 clearcpuid=erms,fsrm,rep_good"
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def boot(
         shlex.join(["env", *settings, "sh", "tests/kmod/in_guest.sh"]),
         cpus=guest.cpus,
         timeout=None,
-        append=_FASTER,
+        append=FASTER,
         writable=results,
         on_start=on_start,
     )

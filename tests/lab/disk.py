@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tests.kmod.guests import FASTER
 from tests.lab.repository import SUITE, repository
 from tests.lab.ssh import make_key
 from tests.packages.fresh import debian
@@ -37,10 +38,12 @@ _FILES = {
     "etc/systemd/network/lab.network": "[Match]\nName=en*\n[Network]\nAddress=10.0.2.15/24\n",
     "etc/default/grub": (
         'GRUB_DEFAULT=0\nGRUB_TIMEOUT=0\nGRUB_DISTRIBUTOR=Debian\nGRUB_CMDLINE_LINUX_DEFAULT=""\n'
-        'GRUB_CMDLINE_LINUX="console=ttyS0"\nGRUB_TERMINAL=console\nGRUB_DISABLE_OS_PROBER=true\n'
+        f'GRUB_CMDLINE_LINUX="console=ttyS0 {FASTER}"\nGRUB_TERMINAL=console\nGRUB_DISABLE_OS_PROBER=true\n'
     ),
     # Until the machine's own update-grub writes it.
-    "boot/grub/grub.cfg": (f"linux /vmlinuz root=UUID={_UUID} ro console=ttyS0\ninitrd /initrd.img\nboot\n"),
+    "boot/grub/grub.cfg": (
+        f"linux /vmlinuz root=UUID={_UUID} ro console=ttyS0 {FASTER}\ninitrd /initrd.img\nboot\n"
+    ),
 }
 
 
