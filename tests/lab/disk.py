@@ -30,6 +30,7 @@ _UUID = "6c616200-7474-4677-a064-000000000001"
 _SIZE = 6 << 30
 _SECTOR = 512
 _PARTITION = 1 << 20  # where it begins
+_WORDS = f"console=ttyS0 {FASTER}"  # of the kernel's command line
 _MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "configfile")
 _FILES = {
     "etc/fstab": f"UUID={_UUID} / ext4 defaults 0 1\n",
@@ -38,12 +39,10 @@ _FILES = {
     "etc/systemd/network/lab.network": "[Match]\nName=en*\n[Network]\nAddress=10.0.2.15/24\n",
     "etc/default/grub": (
         'GRUB_DEFAULT=0\nGRUB_TIMEOUT=0\nGRUB_DISTRIBUTOR=Debian\nGRUB_CMDLINE_LINUX_DEFAULT=""\n'
-        f'GRUB_CMDLINE_LINUX="console=ttyS0 {FASTER}"\nGRUB_TERMINAL=console\nGRUB_DISABLE_OS_PROBER=true\n'
+        f'GRUB_CMDLINE_LINUX="{_WORDS}"\nGRUB_TERMINAL=console\nGRUB_DISABLE_OS_PROBER=true\n'
     ),
     # Until the machine's own update-grub writes it.
-    "boot/grub/grub.cfg": (
-        f"linux /vmlinuz root=UUID={_UUID} ro console=ttyS0 {FASTER}\ninitrd /initrd.img\nboot\n"
-    ),
+    "boot/grub/grub.cfg": (f"linux /vmlinuz root=UUID={_UUID} ro {_WORDS}\ninitrd /initrd.img\nboot\n"),
 }
 
 

@@ -58,6 +58,15 @@ class Machine:
 
         wait_until(answers, "the machine has booted", _LONGEST_S)
 
+    def reboot(self) -> None:
+        before = self._boot()
+        self.run("systemctl reboot", code=None)
+        wait_until(lambda: self._boot() not in ("", before), "the machine restarts", _LONGEST_S)
+        self.wait()
+
+    def _boot(self) -> str:
+        return self.run("cat /proc/sys/kernel/random/boot_id", code=None)
+
     def console(self) -> str:
         return (self.directory / "console").read_text(errors="replace")[-5000:]
 

@@ -23,6 +23,12 @@ TUNING = {
     "host_tuning_tuned_profile": PROFILE,
     "host_tuning_reboot": True,
 }
+# What the role may change, and must leave as it was.
+STATE = (
+    "cat /boot/grub/grub.cfg /etc/default/grub; apt-mark showmanual; "
+    "ls -d /etc/default/grub.d/* /etc/*tuned* /var/log/tuned /etc/ttfwd* /etc/systemd/system/*; "
+    f"sysctl {BOTH_SET}; cat /sys/devices/system/cpu/isolated"
+)
 
 
 def tune(machine: Machine, code: int, **values: Any) -> str:
@@ -41,6 +47,12 @@ def isolated(machine: Machine) -> str:
 def test_a_boot_isolates_cpus_and_tuned_has_its_profile(tmp_path: Path) -> None:
     with lab_machine(tmp_path) as machine:
         machine.run("update-grub")
+        before = machine.run(STATE, code=None)
+
+        machine.run("echo exit 3 >/etc/default/grub.d/zz-broken.cfg")
+        said = tune(machine, 2, **TUNING)
+        assert re.search(r"TASK \[.*Write GRUB's menu\] \*+\s+fatal: .*non-zero return code", said), said
+        machine.run("rm /etc/default/grub.d/zz-broken.cfg")
 
         said = tune(machine, 2, **{**TUNING, "host_tuning_tuned_profile": "network-latancy"})
         assert "this host has no profile network-latancy;" in said
@@ -53,3 +65,7 @@ def test_a_boot_isolates_cpus_and_tuned_has_its_profile(tmp_path: Path) -> None:
         assert machine.run(f"sysctl -n {BOTH_SET}") == "7\n"
         assert machine.run("sysctl -n vm.swappiness") == "10\n", "the profile's"
         assert changed(tune(machine, 0, **TUNING)) == {NAME: 0}
+
+        tune(machine, 0, host_tuning_state="absent")
+        machine.reboot()
+        assert machine.run(STATE, code=None) == before
