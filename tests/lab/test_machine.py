@@ -12,6 +12,7 @@ import pytest
 
 from tests.lab.deployed import changed
 from tests.lab.machine import NAME, Machine, lab_machine
+from tests.support.wait import wait_until
 
 ROLE = {"ansible.builtin.include_role": {"name": "ttfwd.lab.host_tuning"}}
 PROFILE = "network-latency"
@@ -65,6 +66,11 @@ def test_a_boot_isolates_cpus_and_tuned_has_its_profile(tmp_path: Path) -> None:
         assert machine.run(f"sysctl -n {BOTH_SET}") == "7\n"
         assert machine.run("sysctl -n vm.swappiness") == "10\n", "the profile's"
         assert changed(tune(machine, 0, **TUNING)) == {NAME: 0}
+        machine.run("systemctl restart tuned")
+        wait_until(
+            lambda: not machine.run("systemctl list-jobs --no-legend"), "all that restarts has restarted", 600
+        )
+        assert machine.run(f"sysctl -n {BOTH_SET}") == "7\n"
 
         tune(machine, 0, host_tuning_state="absent")
         machine.reboot()
