@@ -14,8 +14,6 @@ import pytest
 from tests.kmod.kernels import BUILT, MODULE, ROOT, SERIES, Build, Kernel, build_once, of_series
 from tests.support.capabilities import missing
 
-pytestmark = pytest.mark.timeout(300)
-
 _CHECKPATCH = ROOT / "build" / "checkpatch" / "checkpatch.pl"
 _SOURCES = sorted(MODULE.rglob("*.[ch]"))
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.lab.deployed import changed
 from tests.lab.hosts import Lab, lab_hosts
 from tests.lab.package import debian_package
@@ -31,7 +29,6 @@ def is_installed(host: ServiceHost, package: str = "prometheus") -> bool:
     return "install ok installed" in host.run("dpkg-query", "--status", package, code=None)
 
 
-@pytest.mark.timeout(900)
 def test_a_prometheus_that_site_installed_is_purged() -> None:
     with downloaded("prometheus") as packages, lab_hosts("mon1") as lab:
         host = lab.host("mon1")
@@ -52,7 +49,6 @@ def test_a_prometheus_that_site_installed_is_purged() -> None:
         assert host.systemctl("is-active", "prometheus.service", code=None) == "inactive"
 
 
-@pytest.mark.timeout(900)
 def test_a_prometheus_that_was_there_gets_its_configuration_back() -> None:
     with lab_hosts("mon1") as lab:
         host = lab.host("mon1")
@@ -68,7 +64,6 @@ def test_a_prometheus_that_was_there_gets_its_configuration_back() -> None:
         assert is_installed(host)
 
 
-@pytest.mark.timeout(900)
 def test_a_grafana_of_a_repository_is_installed_and_purged(tmp_path: Path) -> None:
     """Debian has no Grafana. A package with its name, its service and its folders stands for it."""
     files = {

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.lab.deployed import SHARED, left, pings, version
 from tests.lab.hosts import Lab, lab_hosts
 from tests.lab.package import make_bare, package
@@ -18,7 +16,6 @@ def play(lab: Lab, name: str, code: int = 0, **shared: object) -> str:
     return played.output
 
 
-@pytest.mark.timeout(1200)
 def test_versions_of_a_repository() -> None:
     with lab_hosts("dut1") as lab:
         host = lab.host("dut1")

@@ -9,7 +9,7 @@ from tests.lab.deployed import SYSCTL, UNIT, bare_lab, changed, left, pings, pla
 from tests.lab.package import package
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_from_bare_hosts_to_instances_and_back() -> None:
     with bare_lab() as lab:
         first = str(package(lab.directory, "1.0-1"))

@@ -26,7 +26,7 @@ def built() -> ModuleType:
     with open(folder.parent / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # other test runs may build at the same time
         command = [sys.executable, "tests/native/build_ext.py", str(folder)]
-        done = programs.run(command, timeout_s=300, PYTHONPATH=str(programs.ROOT))
+        done = programs.run(command, PYTHONPATH=str(programs.ROOT))
         assert done.returncode == 0, done.stdout + done.stderr
         (path,) = folder.glob(f"{NAME}.*")
         spec = importlib.util.spec_from_file_location(NAME, path)

@@ -16,7 +16,6 @@ from tests.native import programs
 from tests.support.capabilities import missing
 
 FLAGS = ("-fsanitize=thread", "-O1")
-TIMEOUT_S = 100
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +37,7 @@ def tsan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def execute(*command: str | Path) -> subprocess.CompletedProcess[str]:
     # -R: much address space randomisation leaves no room for the sanitizer's shadow memory.
-    return programs.run(
-        ["setarch", "-R", *map(str, command)], TIMEOUT_S, TSAN_OPTIONS="halt_on_error=0 exitcode=66"
-    )
+    return programs.run(["setarch", "-R", *map(str, command)], TSAN_OPTIONS="halt_on_error=0 exitcode=66")
 
 
 def assert_clean(done: subprocess.CompletedProcess[str], count: int) -> None:

@@ -20,7 +20,7 @@ from tests.support.capabilities import missing, require_tester
 ROOT = Path(__file__).resolve().parents[2]
 
 # Two builds, each with a compiler run.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 
 def run(*command: str | Path, cwd: Path, **extra_env: str) -> str:

@@ -67,6 +67,12 @@ static bool is_refusal(const char *text)
 	return strstr(text, "vmalloc error:") || strstr(text, "page allocation failure:");
 }
 
+/* Of a clock that stood still, which is a busy host's doing. */
+static bool is_about_clocks(const char *text)
+{
+	return strstr(text, "hrtimer: interrupt took") || strstr(text, "clocksource: ");
+}
+
 unsigned int kernel_log_read(int log, bool alarming)
 {
 	unsigned int records = 0;
@@ -82,7 +88,7 @@ unsigned int kernel_log_read(int log, bool alarming)
 			return records;
 		record[length] = 0;
 		refused |= is_refusal(record);
-		if (alarming && !is_alarming(record))
+		if (is_about_clocks(record) || (alarming && !is_alarming(record)))
 			continue;
 		if (alarming && refused && strstr(record, CALL_TRACE)) {
 			refused = false;

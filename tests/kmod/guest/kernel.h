@@ -10,7 +10,7 @@ int kernel_log_open(void);
 
 /*
  * Read and print the records that were logged since the last call: how many. With `alarming`, only those that
- * report a fault of the kernel.
+ * report a fault of the kernel. Records about a clock that stood still aren't counted.
  */
 unsigned int kernel_log_read(int log, bool alarming);
 
