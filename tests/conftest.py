@@ -66,7 +66,17 @@ class _NoSkips:
                 terminalreporter.line(line)
 
 
+_kill = os.kill
+
+
+def _kill_a_process(pid: int, number: int) -> None:
+    """The pid of a worker that just died is 0, and a signal to 0 ends the whole run."""
+    assert pid > 0, f"signal {number} to a process group: {pid}"
+    _kill(pid, number)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    pytest.MonkeyPatch().setattr(os, "kill", _kill_a_process)
     # What tests start must not ignore these because we were started in the background, or by nohup.
     for number in (signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)

@@ -164,7 +164,8 @@ mount -t tmpfs -o size=1M none /dev/shm || exit 1
 dd if=/dev/zero of=/dev/shm/full bs=4k 2>/dev/null
 "$0" stats --json --interval 0.05 --name "$2" | "$3" -c '
 import json, os, signal, sys
-for worker in json.load(sys.stdin)["workers"]: os.kill(worker["pid"], signal.SIGKILL)' || exit 3
+for worker in json.load(sys.stdin)["workers"]:
+    os.kill(worker["pid"] or sys.exit("dead"), signal.SIGKILL)' || exit 3
 until "$0" stats --json --interval 0.05 --name "$2" | grep -q '"restarts": 1, .*"restarts": 1,'
 do sleep 0.1; done
 "$0" connect late --driver tap --name "$2" && "$0" delete late --name "$2" || exit 4
