@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.ansible.plugins.filter.cpus import numbers
+from deploy.ansible.plugins.module_utils.cpus import numbers
 
 
 @pytest.mark.parametrize(

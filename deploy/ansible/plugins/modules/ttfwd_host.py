@@ -44,6 +44,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.cpus import numbers
+
 _NET = "/sys/class/net"
 _MATTERS = ("block", "warn", "advise")  # of the levels of findings
 
@@ -61,8 +63,7 @@ def _interfaces() -> dict[str, dict[str, int]]:
 
 def _online() -> list[int]:
     with open("/sys/devices/system/cpu/online", encoding="ascii") as file:
-        ranges = [part.split("-") for part in file.read().strip().split(",")]
-    return [cpu for ends in ranges for cpu in range(int(ends[0]), int(ends[-1]) + 1)]
+        return numbers(file.read())
 
 
 def _ask(module: AnsibleModule, *command: str, good: tuple[int, ...] = (0,)) -> dict[str, Any]:
