@@ -20,7 +20,7 @@ from forwarder.stats.counters import SUMMED, Counters, drop_reasons
 from forwarder.stats.snapshot import DeviceCounters, Instance, Port, Queue, Ring, Snapshot, Worker
 
 if TYPE_CHECKING:
-    from forwarder.native import ttf_counters
+    from forwarder.native import ttf_counters, ttf_worker_status
 
 RUN_STATES = {
     lib.TTF_INSTANCE_BOOT: "boot",
@@ -146,12 +146,13 @@ class StatsReader:
     def _worker(self, index: int, now_ns: int) -> Worker:
         found = lib.ttf_stats_worker(self._base, index)
         status = lib.ttf_stats_status(self._base, index)
+        state, pid, restarts = _incarnation(status)
         return Worker(
             index=index,
-            state=ffi.string(lib.ttf_worker_state_name(status.state)).decode() or "unknown",
-            pid=status.pid,
+            state=ffi.string(lib.ttf_worker_state_name(state)).decode() or "unknown",
+            pid=pid,
             cpu=status.cpu,
-            restarts=status.restarts,
+            restarts=restarts,
             lost_in_crash_packets=status.lost_in_crash,
             heartbeat_age_ns=_age_ns(found.heartbeat_ns, now_ns),
             cpu_ns=found.cpu_ns,
@@ -237,6 +238,16 @@ class StatsReader:
                 if pushed or dropped or popped:
                     used.append(Ring(producer, consumer, pushed, popped, dropped, bad))
         return used
+
+
+def _incarnation(status: ttf_worker_status) -> tuple[int, int, int]:
+    """A worker's state, pid and restarts, of one moment: the same in two looks, unless they never settle."""
+    found = status.state, status.pid, status.restarts
+    for _ in range(_READ_ATTEMPTS):
+        before, found = found, (status.state, status.pid, status.restarts)
+        if found == before:
+            break
+    return found
 
 
 def _exists(pid: int, pid_namespace: int) -> bool:

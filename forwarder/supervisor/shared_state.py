@@ -249,7 +249,11 @@ class SharedState:
     # ----------------------------------------------------------------------------------- workers
 
     def worker_entered(self, worker: int, state: WorkerState) -> None:
-        self._status(worker).state = int(state)
+        """At no moment has a worker the state of a process, as READY is, and no process."""
+        status = self._status(worker)
+        status.state = int(state)
+        if not state.has_process:
+            status.pid = 0
 
     def worker_placed(self, worker: int, cpu: int) -> None:
         """The CPU that it is pinned to."""
@@ -265,9 +269,7 @@ class SharedState:
         self._status(worker).ready_ns = now_ns
 
     def worker_reaped(self, worker: int, now_ns: int) -> None:
-        stats = self._status(worker)
-        stats.pid = 0
-        stats.reaped_ns = now_ns
+        self._status(worker).reaped_ns = now_ns
 
     def worker_restarted(self, worker: int) -> None:
         stats = self._status(worker)

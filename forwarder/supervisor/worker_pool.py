@@ -103,7 +103,7 @@ class WorkerPool:
     def _start(self, worker: PoolWorker) -> None:
         self._state.reset_run_state(worker.index)
         member = self._crossing.join(worker.index) if self._crossing is not None else None
-        self._enter(worker, WorkerState.STARTING)  # before the pid: nobody sees a new process as READY
+        self._enter(worker, WorkerState.STARTING)
         process = worker.process = self.take_process()
         worker.watched = Watched(self._clock.now_ns())
         self._pin(worker, self._placement.for_start(worker.index))
@@ -331,6 +331,7 @@ class WorkerPool:
         else:
             self._standbys.worker_died(now_ns)
             yield from self._replace(worker, now_ns, level)
+            self._state.worker_restarted(worker.index)  # last: no reader takes the dead one for its successor
 
     def _recover(self, worker: PoolWorker) -> int:
         """Count what a dead worker lost."""
@@ -341,7 +342,6 @@ class WorkerPool:
         return lost
 
     def _replace(self, worker: PoolWorker, now_ns: int, level: int) -> Iterator[Event]:
-        self._state.worker_restarted(worker.index)
         if worker.is_blameless:
             worker.is_blameless = False
             yield from self._restart(worker, now_ns)

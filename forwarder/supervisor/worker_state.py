@@ -31,3 +31,8 @@ class WorkerState(IntEnum):
     EXITED = lib.TTF_WORKER_EXITED
     BACKOFF = lib.TTF_WORKER_BACKOFF
     FAILED = lib.TTF_WORKER_FAILED
+
+    @property
+    def has_process(self) -> bool:
+        """Whether there is always a process in this state. STARTING begins before its process does."""
+        return self in (WorkerState.READY, WorkerState.DRAINING)

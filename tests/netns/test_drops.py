@@ -125,7 +125,7 @@ def test_what_a_packet_port_holds_that_nobody_serves_is_named() -> None:
     frames = flow_frames(1, 1) * count
     with lab("packet", "packet") as it_lab, instance(it_lab.config("xconnect", queues=1)) as it:
         while (worker := it.stats().workers[0]).state != "backoff":
-            if worker.state == "ready" and worker.pid:  # without one it is dead already
+            if worker.state == "ready":
                 with suppress(ProcessLookupError):  # the last kill isn't reported yet
                     os.kill(worker.pid, signal.SIGKILL)
             time.sleep(0.01)

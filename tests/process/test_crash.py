@@ -7,13 +7,17 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
 
 from forwarder.stats.accounting import accounting
-from forwarder.stats.snapshot import Snapshot
+from forwarder.stats.reader import StatsReader
+from forwarder.stats.snapshot import Snapshot, Worker
 from tests.process.conftest import Recorder
 from tests.process.topology import (
     Pair,
@@ -40,13 +44,35 @@ BUCKET_KILLS = 5  # this many deaths in a row each get a replacement at once
 
 def kill_worker(it: Instance, worker: int, number: signal.Signals = signal.SIGKILL) -> int:
     """Signal a worker in state READY. Returns its pid."""
-    ready = it.wait(
-        lambda s: s.workers[worker].state == "ready" and s.workers[worker].pid > 1,
-        f"worker {worker} is ready",
-    )
+    ready = it.wait(lambda s: s.workers[worker].state == "ready", f"worker {worker} is ready")
     pid = ready.workers[worker].pid
     os.kill(pid, number)
     return pid
+
+
+def _identity(worker: Worker) -> tuple[str, int, int]:
+    return worker.state, worker.pid, worker.restarts
+
+
+@contextmanager
+def looking_at_worker(it: Instance, worker: int, seen: list[Worker]) -> Iterator[None]:
+    """Look at the statistics again and again, in a thread; `seen` gets each change."""
+    done = threading.Event()
+
+    def look() -> None:
+        with StatsReader.attach(it.name) as reader:
+            while not done.is_set():
+                now = reader.snapshot().workers[worker]
+                if not seen or _identity(now) != _identity(seen[-1]):
+                    seen.append(now)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def wait_forwarding(it: Instance, worker: int, port: str = "t0") -> None:
@@ -111,6 +137,22 @@ def test_a_killed_worker_is_replaced_while_the_interface_stays_up(
         assert_in_order(arrivals)
     record("replaced_ms", round((times.ready_ns - times.reaped_ns) / 1e6, 1))
     record("longest_gap_of_a_flow_ms", round(longest_gap_ms(arrivals), 1))
+
+
+def test_no_look_finds_a_ready_worker_without_its_process(pair: Pair) -> None:
+    """A script that signals the pid of `ttfwd stats` would signal its own group by pid 0."""
+    with instance(pair.config()) as it:
+        seen: list[Worker] = []
+        with looking_at_worker(it, 0, seen):
+            for crash in range(BUCKET_KILLS):
+                it.wait(partial(is_ready, worker=0, restarts=crash), "it is ready")
+                kill_worker(it, 0)
+            it.wait(partial(is_ready, worker=0, restarts=BUCKET_KILLS), "the last one is replaced")
+        it.stop()
+    ready = [worker for worker in seen if worker.state == "ready"]
+    assert all(worker.pid for worker in ready)
+    processes = {(worker.restarts, worker.pid) for worker in ready}
+    assert len({pid for _, pid in processes}) == len(processes) > 1, "a process was shown as its replacement"
 
 
 @pytest.mark.parametrize("pair", [extended("turbotap-zerocopy")], indirect=True)

@@ -202,11 +202,10 @@ def test_a_hostile_packet_ring_is_emptied_by_a_process_without_rights(pair: Pair
         os.kill(pid, signal.SIGSTOP)
         for ring in rings:
             write_garbage(pid, ring, 20_000, chance)
-        while it.stats().workers[0].state not in ("backoff", "failed"):
-            pid = it.stats().workers[0].pid
-            if pid > 1:
+        while (worker := it.stats().workers[0]).state not in ("backoff", "failed"):
+            if worker.pid:
                 with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(worker.pid, signal.SIGKILL)
             time.sleep(0.02)
         there = queue_rx(it.stats(), "t0", 1)
         it.wait(lambda s: queue_rx(s, "t0", 1) > there + 100, "the other queue forwards")

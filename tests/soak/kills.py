@@ -58,8 +58,8 @@ class _Killer:
 
     def kill_one(self) -> None:
         """Of those that are READY; while none is, wait."""
-        ready = self._it.wait(lambda s: any(w.state == "ready" and w.pid for w in s.workers), "a worker")
-        worker = self._chance.choice([w for w in ready.workers if w.state == "ready" and w.pid])
+        ready = self._it.wait(lambda s: any(w.state == "ready" for w in s.workers), "a worker")
+        worker = self._chance.choice([w for w in ready.workers if w.state == "ready"])
         self.look()
         if worker.index in self._killed_ns:
             return  # dead already, and not yet reaped
