@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -126,10 +125,10 @@ def test_garbage_in_all_that_a_worker_may_write(harness: MakeHarness, seed: int)
     assert out[1, 0] == sent
 
 
-@pytest.mark.parametrize("by_s", [-3600, 3600])
-def test_a_heartbeat_is_no_counter(harness: MakeHarness, by_s: int) -> None:
+@pytest.mark.parametrize("beat", [1, 2**62])
+def test_a_heartbeat_is_no_counter(harness: MakeHarness, beat: int) -> None:
     """One that is old, or of the future, is for others to judge, and the accounting stays exact."""
     made = busy(harness)
-    beat = made.worker_stats(1).heartbeat_ns = time.monotonic_ns() + by_s * 10**9
+    made.worker_stats(1).heartbeat_ns = beat
     assert made.damage(1) is None
     assert made.worker_stats(1).heartbeat_ns == beat

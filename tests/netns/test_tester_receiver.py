@@ -45,9 +45,9 @@ class Numbered:
         self._template = Template(traffic, "forward", traffic.max_frame_bytes)
         self._taken = 0
 
-    def post(self, numbers: Sequence[int], *, late_ns: int = 0, age_ns: int = 0) -> None:
-        """Send, and don't wait."""
-        sent_ns = time.monotonic_ns() - age_ns
+    def post(self, numbers: Sequence[int], *, late_ns: int = 0, sent_ns: int | None = None) -> None:
+        """Send, and don't wait. `sent_ns`: what the stamps say, by default the time."""
+        sent_ns = time.monotonic_ns() if sent_ns is None else sent_ns
         stamps = [struct.pack("!IIQ", number % 2**32, late_ns, sent_ns) for number in numbers]
         self._side.send([self._template.build(0, stamp) for stamp in stamps])
 
@@ -109,7 +109,7 @@ def test_the_last_frames_are_lost_too(ends: Wire) -> None:
 
 def test_old_frames_are_stale(ends: Wire) -> None:
     with numbered(ends) as sender:
-        sender.send(range(5), age_ns=3_600_000_000_000)
+        sender.send(range(5), sent_ns=1)
         sender.send(range(3))
         way = sender.read(0, 3)
     assert (way.received, way.stale) == (3, 5)
