@@ -40,9 +40,7 @@ def bare_lab() -> Iterator[Lab]:
 
 def play(lab: Lab, name: str, code: int, *options: str, **shared: object) -> str:
     inventory = lab.inventory(GROUPS, **{**SHARED, **shared})
-    played = lab.play(f"ttfwd.lab.{name}", inventory, *options)
-    assert played.code == code, played.output
-    return played.output
+    return lab.play(f"ttfwd.lab.{name}", inventory, *options).ended(code)
 
 
 def version(lab: Lab, host: str) -> str:

@@ -35,8 +35,15 @@ _NETWORK = "10.98.7"
 
 @dataclass(frozen=True)
 class Played:
+    """How a playbook ended."""
+
     code: int
     output: str
+
+    def ended(self, code: int) -> str:
+        """Its output. Asserts its exit status."""
+        assert self.code == code, self.output
+        return self.output
 
 
 class Lab:

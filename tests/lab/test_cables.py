@@ -12,9 +12,7 @@ MATRIX = {"drivers": ["tap"], "sizes": [60]}
 
 def cables(lab: Lab, code: int, **shared: object) -> str:
     inventory = lab.inventory(GROUPS, **{"lab_links": LINKS, "lab_matrix": MATRIX, **shared})
-    played = lab.play("ttfwd.lab.cables", inventory, "-e", "lab_probe_seconds=6")
-    assert played.code == code, played.output
-    return played.output
+    return lab.play("ttfwd.lab.cables", inventory, "-e", "lab_probe_seconds=6").ended(code)
 
 
 def test_cables_are_told_apart() -> None:

@@ -35,9 +35,7 @@ STATE = (
 def tune(machine: Machine, code: int, **values: Any) -> str:
     playbook = machine.directory / "tune.yml"
     playbook.write_text(json.dumps([{"hosts": "dut", "gather_facts": False, "tasks": [ROLE]}]))
-    played = machine.play(str(playbook), **values)
-    assert played.code == code, played.output
-    return played.output
+    return machine.play(str(playbook), **values).ended(code)
 
 
 def isolated(machine: Machine) -> str:

@@ -16,9 +16,8 @@ OWN = "# of somebody else"
 
 
 def play(lab: Lab, name: str, code: int = 0, **shared: object) -> str:
-    played = lab.play(f"ttfwd.lab.{name}", lab.inventory({"monitor": ["mon1"]}, **{**SHARED, **shared}))
-    assert played.code == code, played.output
-    return played.output
+    inventory = lab.inventory({"monitor": ["mon1"]}, **SHARED, **shared)
+    return lab.play(f"ttfwd.lab.{name}", inventory).ended(code)
 
 
 def there(host: ServiceHost, *patterns: str) -> list[str]:

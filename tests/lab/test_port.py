@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
+from tests.lab.deployed import changed
 from tests.lab.hosts import Lab, lab_hosts
 
 INSTANCE = """
@@ -28,11 +28,8 @@ def played(lab: Lab, *options: str, code: int = 0, **keys: Any) -> tuple[int, st
     book = lab.directory / "port.yml"
     task = {"ttfwd.lab.ttfwd_port": {"instance": "lab", "name": "third", **keys}}
     book.write_text(json.dumps([{"hosts": "dut", "gather_facts": False, "tasks": [task]}]))
-    done = lab.play(str(book), inventory, *options)
-    assert done.code == code, done.output
-    changed = re.search(r"dut1 .*changed=(\d+)", done.output)
-    assert changed, done.output
-    return int(changed[1]), done.output
+    said = lab.play(str(book), inventory, *options).ended(code)
+    return changed(said)["dut1"], said
 
 
 def ports(lab: Lab) -> dict[str, dict[str, Any]]:
@@ -46,8 +43,8 @@ def test_a_port_comes_once_and_goes_once() -> None:
         host.systemctl("start", "ttfwd@lab")
 
         asked: dict[str, Any] = {"driver": "tap", "mtu": 1400, "address": ["10.9.0.1/24"]}
-        changed, said = played(lab, "--check", "--diff", **asked)
-        assert (changed, "third" in ports(lab)) == (1, False)
+        count, said = played(lab, "--check", "--diff", **asked)
+        assert (count, "third" in ports(lab)) == (1, False)
         assert '"mtu": 1400' in said
 
         assert played(lab, **asked)[0] == 1

@@ -10,10 +10,8 @@ from tests.lab.repository import know_no_repository, source_of
 
 
 def play(lab: Lab, name: str, code: int = 0, **shared: object) -> str:
-    inventory = lab.inventory({"tester": [], "dut": ["dut1"], "monitor": []}, **{**SHARED, **shared})
-    played = lab.play(f"ttfwd.lab.{name}", inventory)
-    assert played.code == code, played.output
-    return played.output
+    inventory = lab.inventory({"tester": [], "dut": ["dut1"], "monitor": []}, **SHARED, **shared)
+    return lab.play(f"ttfwd.lab.{name}", inventory).ended(code)
 
 
 def test_versions_of_a_repository() -> None:
