@@ -60,8 +60,8 @@ def distribution(samples: int, median_ns: float, sigma: float = 0.6) -> Distribu
     def below(ns: int) -> int:
         return round(samples * NORMAL.cdf(log2(ns / median_ns) / (sigma * 1.4427)))
 
-    counts = [(edge, below(edge) - below(before)) for before, edge in pairwise([1, *edges])]
-    buckets = [(edge, count) for edge, count in counts if count]
+    counts = [after - before for before, after in pairwise(map(below, [1, *edges]))]
+    buckets = [(edge, count) for edge, count in zip(edges, counts, strict=True) if count]
     missing = samples - sum(count for _, count in buckets)
     if missing:
         buckets.append((edges[-1] + 1, missing))

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 from forwarder import drivers
 from forwarder.config.model import PortConfig
 from forwarder.devices.choice import PORTS
@@ -62,6 +64,7 @@ def test_every_driver_has_tests() -> None:
     assert {str(driver).replace("/", "-") for driver in drivers.DRIVERS} == {*PLAIN, *TURBOTAP, *URING}
 
 
+@pytest.mark.slow
 def test_a_driver_is_known_by_name_in_its_own_modules_alone() -> None:
     found = [
         f"{path}:{line}: {what}"

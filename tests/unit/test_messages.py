@@ -215,6 +215,7 @@ NEAR = st.builds(lambda op, fields: {"op": op, **fields}, OPS, st.dictionaries(F
 ANYTHING = st.binary(max_size=300) | (JSON | NEAR).map(lambda found: json.dumps(found).encode())
 
 
+@pytest.mark.slow
 @given(ANYTHING)
 def test_decoding_gives_a_message_or_says_why_not_and_nothing_else(data: bytes) -> None:
     for expected in (TO_WORKER, TO_SUPERVISOR):

@@ -104,6 +104,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path, content: bytes, told: str)
     assert refused(path).startswith(f"{path}: {told}")
 
 
+@pytest.mark.slow
 def test_many_wrong_keys_are_ten_lines_and_a_count(stored: Path) -> None:
     def spoil(content: dict[str, Any]) -> None:
         content["profile"] = {}
