@@ -118,8 +118,8 @@ test-packages: packages $(VENV)/.with-test ## install, start, upgrade and purge 
 lab: packages-test $(VENV)/.with-tester $(VENV)/.with-test $(VENV)/.with-bench ## show the Ansible collection: three hosts on this machine, a matrix, a report; as root
 	@exec $(VENV)/bin/python -m tests.lab $(ARGS)
 
-test-lab: packages-lab packages-test $(VENV)/.with-tester $(VENV)/.with-test $(VENV)/.with-lab $(VENV)/.with-bench ## run every test of the Ansible collection, on hosts that it boots; as root
-	@TTFWD_LAB=1 $(VENV)/bin/python -m pytest -p no:cacheprovider tests/lab $(ARGS)
+test-lab: packages packages-lab packages-test $(VENV)/.with-test $(VENV)/.with-lab $(VENV)/.with-bench ## run every test of the Ansible collection, on hosts that it boots; as root
+	@TTFWD_LAB=1 TTFWD_PACKAGES="$(CURDIR)/dist" $(VENV)/bin/python -m pytest -p no:cacheprovider tests/lab $(ARGS)
 
 clean: ## remove everything that the other targets made here
 	rm -rf $(VENV) .tox build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

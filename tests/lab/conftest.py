@@ -5,5 +5,5 @@ from __future__ import annotations
 
 import os
 
-_LONG = ("lint", "machine", "matrix", "monitor", "port", "reach", "repository", "site")
+_LONG = ("lint", "machine", "matrix", "module", "monitor", "port", "reach", "repository", "site")
 collect_ignore_glob = [] if os.environ.get("TTFWD_LAB") else [f"test_{name}.py" for name in _LONG]

@@ -6,13 +6,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tests.lab.hosts import Lab, lab_hosts
 from tests.lab.package import make_bare
 
 GROUPS: dict[str, list[str]] = {"tester": [], "dut": ["dut1", "dut2"], "monitor": ["mon1"]}
 UNIT = "ttfwd@lab.service"
-INSTANCE = {
+INSTANCE: dict[str, Any] = {
     "queues": 1,
     "mode": "xconnect",
     "port": [

@@ -25,7 +25,7 @@ _INSTALLED = (
     *("linux-image-cloud-amd64", "grub2-common", "grub-pc-bin", "systemd-sysv", "dbus", "udev", "kmod"),
     *("openssh-server", "python3", "python3-apt", "python3-debian", "iproute2", "iputils-ping", _HEADERS),
 )
-_IN_REPOSITORY = ("tuned", "dkms", "libseccomp2", "liburing2", "python3")
+_IN_REPOSITORY = ("tuned", "dkms", "libbpf1", "libseccomp2", "liburing2", "python3")
 _UUID = "6c616200-7474-4677-a064-000000000001"
 _SIZE = 6 << 30
 _SECTOR = 512
