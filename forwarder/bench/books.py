@@ -18,19 +18,22 @@ from forwarder.tester.trial import Sent
 
 
 class Books:
-    """The ledger of a DUT: begin() before each trial, place() after it."""
+    """The ledger of a DUT: begin() before each trial, rest() once all is sent, place() after it."""
 
     def __init__(self, dut: Dut) -> None:
         self._dut = dut
-        self._before = Account()
+        self._before = self._after = Account()
 
     def begin(self) -> None:
         """Raises DutStopped, DeviceError."""
         self._before = self._dut.account(whole=False)
 
-    def place(self, sent: Sent) -> Lost:
+    def rest(self) -> None:
         """Raises DutStopped, DeviceError."""
-        before, after = self._before, self._dut.account()
+        self._after = self._dut.account()
+
+    def place(self, sent: Sent) -> Lost:
+        before, after = self._before, self._after
         self._dut.spent(Cost(after.received - before.received, after.cpu_ns - before.cpu_ns))
         return place(
             sent,

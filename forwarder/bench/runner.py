@@ -19,7 +19,7 @@ from forwarder.bench.limits import Limits, void
 from forwarder.bench.seams import Ledger, Machine, Progress
 from forwarder.bench.verdict import verdict
 from forwarder.errors import TtfwdError
-from forwarder.results.model import Trial
+from forwarder.results.model import Disturbance, Trial
 from forwarder.tester.trial import Load, Tester
 
 # After the first void trial, the second one and so on.
@@ -70,6 +70,7 @@ class Runner:
         self._noise_comes = noise_comes
         self._now = now
         self._sleep = sleep
+        self._seen = Disturbance()  # of the trial that is under way, once all is sent
 
     @property
     def noise_allowed(self) -> bool:
@@ -96,14 +97,18 @@ class Runner:
         self._limits = Limits.none()
         return self.trial(load, purpose, around)
 
+    def _rest(self) -> None:
+        self._seen = self._machine.end()
+        self._ledger.rest()
+
     def _attempt(self, load: Load, purpose: str) -> Trial:
         """One trial, in the journal, void or not."""
         self.progress.begins(load, purpose)
         started = self._now()
         self._ledger.begin()
         self._machine.begin()
-        sent = self._tester.trial(load)
-        seen = self._machine.end()
+        sent = self._tester.trial(load, self._rest)
+        seen = self._seen
         lost = self._ledger.place(sent)
         step_ns = sent.clock_step_ns if sent.clock_step_ns is not None else seen.clock_step_ns
         disturbance = seen.model_copy(update={"preemptions": sent.preemptions, "clock_step_ns": step_ns})

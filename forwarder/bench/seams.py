@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the engine of `bench` needs of others: a device under test, its books, the machine, a terminal.
 
-The runner calls begin() of Ledger and Machine right before each trial, and the other half right after it.
-They are used by one trial at a time.
+The runner calls begin() of Ledger and Machine right before each trial. Once all is sent, and before the
+tester counts what arrived, it calls end() and rest(). They are used by one trial at a time.
 """
 
 from __future__ import annotations
@@ -32,8 +32,12 @@ class Ledger(Protocol):
         """Read all counters. Raises TtfwdError if the DUT or a device is gone."""
         ...
 
+    def rest(self) -> None:
+        """Wait until the DUT holds no frame any more, and read them again. Raises as begin()."""
+        ...
+
     def place(self, sent: Sent) -> Lost:
-        """Read them again, and give each frame that was sent and not received a place. Raises as begin()."""
+        """Give each frame that was sent and not received a place."""
         ...
 
 

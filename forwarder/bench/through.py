@@ -41,8 +41,8 @@ class Through:
         assert self._tester is not None
         return self._tester
 
-    def trial(self, load: Load) -> Sent:
-        return self._opened.trial(load)
+    def trial(self, load: Load, rest: Callable[[], None]) -> Sent:
+        return self._opened.trial(load, rest)
 
     def restart(self) -> None:
         """Start the DUT anew, with a tester at its new devices. Raises TtfwdError; UsageError: not ours."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
@@ -57,7 +57,7 @@ class KernelTester:
         kinds = {passage.receiver.timestamps for passage in self._passages}
         return "nic" if kinds == {"nic"} else "kernel"
 
-    def trial(self, load: Load) -> Sent:
+    def trial(self, load: Load, rest: Callable[[], None] = lambda: None) -> Sent:
         assert self._passages, "a tester that is closed"
         _require_sane(load)
         began_ns = time.monotonic_ns()
@@ -72,6 +72,10 @@ class KernelTester:
             for generator in self._generators:
                 generator.stop()
         self._drain()
+        came = self._received()
+        rest()
+        if self._received() != came:
+            self._drain()
         for device in self._devices:
             device.require_there()
         moved = {
@@ -140,12 +144,15 @@ class KernelTester:
         deadline = time.monotonic() + self._drain_s
         quiet_since, before = time.monotonic(), -1
         while time.monotonic() < min(deadline, quiet_since + self._quiet_s):
-            received = [passage.receiver.received for passage in self._passages]
+            received = self._received()
             if received == [passage.generator.sent(passage.index) for passage in self._passages]:
                 return
             if sum(received) != before:
                 quiet_since, before = time.monotonic(), sum(received)
             time.sleep(_POLL_S)
+
+    def _received(self) -> list[int]:
+        return [passage.receiver.received for passage in self._passages]
 
     def _way(self, passage: Passage, load: Load) -> Way:
         generator, index = passage.generator, passage.index

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -64,8 +65,12 @@ class Tester(Protocol):
         """By whom frames that are received are stamped."""
         ...
 
-    def trial(self, load: Load) -> Sent:
-        """Send, wait for stragglers, and count. Raises TtfwdError (a device vanished), KeyboardInterrupt."""
+    def trial(self, load: Load, rest: Callable[[], None]) -> Sent:
+        """Send, wait for stragglers, and count.
+
+        `rest`: waits until the DUT holds no frame. It may have got no CPU for longer than stragglers are
+        waited for. Raises what `rest` does, TtfwdError (a device vanished), KeyboardInterrupt.
+        """
         ...
 
     def close(self) -> None: ...

@@ -28,10 +28,11 @@ from forwarder.tester.programs import loaded
 from forwarder.tester.receiver import Receiver
 from forwarder.tester.traffic import Traffic
 from forwarder.tester.trial import Endpoint, Load, Sent
-from tests.netns.topology import Side
+from tests.netns.topology import Side, lab
 from tests.support.capabilities import missing, require_tester
 from tests.support.commands import in_namespace, ip, run
 from tests.support.fake_dut.device import Behaviour, fake_dut
+from tests.support.instance import instance
 from tests.support.netns import namespace
 from tests.support.tap import multi_queue_tap
 from tests.support.veth import Wire, wire
@@ -86,6 +87,28 @@ def test_what_is_sent_arrives(ends: Wire, receiving: Any) -> None:
         assert_whole(way, burst(1000))
         assert way.sent == 1000
         assert way.lateness.max_ns == 0, "nothing was due before"
+
+
+def test_frames_that_the_device_still_holds_are_waited_for() -> None:
+    """Its worker gets no CPU for longer than the tester waits for stragglers."""
+    frames = burst(200)
+    with (
+        lab("tap", "tap") as there,
+        instance(there.config("xconnect", queues=1, heartbeat_timeout_ms=60_000)) as it,
+    ):
+        (worker,) = it.worker_pids()
+
+        def rest() -> None:
+            os.kill(worker, signal.SIGCONT)
+            it.wait(lambda s: s.counters.tx_packets >= 200, "it has sent all")
+
+        near, far = (Endpoint(side.device, side.netns) for side in there.sides)
+        with opened((near, far)) as tester:
+            os.kill(worker, signal.SIGSTOP)
+            (way,) = tester.trial(frames, rest).ways
+        assert_whole(way, frames)
+        assert way.path.max_ns is not None
+        assert way.path.max_ns > 300_000_000
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -7,7 +7,7 @@ a busy machine too. If it gives none, the test is skipped, and says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import inf
@@ -129,10 +129,10 @@ class _WholeTrials:
         self._tester = tester
         self._left = _ATTEMPTS
 
-    def trial(self, load: Load) -> Sent:
+    def trial(self, load: Load, rest: Callable[[], None]) -> Sent:
         while self._left:
             self._left -= 1
-            sent: Sent = self._tester.trial(load)
+            sent: Sent = self._tester.trial(load, rest)
             if not sum(way.unsent for way in sent.ways):
                 return sent
         missing(QUIET)

@@ -128,10 +128,11 @@ class SimulatedTester:
         self._directions = DIRECTIONS[:directions]
         self._before_trial = before_trial
 
-    def trial(self, load: Load) -> Sent:
+    def trial(self, load: Load, rest: Callable[[], None]) -> Sent:
         self.loads.append(load)
         self._before_trial(len(self.loads))
         self.clock.now_s += load.duration_s + DRAIN_S
+        rest()
         none = (0,) * len(self._directions)
         return Sent(
             ways=tuple(self._way(load, direction) for direction in self._directions),
@@ -178,6 +179,8 @@ class DutLedger:
     """Books in which the DUT lost whatever didn't arrive."""
 
     def begin(self) -> None: ...
+
+    def rest(self) -> None: ...
 
     def place(self, sent: Sent) -> Lost:
         lost = Counter(inside=sum(way.lost for way in sent.ways))

@@ -110,6 +110,7 @@ def test_only_what_was_counted_during_the_trial_counts() -> None:
     )
     books = Books(dut)
     books.begin()
+    books.rest()
     found = books.place(sent(1000, 990))
     assert found == model.Lost(before_dut=1, dut={"tx_full": 4}, after_dut=2, unexplained=3)
     assert dut.costs == [Cost(packets=1000, cpu_ns=2 * 10**6)]
