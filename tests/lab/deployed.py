@@ -58,6 +58,11 @@ def changed(output: str) -> dict[str, int]:
     return {name: int(count) for name, count in re.findall(r"^(\S+) +: ok=.* changed=(\d+)", output, re.M)}
 
 
+def last_task(output: str) -> str:
+    """The name of a playbook's last task, and all that follows."""
+    return output.rpartition("\nTASK [")[2]
+
+
 def left(lab: Lab, host: str) -> str:
     """What is still there of a lab."""
     return lab.host(host).run("sh", "-c", f"ls -d {LEFT} 2>/dev/null", code=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.deployed import INSTANCE, left, version
+from tests.lab.deployed import INSTANCE, last_task, left, version
 from tests.lab.hosts import Lab, lab_hosts
 from tests.lab.package import make_bare, package
 
@@ -32,10 +32,6 @@ def play(lab: Lab, name: str, *options: str, **shared: object) -> str:
     """What a playbook says whose exit status says that hosts failed."""
     inventory = lab.inventory(GROUPS, **SHARED, **shared)
     return lab.play(f"ttfwd.lab.{name}", inventory, *options).ended(2)
-
-
-def last_task(said: str) -> str:
-    return said.rpartition("\nTASK [")[2]
 
 
 @pytest.mark.timeout(2400)
