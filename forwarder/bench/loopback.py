@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from forwarder.deferred import signals_deferred
 from forwarder.devices import named_netns
 from forwarder.devices.netlink import reason
 from forwarder.devices.place import DIRECTORY, Place
+from forwarder.devices.rtnetlink import RtNetlink
 from forwarder.errors import DeviceError, TtfwdError
 from forwarder.tester.trial import Endpoint
 
@@ -45,7 +45,7 @@ def loopback(mtu: int) -> Iterator[tuple[Endpoint, Endpoint]]:
 def _make_pair(mtu: int) -> None:
     try:
         near, far = _NAMES
-        with IPRoute() as route:
+        with RtNetlink() as route:
             route.link("add", ifname=near, mtu=mtu, kind="veth", peer={"ifname": far, "mtu": mtu})
             for name in _NAMES:
                 route.link("set", index=route.link_lookup(ifname=name)[0], state="up")

@@ -10,11 +10,12 @@ import errno
 import os
 import stat
 
-from pyroute2 import IPRoute, netns
+from pyroute2 import netns
 from pyroute2.netlink.exceptions import NetlinkError
 
 from forwarder import capabilities
 from forwarder.devices.place import DIRECTORY, Place, here
+from forwarder.devices.rtnetlink import RtNetlink
 from forwarder.errors import DeviceError, NotPermitted, TtfwdError
 
 _LOOPBACK = 1  # the ifindex of lo in every namespace
@@ -44,7 +45,7 @@ def make_unnamed(name: str) -> Place:
     except OSError as error:
         raise _failure(name, error) from None
     try:
-        with place.inside(), IPRoute() as netlink:
+        with place.inside(), RtNetlink() as netlink:
             netlink.link("set", index=_LOOPBACK, state="up")
     except (OSError, NetlinkError, TtfwdError) as error:
         raise _failure(name, error) from None

@@ -12,10 +12,10 @@ import errno
 import os
 import select
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from pyroute2 import IPRoute, IPRSocket
+from pyroute2 import IPRSocket
 from pyroute2.netlink import NLM_F_REQUEST
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl import RTM_GETLINK
@@ -23,6 +23,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from forwarder.devices.link_news import LinkNews
 from forwarder.devices.place import Place, inode_of
+from forwarder.devices.rtnetlink import RtNetlink
 
 
 def reason(error: OSError | NetlinkError) -> str:
@@ -34,14 +35,14 @@ def reason(error: OSError | NetlinkError) -> str:
 class _Sockets:
     """The sockets in one namespace, which is that of the thread that makes them."""
 
-    changes: Any  # IPRoute
+    changes: RtNetlink
     links: Any  # IPRSocket
     news: LinkNews
 
     @classmethod
     def made_here(cls) -> Self:
         with ExitStack() as undo:
-            changes = IPRoute()
+            changes = RtNetlink()
             undo.callback(changes.close)
             links = IPRSocket()
             undo.callback(links.close)
@@ -67,7 +68,13 @@ class Netlink:
 
     def of(self, place: Place) -> Any:
         """The IPRoute in a namespace. Raises DeviceError if there is no such namespace."""
-        return self._in(place).changes
+        sockets = self._in(place)
+        if sockets.changes.broken:
+            with place.inside():
+                unbroken = RtNetlink()
+            sockets.changes.close()
+            sockets = self._sockets[place] = replace(sockets, changes=unbroken)
+        return sockets.changes
 
     def place_of(self, netns_fd: int) -> Place:
         """The namespace of an fd, which stays the caller's. Raises DeviceError, NotPermitted, OSError."""

@@ -13,13 +13,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from forwarder.devices.claims import Claims
 from forwarder.devices.link import driver_data, kind
 from forwarder.devices.netlink import reason
 from forwarder.devices.place import Place, inode_of
+from forwarder.devices.rtnetlink import RtNetlink
 from forwarder.errors import DeviceError
 
 _PROC = Path("/proc")
@@ -78,7 +78,7 @@ def _printable(name: str) -> str:
 
 def _links(place: Place) -> tuple[Any, ...]:
     try:
-        with place.inside(), IPRoute() as netlink:
+        with place.inside(), RtNetlink() as netlink:
             return tuple(netlink.get_links())
     except (OSError, NetlinkError) as error:
         raise DeviceError(

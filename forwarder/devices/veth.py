@@ -13,13 +13,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from forwarder.deferred import signals_deferred
 from forwarder.devices.device import printable
 from forwarder.devices.link import kind
 from forwarder.devices.place import DIRECTORY, OF_THIS_THREAD, Place
+from forwarder.devices.rtnetlink import RtNetlink
 from forwarder.errors import DeviceError, TtfwdError
 
 _UNNUMBERED = 0xFFFFFFFF  # NETNSA_NSID_NOT_ASSIGNED
@@ -35,7 +35,7 @@ def peer_of(netns: str | None, device: str) -> tuple[str | None, str] | None:
 
 
 def _peer_of(netns: str | None, device: str) -> tuple[str | None, str] | None:
-    with _namespaces() as named, Place.named(netns).inside(), IPRoute() as route:
+    with _namespaces() as named, Place.named(netns).inside(), RtNetlink() as route:
         link = _found(route, ifname=device)
         if link is None:
             where = f' in network namespace "{netns}"' if netns else ""
@@ -48,14 +48,14 @@ def _peer_of(netns: str | None, device: str) -> tuple[str | None, str] | None:
             return (netns, _name(found)) if found is not None else None
         candidates = [name for name, fd in named.items() if _number_of(route, fd) == number]
     for name in candidates:
-        with suppress(TtfwdError), Place.named(name).inside(), IPRoute() as route:
+        with suppress(TtfwdError), Place.named(name).inside(), RtNetlink() as route:
             found = _found(route, index=other_end)
             if found is not None and kind(found) == "veth" and found.get_attr("IFLA_LINK") == link["index"]:
                 return name, _name(found)
     return None
 
 
-def _found(route: IPRoute, **which: str | int) -> Any | None:
+def _found(route: RtNetlink, **which: str | int) -> Any | None:
     """The kernel's message about a link. The kernel refuses to look for what is no name of a device."""
     try:
         return next(iter(route.link("get", **which)), None)
@@ -85,7 +85,7 @@ def _named() -> dict[str | None, Path]:
     return {}
 
 
-def _number_of(route: IPRoute, fd: int) -> int | None:
+def _number_of(route: RtNetlink, fd: int) -> int | None:
     """The number that the namespace of `route` has for that of an fd; None if it has none."""
     try:
         number: int = route.get_netnsid(fd=fd)["nsid"]

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,32 @@ def test_an_answer_to_an_interrupted_request_is_nobody_elses(netlink: Netlink) -
     message = netlink.link(HERE, "lo")
     assert message is not None
     assert message["index"] == LOOPBACK
+
+
+class NoMemoryToReceive:
+    """A socket."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def recvfrom(self, size: int) -> bytes:
+        raise MemoryError
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def test_a_request_ends_without_memory_for_its_answer_and_the_next_is_answered(netlink: Netlink) -> None:
+    netlink.of(HERE)
+    before = fds()
+    transport = netlink.of(HERE).asyncore.local.transport
+    transport._sock = NoMemoryToReceive(transport._sock)
+    with pytest.raises(MemoryError):
+        netlink.of(HERE).link("get", index=LOOPBACK)
+    (message,) = netlink.of(HERE).link("get", index=LOOPBACK)
+    assert message["index"] == LOOPBACK
+    del transport
+    assert fds() == before
 
 
 def test_a_netlink_socket_is_where_notifications_come(netlink: Netlink) -> None:
