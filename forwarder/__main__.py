@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program `ttfwd`, and `python -m forwarder`."""
 
+import os
 import resource
 import sys
 
@@ -10,17 +11,25 @@ from forwarder.cli import standard_files
 def main() -> None:
     standard_files.open_missing()
     try:
-        from forwarder.cli.commands import main as commands
-
-        commands(prog_name="ttfwd")
-    except (ImportError, MemoryError, OSError, SystemError) as error:
-        # Python says it in many ways when it finds no room to load a module, or to call a function.
-        if not _memory_is_bounded():
-            raise
-        print(f"ttfwd: out of memory (ulimit -v or -d bounds it): {error}", file=sys.stderr)
-        sys.exit(1)
+        lacked = _run()
+        # Here, what was done has given its memory back. Nothing is raised: that would need some.
+        print(f"ttfwd: out of memory (ulimit -v or -d may bound it){lacked}", file=sys.stderr)
     finally:
         standard_files.drop_unwritable()
+    os._exit(1)
+
+
+def _run() -> str:
+    """The command, which ends the process. Without memory it returns: what that was for, if Python says it."""
+    try:
+        from forwarder.cli.commands import main as commands
+
+        sys.exit(commands(prog_name="ttfwd"))
+    except (ImportError, MemoryError, OSError, SystemError) as error:
+        # Python says it in many ways when it finds no room to load a module, or to call a function.
+        if not isinstance(error, MemoryError) and not _memory_is_bounded():
+            raise
+        return f": {error}" if str(error) else ""
 
 
 def _memory_is_bounded() -> bool:

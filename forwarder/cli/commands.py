@@ -62,9 +62,6 @@ class Commands(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             _complain(f"ttfwd: {where}{error.strerror or error}")
             sys.exit(ExitCode.NOT_PERMITTED if isinstance(error, PermissionError) else ExitCode.FAILED)
-        except MemoryError:
-            _complain("ttfwd: out of memory (ulimit -v or -d may bound it)")
-            sys.exit(ExitCode.FAILED)
         except RuntimeError as error:
             if "new thread" not in str(error):  # Python has no type for it
                 raise

@@ -25,7 +25,7 @@ MIB = 1 << 20
         ("fsize=0", ".lock: File too large"),
         ("fsize=4096", "can't be made: File too large"),  # the statistics
         (f"fsize={40 * MIB}", "can't be made: File too large"),  # a frame pool
-        (f"as={32 * MIB}", ""),  # modules
+        (f"as={28 * MIB}", ""),  # modules
         (f"as={48 * MIB}", ""),
         (f"as={180 * MIB}", "Cannot allocate memory"),  # a worker's mappings
     ],
