@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def _run() -> str:
-    """The command, which ends the process. Without memory it returns: what that was for, if Python says it."""
+    """The command, which ends the process. Without memory it returns what that was for, if Python says it."""
     try:
         from forwarder.cli.commands import main as commands
 
