@@ -49,8 +49,7 @@ def version(lab: Lab, host: str) -> str:
 
 
 def pings(lab: Lab, host: str) -> None:
-    printed = lab.host(host).run("ip", "netns", "exec", "left", "ping", "-c", "3", "-W", "5", "10.77.0.2")
-    assert " 0% packet loss" in printed
+    lab.host(host).run("ip", "netns", "exec", "left", "ping", "-c", "3", "-w", "60", "10.77.0.2")
 
 
 def changed(output: str) -> dict[str, int]:

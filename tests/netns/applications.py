@@ -31,7 +31,7 @@ def iperf3_server(side: Side) -> Iterator[None]:
 
 def iperf3(client: Side, server: Side, address: str, *words: str) -> dict[str, Any]:
     with iperf3_server(server):
-        done = client.run("iperf3", "-J", "-c", address, "--connect-timeout", "5000", *words)
+        done = client.run("iperf3", "-J", "-c", address, "--connect-timeout", "60000", *words)
     found: dict[str, Any] = json.loads(done.stdout)["end"]
     return found
 

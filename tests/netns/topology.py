@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from forwarder.devices.netns import inside
 from tests.support import afpacket
@@ -114,9 +115,12 @@ class Side:
         return found
 
     def address(self, *addresses: str) -> None:
+        """Add addresses. Senders ask for a minute who has one: a busy machine may need more than 3 s."""
         for address in addresses:
-            flags = ("nodad",) if ":" in address else ()
+            flags, neighbours = (("nodad",), "ipv6") if ":" in address else ((), "ipv4")
             ip("address", "add", address, "dev", self.device, *flags, netns=self.netns)
+            with inside(self.netns):
+                Path(f"/proc/sys/net/{neighbours}/neigh/{self.device}/mcast_solicit").write_text("60\n")
 
     def run(
         self, *command: str, code: int | None = 0, timeout_s: float = COMMAND_TIMEOUT_S

@@ -50,8 +50,7 @@ def newer(folder: Path) -> Path:
 
 def pings(debian: Fresh) -> None:
     """Packets cross the instance of configs/4q.toml, and it counts them."""
-    printed = debian.run("ip", "netns", "exec", "left", "ping", "-c", "3", "-W", "5", "10.77.0.2")
-    assert " 0% packet loss" in printed
+    debian.run("ip", "netns", "exec", "left", "ping", "-c", "3", "-w", "60", "10.77.0.2")
     sent = json.loads(debian.run("ttfwd", "stats", "--json"))["total"]["tx_packets"]
     assert sent >= 6
 

@@ -67,7 +67,7 @@ def host() -> Iterator[ServiceHost]:
 
 
 def ping(host: ServiceHost, net: int) -> None:
-    host.run("ip", "netns", "exec", f"left{net}", "ping", "-q", "-c", "3", "-i", "0.1", f"10.77.{net}.2")
+    host.run("ip", "netns", "exec", f"left{net}", "ping", "-q", "-c", "3", "-w", "60", f"10.77.{net}.2")
 
 
 def worker_pid(host: ServiceHost, instance: str, worker: int = 0) -> int:
@@ -120,7 +120,7 @@ def test_driver_packet_forwards_between_devices_of_the_host(host: ServiceHost) -
         host.run("ip", "-n", name, "address", "add", f"10.78.0.{number}/24", "dev", "eth0")
         host.run("ip", "-n", name, "link", "set", "eth0", "up")
     host.systemctl("start", "ttfwd@wire")
-    host.run("ip", "netns", "exec", "near", "ping", "-q", "-c", "3", "-i", "0.1", "10.78.0.2")
+    host.run("ip", "netns", "exec", "near", "ping", "-q", "-c", "3", "-w", "60", "10.78.0.2")
     host.systemctl("stop", "ttfwd@wire")
 
 
