@@ -19,6 +19,7 @@ from functools import partial
 
 import pytest
 
+from forwarder.stats.snapshot import Snapshot
 from tests.process.test_worker_lies import copy_of
 from tests.process.topology import Pair, is_ready, queue_rx
 from tests.process.traffic import Source
@@ -162,15 +163,15 @@ def test_garbage_in_everything_that_a_worker_may_write_ends_that_worker_alone(pa
             it.wait(lambda s: all(queue_rx(s, "t0", q) > 100 for q in (0, 1)), "both queues busy")
             count = len(writable_shared(it.worker_pids()[0]))
             assert count >= 4  # its counters, its rings, the forwarding table, its pool
+            spans: list[Span] = []
+
+            def is_there(snapshot: Snapshot) -> bool:
+                spans[:] = writable_shared(snapshot.workers[0].pid)  # it may end at any time
+                return snapshot.workers[0].state == "ready" and len(spans) == count
+
             for number in range(count):
-                found = it.wait(
-                    lambda s: (
-                        s.workers[0].state == "ready" and len(writable_shared(s.workers[0].pid)) == count
-                    ),
-                    "it is there",
-                )
-                pid = found.workers[0].pid
-                write_garbage(pid, writable_shared(pid)[number], GARBAGE_WRITES // count, chance)
+                pid = it.wait(is_there, "it is there").workers[0].pid
+                write_garbage(pid, spans[number], GARBAGE_WRITES // count, chance)
             it.wait(lambda s: s.workers[0].state == "ready", "it is back")
             there = [queue_rx(it.stats(), "t0", q) for q in (0, 1)]
             it.wait(lambda s: all(queue_rx(s, "t0", q) != there[q] for q in (0, 1)), "both queues forward")
