@@ -16,6 +16,7 @@ from tests.support.fake_dut.measuring import instrument
 
 # A rate that the tester keeps on any machine. What it leaves out on a busy one isn't sent, so isn't lost.
 LOAD = Load(per_s=100_000, duration_s=0.5)
+TRIALS = 10
 
 
 def assert_true(way: Way, book: Book) -> None:
@@ -35,10 +36,14 @@ def measured(
     sending: Sending = "auto",
     receiving: Receiving = "xdp",
 ) -> tuple[Way, Book]:
-    """A trial, judged."""
-    dut.forward.behave(wanted)
-    with instrument(dut, traffic, sending=sending, receiving=receiving) as opened:
-        (way,) = opened.trial(load).ways
+    """A trial, judged: one without frames that came too fast for the tester's receiver, as it says itself."""
+    for _ in range(TRIALS):
+        dut.forward.behave(wanted)
+        with instrument(dut, traffic, sending=sending, receiving=receiving) as opened:
+            sent = opened.trial(load)
+        if not any(sent.books.receiver_dropped):
+            break
+    (way,) = sent.ways
     book = dut.forward.book()
     assert_true(way, book)
     return way, book
