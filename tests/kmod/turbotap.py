@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""python -m tests.kmod.turbotap: every test of ttfwd over turbotap, in a guest. Takes some 15 minutes.
+"""python -m tests.kmod.turbotap: every test of ttfwd over turbotap, in a guest. Takes some 20 minutes.
 
 .ci/run has a few of them. The others prove for turbotap what they prove for other drivers elsewhere.
 Exit status 1 if one failed or was skipped, or if the kernel reported a fault.
