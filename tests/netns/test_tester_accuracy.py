@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from forwarder.errors import DeviceError
 from forwarder.results.model import Way
-from forwarder.tester.open import Receiving, Sending
+from forwarder.tester.open import Receiving
 from forwarder.tester.traffic import Traffic
 from forwarder.tester.trial import Load
 from tests.support.commands import ip
@@ -27,26 +29,43 @@ def assert_true(way: Way, book: Book) -> None:
     assert (way.duplicates, way.reordered, way.stale) == (book.duplicated, book.displaced, 0)
 
 
+def measured_ways(
+    dut: FakeDut,
+    wanted: Sequence[Behaviour],
+    load: Load = LOAD,
+    *,
+    traffic: Traffic | None = None,
+    receiving: Receiving = "xdp",
+) -> list[tuple[Way, Book]]:
+    """A trial, judged: one without frames that came too fast for the tester's receiver, as it says itself.
+
+    `wanted`: of each direction.
+    """
+    directions = (dut.forward, dut.backward)[: len(wanted)]
+    for _ in range(TRIALS):
+        for direction, behaviour in zip(directions, wanted, strict=True):
+            direction.behave(behaviour)
+        with instrument(dut, traffic, receiving=receiving) as opened:
+            sent = opened.trial(load)
+        if not any(sent.books.receiver_dropped):
+            break
+    judged = [(way, direction.book()) for way, direction in zip(sent.ways, directions, strict=True)]
+    for way, book in judged:
+        assert_true(way, book)
+    return judged
+
+
 def measured(
     dut: FakeDut,
     wanted: Behaviour,
     load: Load = LOAD,
     *,
     traffic: Traffic | None = None,
-    sending: Sending = "auto",
     receiving: Receiving = "xdp",
 ) -> tuple[Way, Book]:
-    """A trial, judged: one without frames that came too fast for the tester's receiver, as it says itself."""
-    for _ in range(TRIALS):
-        dut.forward.behave(wanted)
-        with instrument(dut, traffic, sending=sending, receiving=receiving) as opened:
-            sent = opened.trial(load)
-        if not any(sent.books.receiver_dropped):
-            break
-    (way,) = sent.ways
-    book = dut.forward.book()
-    assert_true(way, book)
-    return way, book
+    """The same, in one direction."""
+    (judged,) = measured_ways(dut, (wanted,), load, traffic=traffic, receiving=receiving)
+    return judged
 
 
 @pytest.mark.parametrize("receiving", ["xdp", "tc", "packet"])
@@ -85,12 +104,8 @@ def test_a_limit_of_the_rate(dut: FakeDut) -> None:
 
 def test_both_directions_at_once(dut: FakeDut) -> None:
     """Each by its own book."""
-    dut.forward.behave(Behaviour(drop_every=50))
-    dut.backward.behave(Behaviour(drop_every=70, duplicate_every=1000))
-    with instrument(dut, Traffic(directions=2, flows=64)) as opened:
-        ways = opened.trial(LOAD).ways
-    for way, direction in zip(ways, (dut.forward, dut.backward), strict=True):
-        assert_true(way, direction.book())
+    wanted = (Behaviour(drop_every=50), Behaviour(drop_every=70, duplicate_every=1000))
+    for way, _ in measured_ways(dut, wanted, traffic=Traffic(directions=2, flows=64)):
         assert way.lost
         assert way.received
 
